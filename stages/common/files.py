@@ -1,0 +1,140 @@
+"""Reading and writing rows and metrics. Everything appears whole or not at all.
+
+Unfinished output lives beside the real one under a fixed name (`.<name>.partial`), so that what a kill leaves is
+overwritten by the next run. Nothing opens an existing output in place: with a hardlinked DVC cache that would corrupt
+the cache.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stages.common.errors import StageError, shorten
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory tree; nothing happens if it is not there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _replace(partial: Path, path: Path) -> None:
+    if path.is_dir():  # os.replace cannot replace a directory that has something in it
+        remove(path)
+    os.replace(partial, path)
+
+
+@contextmanager
+def atomic_file(path: Path):
+    """Open `path` for writing UTF-8 text; it appears under its name only if the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(path)
+    remove(partial)
+    try:
+        with open(partial, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _replace(partial, path)
+    finally:
+        remove(partial)
+
+
+@contextmanager
+def atomic_directory(path: Path):
+    """A fresh directory to write in; it appears as `path` only if the block ends well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(path)
+    remove(partial)
+    partial.mkdir()
+    try:
+        yield partial
+        _replace(partial, path)
+    finally:
+        remove(partial)
+
+
+def clean_text(text: str) -> str:
+    """Lone surrogates (legal in JSON escapes, impossible in UTF-8) become U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def json_line(row: dict) -> str:
+    return clean_text(json.dumps(row, ensure_ascii=False)) + "\n"
+
+
+def json_files(path: Path) -> list[Path]:
+    """The JSONL files of `path`: itself, or all in the directory below it, in order of their names."""
+    path = Path(path)
+    if path.is_dir():
+        return sorted(path.rglob("*.jsonl"))
+    if not path.exists():
+        raise StageError(path, "no such file", "the output of the stage before", "dvc repro")
+    return [path]
+
+
+def read_rows(path: Path) -> Iterator[dict]:
+    """Rows of a JSONL file, or of every JSONL file in a directory, one at a time."""
+    for file in json_files(path):
+        with open(file, encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise StageError(
+                        f"{file} line {number}",
+                        f"{shorten(line)} ({error})",
+                        "one JSON object a line",
+                        "restore the file with `dvc checkout`, or rerun its stage with `dvc repro -f`",
+                    ) from None
+                yield row
+
+
+def write_rows(path: Path, rows: Iterable[dict]) -> int:
+    """Write rows as JSONL, whole or not at all; returns their number."""
+    count = 0
+    with atomic_file(path) as file:
+        for row in rows:
+            file.write(json_line(row))
+            count += 1
+    return count
+
+
+def _rounded(value):
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value
+
+
+def write_json(path: Path, data: dict) -> None:
+    """Write metrics: indented JSON with floats to six significant digits, so that a diff can be read."""
+    with atomic_file(path) as file:
+        json.dump(_rounded(data), file, ensure_ascii=False, indent=2, allow_nan=False)
+        file.write("\n")
+
+
+def read_json(path: Path) -> dict:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StageError(path, "no such file", "the output of the stage before", "dvc repro") from None
+    except ValueError as error:
+        raise StageError(path, f"broken JSON ({error})", "JSON", "dvc checkout") from None

@@ -1,0 +1,40 @@
+"""`params.yaml`, checked as a whole, handed out by section.
+
+The file is read by the parser that DVC itself uses (YAML 1.2: `1e-5` is a number, `no` is text), so that a stage and
+DVC never see different values. The schema only refuses; it holds no defaults. Every number that shapes a result is
+therefore written in `params.yaml`.
+"""
+
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from stages.common.errors import StageError
+
+FILE = Path("params.yaml")
+
+
+def read(path: Path = FILE) -> dict:
+    """The parsed file, unchecked."""
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise StageError(path, "no such file", "the experiment's parameters", "run from the repository's root") from None
+    except (MarkedYAMLError, UnicodeDecodeError) as error:
+        raise StageError(path, " ".join(str(error).split()), "YAML 1.2 in UTF-8", f"edit {path}") from None
+
+
+def section(kind: str, key: str, stage: str, path: Path = FILE):
+    """The checked section `<kind>.<key>.<stage>`, and nothing else.
+
+    Raises:
+        StageError: naming every problem of the whole file at once.
+    """
+    from stages.common.schema import check  # pydantic is loaded here, and only here
+
+    checked = check(read(path), path)
+    entries = getattr(checked, kind)
+    if key not in entries:
+        raise StageError(f"{path}: {kind}", f"no {key!r}", f"one of: {', '.join(entries)}", f"add {kind}.{key}")
+    return getattr(entries[key], stage)

@@ -1,0 +1,49 @@
+"""Unfinished and reusable work, kept out of every DVC output: `.cache/<stage>/<name>/<fingerprint>/`.
+
+AFFINAGE_SCRATCH names another root, for `dvc exp run --temp` and queued runs, which have a work tree of their own.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def scratch(stage: str, name: str, fingerprint: str) -> Path:
+    """The directory, made if need be, for the unfinished work of one stage on one set of inputs."""
+    path = Path(os.environ.get("AFFINAGE_SCRATCH", ".cache")) / stage / name / fingerprint[:16]
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def fingerprint(*parts: object) -> str:
+    """sha256 (hex) of anything JSON can hold, independent of the order of keys."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=True, default=str).encode()).hexdigest()
+
+
+def content_hash(path: Path) -> str:
+    """sha256 (hex) of a file, or of all names and contents in a directory."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+        with open(file, "rb") as stream:
+            inner = hashlib.file_digest(stream, "sha256").hexdigest()
+        name = file.relative_to(path).as_posix() if path.is_dir() else ""
+        digest.update(f"{name}\0{inner}\n".encode())
+    return digest.hexdigest()
+
+
+def remember(folder: Path, key: str, make: Callable[[], object]) -> object:
+    """What `make()` gives (anything JSON holds), kept in `folder` under `key` so that it is made only once, kills included."""
+    kept = folder / f"{key[:32]}.json"
+    if not kept.exists():
+        partial = kept.with_suffix(".partial")
+        partial.write_text(json.dumps(make(), ensure_ascii=True), encoding="utf-8")
+        partial.replace(kept)
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def code_hash(*modules) -> str:
+    """sha256 (hex) of the source of the modules that produce a result."""
+    return fingerprint(*(content_hash(module.__file__) for module in modules))

@@ -1,0 +1,41 @@
+"""A set or mapping of keys that lives on disk, so that what has been seen may outgrow memory."""
+
+import hashlib
+import sqlite3
+import tempfile
+from pathlib import Path
+
+
+class Seen:
+    """Remembers keys and a small value for each; the file is temporary and goes with the object."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="affinage-")
+        self.database = sqlite3.connect(Path(self.folder.name) / "seen.db", isolation_level=None)
+        self.database.executescript(
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;"
+            "CREATE TABLE seen (key BLOB PRIMARY KEY, value TEXT) WITHOUT ROWID"
+        )
+
+    def get(self, key: str) -> str | None:
+        """The value that `key` came with first, or None."""
+        found = self.database.execute("SELECT value FROM seen WHERE key = ?", (_digest(key),)).fetchone()
+        return found[0] if found else None
+
+    def first(self, key: str, value: str) -> str | None:
+        """None if `key` is new (it is then kept with `value`), else the value that it came with first."""
+        found = self.get(key)
+        if found is None:
+            self.database.execute("INSERT INTO seen VALUES (?, ?)", (_digest(key), value))
+        return found
+
+    def __enter__(self) -> "Seen":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.database.close()
+        self.folder.cleanup()
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:16]

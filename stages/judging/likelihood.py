@@ -1,0 +1,34 @@
+"""How likely each contestant finds the expected answers, each prompted in its own way."""
+
+from dataclasses import astuple
+
+from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
+from stages.decoding.contestants import Contestant
+from stages.models import directory, prompting, runtime
+from stages.training import batches, score
+
+MICRO_TOKENS = 1024  # in memory at once; changes no figure
+
+
+def expected_scores(who: Contestant, rows: list[dict]) -> list[score.Score]:
+    """A Score for each row's expected answer; one of zero tokens where prompt and answer do not fit the context.
+
+    Made once for the same weights, prompts, answers and code.
+    """
+    room = directory.context_length(who.folder)
+    examples = [batches.encode({**row, "completion": row["expected"]}, who.tokenizer, room) for row in rows]
+    whole = [e if e is not None and e.completion[-1] == who.tokenizer.eos_token_id else None for e in examples]
+
+    def make() -> list[tuple]:
+        model = directory.load(who.folder).to(runtime.device())
+        return [astuple(one) for one in score.score(model, [e for e in whole if e is not None], MICRO_TOKENS)]
+
+    key = fingerprint([(e.prompt, e.completion) for e in whole if e is not None])
+    kept = iter(
+        remember(
+            scratch("judge", "likelihood", fingerprint(content_hash(who.folder), code_hash(prompting, batches, score))),
+            key,
+            make,
+        )
+    )
+    return [score.Score(*next(kept)) if e is not None else score.Score(0.0, 0, 0) for e in whole]

@@ -1,0 +1,79 @@
+"""Figures of text answers. Each is a matrix of per-row sums and a statistic of their totals, so that all can be resampled.
+
+| name | what | sums of a row |
+|---|---|---|
+| perplexity | exp of the mean negative log-likelihood of answer tokens, end token included, weighted by token | nats, tokens |
+| bits_per_byte | the same information per UTF-8 byte of the expected answer: compares across tokenizers | nats, bytes |
+| token_accuracy | share of answer tokens that are the most likely one, given those before | right, tokens |
+| bleu | corpus BLEU (Papineni et al. 2002), sacrebleu | its n-gram counts |
+| chrf | corpus chrF (Popović 2015), sacrebleu | its n-gram counts |
+| exact_match | same text but for case and white space | 0 or 1, 1 |
+| overlap | cosine of TF-IDF vectors, weights from the training answers | cosine, 1 |
+| tokens | tokens of the answer | tokens, 1 |
+"""
+
+import numpy as np
+from sacrebleu.metrics import BLEU, CHRF
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from stages.common.text import normal
+from stages.judging.intervals import Statistic, mean, with_count
+from stages.training.score import Score
+
+Figure = tuple[np.ndarray, Statistic]  # per-row sums [n, k] and the statistic of their totals
+
+
+def likelihood(scores: list[Score], expected: list[str]) -> dict[str, Figure]:
+    """What a model makes of the expected answers."""
+    rows = np.array([[s.nll, s.tokens, s.correct, len(text.encode())] for s, text in zip(scores, expected, strict=True)], float)
+    return {
+        "perplexity": (rows, lambda sums: np.exp(sums[..., 0] / sums[..., 1])),
+        "bits_per_byte": (rows, lambda sums: sums[..., 0] / np.log(2) / sums[..., 3]),
+        "token_accuracy": (rows, lambda sums: sums[..., 2] / sums[..., 1]),
+    }
+
+
+def _corpus(metric: BLEU | CHRF, answers: list[str], expected: list[str]) -> Figure:
+    # the two steps of sacrebleu's own corpus_score, kept apart so that rows can be resampled between them
+    rows = np.array(metric._extract_corpus_statistics(answers, [expected]), float)
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        flat = sums.reshape(-1, sums.shape[-1])
+        return np.array([metric._compute_score_from_stats(line.astype(int).tolist()).score for line in flat]).reshape(
+            sums.shape[:-1]
+        )
+
+    return rows, statistic
+
+
+class Overlap:
+    """Plain word overlap: cosine of TF-IDF vectors, in [0, 1]. Reported beside every judge, as the bar to clear."""
+
+    def __init__(self, texts: list[str]):
+        self.vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit(texts)
+
+    def score(self, items: list[tuple[str, str, str]]) -> np.ndarray:
+        """One figure [n] for each (question, expected, answer), as a judge gives them."""
+        expected, answers = (self.vectorizer.transform([item[place] for item in items]) for place in (1, 2))
+        return np.asarray(answers.multiply(expected).sum(1)).ravel()
+
+
+def wording(items: list[tuple[str, str, str]], tokens: list[int], overlap: Overlap) -> dict[str, Figure]:
+    """How near the written answers come to the expected ones; `items` are (question, expected, answer)."""
+    expected, answers = [item[1] for item in items], [item[2] for item in items]
+    return {
+        "bleu": _corpus(BLEU(effective_order=False), answers, expected),
+        "chrf": _corpus(CHRF(), answers, expected),
+        "exact_match": (with_count([normal(a) == normal(e) for a, e in zip(answers, expected, strict=True)]), mean),
+        "overlap": (with_count(overlap.score(items)), mean),
+        "tokens": (with_count(tokens), mean),
+    }
+
+
+def signatures() -> dict[str, str]:
+    """sacrebleu's signatures: what exactly was computed."""
+    found = {}
+    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
+        metric.corpus_score(["a b c d e"], [["a b c d e"]])
+        found[name] = str(metric.get_signature())
+    return found

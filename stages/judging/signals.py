@@ -1,0 +1,133 @@
+"""What the embedded judge looks at. Every signal compares an answer with the expected one, and more is better.
+
+| signal | what | source |
+|---|---|---|
+| meaning | cosine of the two texts' embeddings | Reimers and Gurevych 2019 |
+| precision | every answer token finds its like in the expected answer, weighted by rarity | BERTScore, arXiv 1904.09675 |
+| recall | every expected token that the question did not already hold finds its like in the answer, weighted by rarity | the same |
+| short, long | minus the logarithm of the ratio of lengths, on one side each | |
+| fresh | minus the share of word pairs said before | distinct-2, arXiv 1510.03055 |
+| own words | minus how much closer to the question it stays than the expected answer does | |
+| fluency | log-likelihood a token under the language model, against the expected answer's, never above it | BARTScore, arXiv 2106.11520 |
+| ending | 0, or -1 where the expected answer ends a sentence and this one does not | |
+
+Fluency only counts against an answer: a judge must not prefer what its own language model would have written.
+"""
+
+import math
+from collections import Counter
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from stages.training.batches import Example
+from stages.training.score import score
+
+NAMES = ("meaning", "precision", "recall", "short", "long", "fresh", "own words", "fluency", "ending")
+MAX_TOKENS = 256  # of a text, read by the encoder
+MICRO_TOKENS = 1024
+
+
+class Encoder:
+    """Texts as a unit vector, unit vectors of their tokens and their token ids; each text is read once."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int = 64):
+        self.model, self.tokenizer, self.batch, self.known = model, tokenizer, batch, {}
+
+    @torch.inference_mode()
+    def read(self, texts: list[str]) -> None:
+        """Encode those not yet known, like lengths together."""
+        new = sorted(set(texts) - self.known.keys(), key=lambda text: (len(text), text))
+        for start in range(0, len(new), self.batch):
+            part = new[start : start + self.batch]
+            tokens = self.tokenizer(
+                [text or " " for text in part],
+                padding=True,
+                truncation=True,
+                max_length=MAX_TOKENS,
+                return_tensors="pt",
+            )
+            states = self.model(**tokens.to(self.model.device)).last_hidden_state.float().cpu()
+            for text, state, ids, mask in zip(
+                part, states, tokens["input_ids"].tolist(), tokens["attention_mask"].tolist(), strict=True
+            ):
+                length = sum(mask)
+                whole = torch.nn.functional.normalize(state[:length].mean(0), dim=0)
+                inner = torch.nn.functional.normalize(state[1 : max(2, length - 1)], dim=1)  # without [CLS] and [SEP]
+                self.known[text] = whole.numpy(), inner.numpy(), ids[1 : max(2, length - 1)]
+
+    def vectors(self, texts: list[str]) -> np.ndarray:
+        """Unit embeddings [n, d]."""
+        self.read(texts)
+        return np.stack([self.known[text][0] for text in texts])
+
+
+class Fluency:
+    """Mean log-likelihood in nats of a text's first tokens under a language model, given nothing."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prefix_tokens: int):
+        self.model, self.tokenizer, self.prefix, self.known = model, tokenizer, prefix_tokens, {}
+
+    def read(self, texts: list[str]) -> None:
+        """Score those not yet known. A text of fewer than two tokens has no order and counts as 0."""
+        start = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
+        new = sorted(set(texts) - self.known.keys())
+        ids = [self.tokenizer(text, add_special_tokens=False)["input_ids"][: self.prefix] for text in new]
+        examples = {
+            text: Example(text, [start, tokens[0]], tokens[1:])
+            for text, tokens in zip(new, ids, strict=True)
+            if len(tokens) > 1
+        }
+        self.known |= dict.fromkeys(new, 0.0)
+        found = score(self.model, list(examples.values()), MICRO_TOKENS)
+        self.known |= {text: -one.nll / one.tokens for text, one in zip(examples, found, strict=True)}
+
+
+class Signals:
+    """Turns (question, expected, answer) into the signals, in the order of NAMES."""
+
+    def __init__(self, encoder: Encoder, fluency: Fluency, corpus: list[str]):
+        self.encoder, self.fluency = encoder, fluency
+        ids = encoder.tokenizer(corpus, add_special_tokens=False, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        frequency = Counter(token for text in ids for token in set(text))
+        self.rarity = {token: math.log((len(corpus) + 1) / (count + 1)) for token, count in frequency.items()}
+        self.unseen = math.log(len(corpus) + 1)
+
+    def __call__(self, items: list[tuple[str, str, str]]) -> np.ndarray:
+        """Signals [n, len(NAMES)]."""
+        self.encoder.read([text for item in items for text in item])
+        self.fluency.read([text for _, expected, answer in items for text in (expected, answer)])
+        return np.array([self._one(*item) for item in items])
+
+    def _weights(self, ids: list[int]) -> np.ndarray:
+        return np.array([self.rarity.get(token, self.unseen) for token in ids]) + 1e-6
+
+    def _one(self, question: str, expected: str, answer: str) -> list[float]:
+        (e, e_tokens, e_ids), (a, a_tokens, a_ids), (_, q_tokens, q_ids) = (
+            self.encoder.known[t] for t in (expected, answer, question)
+        )
+        e_weights, a_weights = self._weights(e_ids), self._weights(a_ids)
+        new = e_weights * np.array([token not in q_ids for token in e_ids])
+        new = new if new.any() else e_weights
+        match = a_tokens @ e_tokens.T
+        near_question = np.average((a_tokens @ q_tokens.T).max(1), weights=a_weights)
+        as_expected = np.average((e_tokens @ q_tokens.T).max(1), weights=e_weights)
+        ratio = math.log((len(answer) + 5) / (len(expected) + 5))
+        words = answer.casefold().split()
+        pairs = list(zip(words, words[1:], strict=False))
+        return [
+            float(a @ e),
+            float(np.average(match.max(1), weights=a_weights)),
+            float(np.average(match.max(0), weights=new)),
+            min(0.0, ratio),
+            -max(0.0, ratio),
+            len(set(pairs)) / len(pairs) - 1 if pairs else 0.0,
+            -max(0.0, float(near_question - as_expected)),
+            min(0.0, self.fluency.known[answer] - self.fluency.known[expected]),
+            -float(_ends(expected) and not _ends(answer)),
+        ]
+
+
+def _ends(text: str) -> bool:
+    return text.rstrip()[-1:] in set(".!?…\"')]”’»")

@@ -1,0 +1,38 @@
+"""The one place where prompts are rendered: by the chat template that lies with the model.
+
+The same template serves training, generation, judging and every server that loads the model directory.
+"""
+
+import json
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from stages.models.directory import write_config
+
+
+def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> str:
+    """The prompt for `messages`, up to where the answer begins, by the chat template saved with the model."""
+    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[int]:
+    """Token ids of the rendered prompt; the template itself writes the special tokens."""
+    return tokenizer(render(tokenizer, messages), add_special_tokens=False)["input_ids"]
+
+
+def adopt_template(tokenizer: PreTrainedTokenizerBase, template: str) -> None:
+    """Give the tokenizer the dataset's prompt; one that begins every text with a token of its own keeps doing so."""
+    begins = tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]
+    tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template
+
+
+def read_prompt(folder: Path) -> dict:
+    """The prompt contract saved by `train`: `style` and `stop` strings; a base has none and stops at its end token."""
+    path = folder / "prompt.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"style": "chat", "stop": []}
+
+
+def write_prompt(folder: Path, contract: dict) -> None:
+    """The prompt contract without its chat template, which lives with the tokenizer."""
+    write_config(folder / "prompt.json", {key: value for key, value in contract.items() if key != "chat_template"})

@@ -1,0 +1,42 @@
+"""Where and how models run: device, precision, determinism, and a record of it all."""
+
+import os
+import platform
+from contextlib import AbstractContextManager, nullcontext
+from importlib.metadata import version
+
+import torch
+
+
+def device() -> torch.device:
+    """The GPU if there is one (in a multi-process run: this process's own), else the CPU."""
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def precision(name: str, where: torch.device) -> torch.dtype:
+    """The torch type for fp32, bf16, fp16 or auto: bf16 on a GPU that computes in it (compute capability 8.0), else float32."""
+    if name == "auto":
+        name = "bf16" if where.type == "cuda" and torch.cuda.get_device_capability(where) >= (8, 0) else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def autocast(where: torch.device, dtype: torch.dtype) -> AbstractContextManager:
+    """Mixed precision: parameters stay float32, matrix products run in `dtype`."""
+    return nullcontext() if dtype is torch.float32 else torch.autocast(where.type, dtype)
+
+
+def deterministic() -> None:
+    """The same bytes from the same inputs on one kind of machine."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+
+
+def environment() -> dict:
+    """What figures may depend on beside inputs and parameters; recorded beside timings, never in a stage's output."""
+    where = device()
+    return {
+        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "transformers", "numpy")},
+    }

@@ -1,0 +1,79 @@
+"""Merge a recipe into `params.yaml`, keeping its comments: `python -m stages.recipe medical_gpt2`.
+
+A recipe is a part of `params.yaml` under `recipes/`: its entries are added, and what it names is replaced. The result is
+checked as a whole before anything is written. `git diff params.yaml` shows the change, `git checkout params.yaml` undoes it.
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from stages.common.errors import StageError, report
+from stages.common.files import atomic_file
+from stages.common.params import FILE
+from stages.common.schema import check
+
+FOLDER = Path("recipes")
+
+
+def editor() -> YAML:
+    """A YAML reader and writer that keeps comments, quotes and the layout of `params.yaml`."""
+    yaml = YAML(pure=True)
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def merge(into: CommentedMap, recipe: CommentedMap, path: str = "") -> list[str]:
+    """Merge `recipe` into `into` in place; returns the keys added or changed."""
+    changed = []
+    for key, value in recipe.items():
+        where = f"{path}{key}"
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            changed += merge(into[key], value, f"{where}.")
+        elif into.get(key) != value:
+            into[key] = value
+            changed.append(where)
+    return changed
+
+
+def apply(name: str, folder: Path = FOLDER, params: Path = FILE) -> list[str]:
+    """Merge one recipe into the parameters; returns what changed, nothing if it was merged before."""
+    there = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in there:
+        raise StageError(folder, f"no recipe {name!r}", f"one of {', '.join(there)}", "python -m stages.recipe --list")
+    yaml = editor()
+    document = yaml.load(params.read_text(encoding="utf-8"))
+    changed = merge(document, yaml.load((folder / f"{name}.yaml").read_text(encoding="utf-8")))
+    text = io.StringIO()
+    yaml.dump(document, text)
+    check(YAML(typ="safe", pure=True).load(text.getvalue()), params)
+    if changed:
+        with atomic_file(params) as file:
+            file.write(text.getvalue())
+    return changed
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="python -m stages.recipe", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("name", nargs="?", help="a file of recipes/, without .yaml")
+    parser.add_argument("--list", action="store_true", help="list the recipes with their first comment line")
+    options = parser.parse_args()
+    if options.list or not options.name:
+        for path in sorted(FOLDER.glob("*.yaml")):
+            print(f"{path.stem:20} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+        return
+
+    def run() -> None:
+        changed = apply(options.name)
+        print("\n".join(f"set {key}" for key in changed) or f"{options.name}: already merged")
+    report(run)
+
+
+if __name__ == "__main__":
+    main()

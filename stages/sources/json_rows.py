@@ -1,0 +1,57 @@
+"""JSON arrays and JSON Lines."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages.common.errors import StageError, shorten
+from stages.sources.text import open_text, undecodable
+
+
+def _mapping(value: object, where: str) -> dict:
+    if not isinstance(value, dict):
+        raise StageError(where, shorten(value), "an object with named columns", "edit the source")
+    return value
+
+
+def read_jsonl(path: Path, encoding: str) -> Iterator[dict]:
+    """One object a line; empty lines are skipped."""
+    try:
+        with open_text(path, encoding) as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    value = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise StageError(
+                        f"{path} line {number}",
+                        f"{shorten(line)} ({error})",
+                        "one JSON object a line",
+                        "edit the line, or set datasets.<name>.scrape.reader",
+                    ) from None
+                yield _mapping(value, f"{path} line {number}")
+    except UnicodeDecodeError as error:
+        raise undecodable(path, encoding, error) from None
+
+
+def read_json(path: Path, encoding: str) -> Iterator[dict]:
+    """An array of objects. The array is parsed whole: for sources larger than memory, use JSON Lines."""
+    try:
+        with open_text(path, encoding) as file:
+            rows = json.load(file)
+    except UnicodeDecodeError as error:
+        raise undecodable(path, encoding, error) from None
+    except json.JSONDecodeError as error:
+        raise StageError(
+            f"{path} line {error.lineno} column {error.colno}",
+            f"broken JSON: {error.msg}",
+            "an array of objects",
+            "edit the file, or set datasets.<name>.scrape.reader to jsonl",
+        ) from None
+    except RecursionError:
+        raise StageError(path, "JSON nested too deeply", "an array of objects", "edit the file") from None
+    if not isinstance(rows, list):
+        raise StageError(path, f"a JSON {type(rows).__name__}", "an array of objects", "edit the file") from None
+    for number, row in enumerate(rows, 1):
+        yield _mapping(row, f"{path} row {number}")

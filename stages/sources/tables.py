@@ -1,0 +1,56 @@
+"""CSV and Parquet."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages.common.errors import StageError, shorten
+from stages.sources.text import open_text, undecodable
+
+csv.field_size_limit(1 << 24)  # characters in one field
+
+
+def read_csv(path: Path, encoding: str) -> Iterator[dict]:
+    """RFC 4180 with a header row. A record with more or fewer fields than the header is an error with its line."""
+    try:
+        with open_text(path, encoding) as file:
+            reader = csv.reader(file, strict=True)
+            try:
+                header = next(reader, None)
+                if header is None:
+                    return
+                repeated = sorted({name for name in header if header.count(name) > 1})
+                if repeated:
+                    raise StageError(
+                        f"{path} line 1",
+                        f"columns named twice: {', '.join(repeated)}",
+                        "distinct column names",
+                        "rename them in the source",
+                    )
+                for record in reader:
+                    if not record:
+                        continue
+                    if len(record) != len(header):
+                        raise StageError(
+                            f"{path} line {reader.line_num}",
+                            f"{len(record)} fields: {shorten(record)}",
+                            f"{len(header)} fields: {', '.join(header)}",
+                            "edit the line: is a quote missing?",
+                        )
+                    yield dict(zip(header, record, strict=True))
+            except csv.Error as error:
+                raise StageError(f"{path} line {reader.line_num}", str(error), "CSV as in RFC 4180", "edit the line") from None
+    except UnicodeDecodeError as error:
+        raise undecodable(path, encoding, error) from None
+
+
+def read_parquet(path: Path, encoding: str) -> Iterator[dict]:
+    """Record batches one at a time; `encoding` plays no part."""
+    from pyarrow import ArrowInvalid, parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1024):
+                yield from batch.to_pylist()
+    except (ArrowInvalid, OSError) as error:
+        raise StageError(path, str(error).splitlines()[0], "a Parquet file", "check datasets.<name>.scrape.reader") from None

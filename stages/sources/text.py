@@ -1,0 +1,28 @@
+"""Text files in a declared encoding, byte order marks removed, broken bytes refused with their place."""
+
+import io
+from pathlib import Path
+
+from stages.common.errors import StageError
+
+
+def open_text(path: Path, encoding: str):
+    """Open for reading lines; `read()` and iteration raise UnicodeDecodeError, which `decoding` explains."""
+    utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
+    return open(path, encoding="utf-8-sig" if utf8 else encoding, newline="")
+
+
+def undecodable(path: Path, encoding: str, error: UnicodeDecodeError) -> StageError:
+    """The error for bytes that are not in `encoding`; `error.start` counts from its chunk, so the file is searched."""
+    with open(path, "rb") as raw:
+        for number, line in enumerate(io.BufferedReader(raw), 1):
+            try:
+                line.decode(encoding)
+            except UnicodeDecodeError as bad:
+                return StageError(
+                    f"{path} line {number}",
+                    f"byte 0x{line[bad.start]:02x} at column {bad.start + 1}",
+                    f"text in {encoding}",
+                    "set datasets.<name>.scrape.encoding (latin-1, cp1252, …)",
+                )
+    return StageError(path, str(error), f"text in {encoding}", "set datasets.<name>.scrape.encoding")

@@ -1,0 +1,3 @@
+"""How labelled rows are divided."""
+
+PARTS = ("train", "validation", "test")

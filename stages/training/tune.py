@@ -1,0 +1,80 @@
+"""Which parameters learn: all, the top layers, or low-rank adapters."""
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from stages.common.errors import StageError
+from stages.common.schema import Full, Lora, TopLayers
+
+
+def blocks(model: PreTrainedModel) -> nn.ModuleList:
+    """The transformer blocks, bottom to top."""
+    count = model.config.get_text_config().num_hidden_layers
+    found = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
+    if not found:
+        raise StageError(
+            type(model).__name__, "no list of transformer blocks", f"one of {count} blocks", "set tune: {kind: full}"
+        )
+    return found[0]
+
+
+def prepare(model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int) -> PreTrainedModel:
+    """Freeze what must not learn; for LoRA the returned model is wrapped and `finish` unwraps it."""
+    if tune.kind == "full":
+        return model.requires_grad_(True)
+    model.requires_grad_(False)
+    if tune.kind == "top_layers":
+        layers = blocks(model)
+        if tune.layers > len(layers):
+            raise StageError("models.<name>.train.tune.layers", str(tune.layers), f"at most {len(layers)}", "edit params.yaml")
+        layers[-tune.layers :].requires_grad_(True)
+        inside = {id(parameter) for parameter in layers.parameters()}
+        for parameter in model.parameters():
+            if id(parameter) not in inside and parameter.ndim == 1:  # the final norm
+                parameter.requires_grad_(True)
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)  # the adapters' random start
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=tune.rank,
+            lora_alpha=tune.alpha,
+            lora_dropout=tune.dropout,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def finish(model: PreTrainedModel, tune: Full | TopLayers | Lora) -> PreTrainedModel:
+    """A plain model again: adapters are merged into the weights."""
+    return model.merge_and_unload() if tune.kind == "lora" else model
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that learn, by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW (arXiv 1711.05101), fused; norms and biases (one dimension) are not decayed."""
+    parameters = list(trainable(model).values())
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
+
+
+def schedule(kind: str, step: int, steps: int, warmup: float) -> float:
+    """The factor of the learning rate at `step` (from 0): linear warm-up to 1, then linear or cosine decay to 0, or constant."""
+    from math import cos, pi
+
+    rising = round(warmup * steps)
+    if step < rising:
+        return (step + 1) / rising
+    done = (step - rising) / max(1, steps - rising)
+    return {"linear": 1 - done, "cosine": (1 + cos(pi * done)) / 2, "constant": 1.0}[kind]
