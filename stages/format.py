@@ -57,7 +57,7 @@ def conversations(rows: Iterator[dict], params: AlpacaFormat, prompts: Lengths, 
 
 
 def write_shards(rows: Iterator[dict], folder: Path, shard_rows: int) -> int:
-    """`000.jsonl`, `001.jsonl`, …: rows appended to a source reach only the last shard and new ones. Returns the rows written."""
+    """`000.jsonl`, `001.jsonl`, …: rows appended to a source reach only the last shard and new ones. Returns their number."""
     total = 0
     folder.mkdir()
     for shard in range(SHARDS + 1):

@@ -13,7 +13,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from stages.common.errors import StageError, report
 from stages.common.files import atomic_file
-from stages.common.params import FILE
+from stages.common.params import FILE, read
 from stages.common.schema import check
 
 FOLDER = Path("recipes")
@@ -29,11 +29,12 @@ def editor() -> YAML:
 
 
 def merge(into: CommentedMap, recipe: CommentedMap, path: str = "") -> list[str]:
-    """Merge `recipe` into `into` in place; returns the keys added or changed."""
+    """Merge `recipe` into `into` in place; returns the keys added or changed. A mapping of another `kind` is replaced whole."""
     changed = []
     for key, value in recipe.items():
-        where = f"{path}{key}"
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
+        where, before = f"{path}{key}", into.get(key)
+        both = isinstance(value, dict) and isinstance(before, dict)
+        if both and value.get("kind", before.get("kind")) == before.get("kind"):
             changed += merge(into[key], value, f"{where}.")
         elif into.get(key) != value:
             into[key] = value
@@ -47,8 +48,8 @@ def apply(name: str, folder: Path = FOLDER, params: Path = FILE) -> list[str]:
     if name not in there:
         raise StageError(folder, f"no recipe {name!r}", f"one of {', '.join(there)}", "python -m stages.recipe --list")
     yaml = editor()
-    document = yaml.load(params.read_text(encoding="utf-8"))
-    changed = merge(document, yaml.load((folder / f"{name}.yaml").read_text(encoding="utf-8")))
+    document = read(params, yaml)
+    changed = merge(document, read(folder / f"{name}.yaml", yaml))
     text = io.StringIO()
     yaml.dump(document, text)
     check(YAML(typ="safe", pure=True).load(text.getvalue()), params)
@@ -60,7 +61,9 @@ def apply(name: str, folder: Path = FOLDER, params: Path = FILE) -> list[str]:
 
 def main() -> None:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="python -m stages.recipe", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.recipe", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("name", nargs="?", help="a file of recipes/, without .yaml")
     parser.add_argument("--list", action="store_true", help="list the recipes with their first comment line")
     options = parser.parse_args()
@@ -72,6 +75,7 @@ def main() -> None:
     def run() -> None:
         changed = apply(options.name)
         print("\n".join(f"set {key}" for key in changed) or f"{options.name}: already merged")
+
     report(run)
 
 

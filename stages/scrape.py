@@ -1,6 +1,7 @@
 """Read the sources of a dataset: every row of every file, under our column names, nothing judged yet."""
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,9 +29,11 @@ def find(source: Path, pattern: str) -> list[Path]:
             "a glob below the source",
             "edit datasets.<name>.scrape.files",
         )
-    files = sorted(
-        (path for path in source.glob(pattern) if path.is_file()), key=lambda path: path.relative_to(source).as_posix()
-    )
+    try:
+        found = [path for path in source.glob(pattern) if path.is_file()]
+    except (ValueError, IndexError) as error:  # `**` inside a name, "", "."
+        raise StageError(f"{source}/{pattern}", str(error), "a glob", "edit datasets.<name>.scrape.files") from None
+    files = sorted(found, key=lambda path: path.relative_to(source).as_posix())
     if not files:
         there = sorted({path.suffix or path.name for path in source.rglob("*") if path.is_file()})
         raise StageError(
@@ -42,9 +45,15 @@ def find(source: Path, pattern: str) -> list[Path]:
     return files
 
 
+def plain(value: object) -> bool:
+    """Whether JSON can hold `value`; Parquet also has dates, decimals and bytes."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and plain(item) for key, item in value.items())
+    return all(map(plain, value)) if isinstance(value, list) else value is None or isinstance(value, str | int | float)
+
+
 def rows(path: Path, name: str, params: Scrape) -> Iterator[dict]:
     """`id`, then our columns, then those carried along. Values stay as they are; ids are `<file>#<row>`, from 1."""
-    count = 0
     for count, found in enumerate(reader(params.reader)(path, params.encoding), 1):
         missing = [column for column in params.columns.values() if column not in found]
         if missing:
@@ -57,9 +66,14 @@ def rows(path: Path, name: str, params: Scrape) -> Iterator[dict]:
         row = {"id": f"{name}#{count}"}
         row |= {ours: found[theirs] for ours, theirs in params.columns.items()}
         row |= {column: found[column] for column in params.keep if column in found}
+        if strange := [f"{column} ({type(value).__name__})" for column, value in row.items() if not plain(value)]:
+            raise StageError(
+                f"{path} row {count}",
+                f"not text or numbers: {', '.join(strange)}",
+                "values that JSON can hold",
+                "convert them in the source, or take them out of datasets.<name>.scrape.keep",
+            )
         yield row
-    if not count:
-        raise StageError(path, "no rows", "at least one row", "remove the file, or check datasets.<name>.scrape.reader")
 
 
 def main(name: str, params: Scrape, source: Path, out: Path) -> None:
@@ -72,6 +86,11 @@ def main(name: str, params: Scrape, source: Path, out: Path) -> None:
             with open(path, "rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             index.append({"file": relative, "sha256": sha256, "rows": count})
+        empty = [entry["file"] for entry in index if not entry["rows"]]
+        if len(empty) == len(index):
+            raise StageError(source, f"no row in {len(index)} files", "at least one", "check datasets.<name>.scrape.reader")
+        if empty:
+            print(f"scrape {name}: no row in {len(empty)} of {len(index)} files: {', '.join(empty[:5])}", file=sys.stderr)
         write_json(folder / "sources.json", {"licence": params.licence, "files": index})
 
 

@@ -53,13 +53,9 @@ def main(
             f"raise models.{name}.train.max_tokens",
         )
     model = directory.load(base).to(runtime.device())
-    print_ = fingerprint(
-        content_hash(formatted),
-        content_hash(base),
-        params.model_dump(),
-        code_hash(prompting, batches, causal, score, tune),
-    )
-    checkpoints = Checkpoints(scratch("train", name, print_))
+    inputs = [formatted / "prompt.json", formatted / "train", formatted / "validation", base]
+    code = code_hash(prompting, batches, causal, score, tune)
+    checkpoints = Checkpoints(scratch("train", name, fingerprint([*map(content_hash, inputs)], params.model_dump(), code)))
     began = time.monotonic()
     model, state = causal.train(model, examples, validation, params, checkpoints, f"train {name}")
     seconds = time.monotonic() - began

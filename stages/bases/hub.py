@@ -12,12 +12,12 @@ FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "LICENSE*"]
 def fetch(name: str, params: HubBase) -> Path:
     """The snapshot's directory below `.cache/base/`; resumed where it stopped, and read from there ever after."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, HTTPError
 
     folder = scratch("base", name, fingerprint(params.repo, params.revision))
     try:
         snapshot_download(params.repo, revision=params.revision, local_dir=folder, allow_patterns=FILES)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+    except (HTTPError, HFValidationError, OSError) as error:  # the hub's own errors are OSErrors
         raise StageError(
             f"{params.repo}@{params.revision[:12]}",
             " ".join(str(error).split())[:300],

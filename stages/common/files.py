@@ -31,7 +31,7 @@ def remove(path: Path) -> None:
 
 
 def _replace(partial: Path, path: Path) -> None:
-    if path.is_dir():  # os.replace cannot replace a directory that has something in it
+    if path.is_dir() or partial.is_dir():  # os.replace replaces no directory with something in it, and no file by one
         remove(path)
     os.replace(partial, path)
 
@@ -90,14 +90,16 @@ def json_files(path: Path) -> list[Path]:
 def read_rows(path: Path) -> Iterator[dict]:
     """Rows of a JSONL file, or of every JSONL file in a directory, one at a time."""
     for file in json_files(path):
-        with open(file, encoding="utf-8") as lines:
+        with open(file, "rb") as lines:
             for number, line in enumerate(lines, 1):
                 try:
                     row = json.loads(line)
-                except ValueError as error:
+                    if not isinstance(row, dict):
+                        raise ValueError("no object")
+                except (ValueError, RecursionError) as error:
                     raise StageError(
                         f"{file} line {number}",
-                        f"{shorten(line)} ({error})",
+                        f"{shorten(line.decode(errors='replace'))} ({error})",
                         "one JSON object a line",
                         "restore the file with `dvc checkout`, or rerun its stage with `dvc repro -f`",
                     ) from None
@@ -127,8 +129,7 @@ def _rounded(value):
 def write_json(path: Path, data: dict) -> None:
     """Write metrics: indented JSON with floats to six significant digits, so that a diff can be read."""
     with atomic_file(path) as file:
-        json.dump(_rounded(data), file, ensure_ascii=False, indent=2, allow_nan=False)
-        file.write("\n")
+        file.write(clean_text(json.dumps(_rounded(data), ensure_ascii=False, indent=2, allow_nan=False)) + "\n")
 
 
 def read_json(path: Path) -> dict:

@@ -8,20 +8,20 @@ therefore written in `params.yaml`.
 from pathlib import Path
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import YAMLError
 
 from stages.common.errors import StageError
 
 FILE = Path("params.yaml")
 
 
-def read(path: Path = FILE) -> dict:
-    """The parsed file, unchecked."""
+def read(path: Path = FILE, yaml: YAML | None = None) -> dict:
+    """The parsed file, unchecked; by another parser where `yaml` is given."""
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) or {}
+        return (yaml or YAML(typ="safe", pure=True)).load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         raise StageError(path, "no such file", "the experiment's parameters", "run from the repository's root") from None
-    except (MarkedYAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:  # the latter: broken UTF-8, the 45th of a month
         raise StageError(path, " ".join(str(error).split()), "YAML 1.2 in UTF-8", f"edit {path}") from None
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from stages.common.errors import StageError, shorten
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+COLUMNS = {"id", "task", "reason"}  # columns that stages write themselves
 RESERVED = {"answers", "verdicts", "sources", "speed"}  # folders of their own in data/ and metrics/
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -22,7 +23,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 # bases ---------------------------------------------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def _describe(error: dict) -> str:
     keys = [str(part) for part in error["loc"]]
     kind, tags = error["type"], set(_tags())
     keys = [key for i, key in enumerate(keys) if not (key in tags and i and keys[i - 1] in ("base", "tune"))]
-    where, found = ".".join(keys), shorten(error["input"])
+    where, found = ".".join(keys) or "the whole file", shorten(error["input"])
     if kind == "extra_forbidden":
         legal = _legal(error["loc"])
         near = difflib.get_close_matches(keys[-1], legal, n=1)
@@ -269,7 +270,7 @@ def _models_below(annotation) -> list[type[BaseModel]]:
 def _legal(location: tuple) -> list[str]:
     """The keys that the mapping at `location[:-1]` may have."""
     models: list[type[BaseModel]] = [Params]
-    for part in location[:-1]:
+    for part in location[:1] * (len(location) > 1) + location[2:-1]:  # an entry's own name, the second part, says nothing
         fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
         if fields:
             models = [model for field in fields for model in _models_below(field)]
@@ -296,7 +297,13 @@ def _wiring(params: dict):
     for first, second, folder in ((bases, models, "models/"), (datasets, models, "metrics/")):
         for name in sorted(set(first) & set(second)):
             yield f"{name}: names two things that would share {folder}{name}; rename one"
-    causal = [name for name, entry in bases.items() if (entry.get("base") or {}).get("architecture") == "causal"]
+    for name, dataset in datasets.items():
+        yield from _columns(f"datasets.{name}.scrape", dataset.get("scrape"))
+    causal = [name for name in bases if _mapping(bases, name).get("base", {}).get("architecture") == "causal"]
+    wires = ("dataset", "base", "root", "judge_base")  # what is no text there has been reported already
+    models = {
+        name: {wire: m.get(wire) if isinstance(m.get(wire), str) else None for wire in wires} for name, m in models.items()
+    }
     for name, model in models.items():
         if model.get("dataset") not in datasets:
             yield f"models.{name}.dataset: no dataset {model.get('dataset')!r}; expected one of {', '.join(datasets) or 'none'}"
@@ -314,3 +321,16 @@ def _wiring(params: dict):
             yield f"models.{name}.base: rounds in a circle: {' -> '.join([*chain, current])}"
         elif current in bases and model.get("root") != current:
             yield f"models.{name}.root: found {model.get('root')!r}, expected {current!r}, where its chain of rounds starts"
+
+
+def _columns(where: str, scrape: object):
+    """Problems of the names that rows get."""
+    ours, kept = (scrape.get("columns"), scrape.get("keep")) if isinstance(scrape, dict) else (None, None)
+    if not isinstance(ours, dict) or not isinstance(kept, list):
+        return
+    if missing := [name for name in ("instruction", "response") if name not in ours]:
+        yield f"{where}.columns: no {' and no '.join(missing)}; expected a source column for both"
+    names = [*map(str, ours), *map(str, kept)]
+    for name in sorted({name for name in names if name in COLUMNS or names.count(name) > 1}):
+        why = "is written by the stages themselves" if name in COLUMNS else "is named twice"
+        yield f"{where}: column {name!r} in columns or keep {why}; give it another name in columns"

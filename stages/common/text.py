@@ -5,7 +5,7 @@ import unicodedata
 
 def normal(text: object) -> str:
     """Unicode NFKC, lower case, white space folded: what makes two texts the same to us."""
-    return " ".join(unicodedata.normalize("NFKC", str(text or "")).casefold().split())
+    return " ".join(unicodedata.normalize("NFKC", "" if text is None else str(text)).casefold().split())
 
 
 def question(row: dict) -> str:

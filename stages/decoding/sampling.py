@@ -14,7 +14,7 @@ def stream(seed: int, text: str) -> torch.Generator:
 
 
 def penalize(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
-    """Repetition penalty of CTRL (arXiv 1909.05858): logits [B, V] of tokens marked in `seen` [B, V] move towards less likely."""
+    """Repetition penalty of CTRL (arXiv 1909.05858): logits [B, V] of tokens marked in `seen` [B, V] become less likely."""
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
@@ -35,8 +35,9 @@ def choose(logits: torch.Tensor, options: Generate, streams: list[torch.Generato
     """The next token of each row [B]: the best one at temperature 0, else drawn by inverting the distribution."""
     if options.temperature == 0:
         return logits.argmax(-1)
-    probabilities = narrow(logits.float() / options.temperature, options.top_k, options.top_p).softmax(-1).double()
+    # drawn on the CPU: a GPU's cumulative sums are not deterministic
+    probabilities = narrow(logits.float().cpu() / options.temperature, options.top_k, options.top_p).softmax(-1).double()
     draws = torch.stack([torch.rand((), generator=generator, dtype=torch.float64) for generator in streams])
     totals = probabilities.cumsum(-1)
-    points = draws.to(totals.device)[:, None] * totals[:, -1:]
-    return torch.searchsorted(totals, points, right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
+    chosen = torch.searchsorted(totals, draws[:, None] * totals[:, -1:], right=True).squeeze(1)
+    return chosen.clamp(max=logits.shape[-1] - 1).to(logits.device)

@@ -25,7 +25,8 @@ Figure = tuple[np.ndarray, Statistic]  # per-row sums [n, k] and the statistic o
 
 def likelihood(scores: list[Score], expected: list[str]) -> dict[str, Figure]:
     """What a model makes of the expected answers."""
-    rows = np.array([[s.nll, s.tokens, s.correct, len(text.encode())] for s, text in zip(scores, expected, strict=True)], float)
+    pairs = zip(scores, expected, strict=True)  # an answer that did not fit the context has no tokens, and so no bytes
+    rows = np.array([[s.nll, s.tokens, s.correct, len(text.encode()) if s.tokens else 0] for s, text in pairs], float)
     return {
         "perplexity": (rows, lambda sums: np.exp(sums[..., 0] / sums[..., 1])),
         "bits_per_byte": (rows, lambda sums: sums[..., 0] / np.log(2) / sums[..., 3]),

@@ -4,11 +4,11 @@
 |---|---|---|
 | meaning | cosine of the two texts' embeddings | Reimers and Gurevych 2019 |
 | precision | every answer token finds its like in the expected answer, weighted by rarity | BERTScore, arXiv 1904.09675 |
-| recall | every expected token that the question did not already hold finds its like in the answer, weighted by rarity | the same |
+| recall | every expected token that the question does not hold finds its like in the answer, weighted by rarity | the same |
 | short, long | minus the logarithm of the ratio of lengths, on one side each | |
 | fresh | minus the share of word pairs said before | distinct-2, arXiv 1510.03055 |
 | own words | minus how much closer to the question it stays than the expected answer does | |
-| fluency | log-likelihood a token under the language model, against the expected answer's, never above it | BARTScore, arXiv 2106.11520 |
+| fluency | log-likelihood a token by the language model, less the expected answer's, 0 at most | BARTScore, arXiv 2106.11520 |
 | ending | 0, or -1 where the expected answer ends a sentence and this one does not | |
 
 Fluency only counts against an answer: a judge must not prefer what its own language model would have written.
@@ -64,24 +64,26 @@ class Encoder:
 
 
 class Fluency:
-    """Mean log-likelihood in nats of a text's first tokens under a language model, given nothing."""
+    """Mean log-likelihood in nats of a text's first tokens under a language model, given nothing; beginnings read once."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prefix_tokens: int):
-        self.model, self.tokenizer, self.prefix, self.known = model, tokenizer, prefix_tokens, {}
+        self.model, self.tokenizer, self.prefix_tokens = model, tokenizer, prefix_tokens
+        self.known: dict[tuple[int, ...], float] = {}
+
+    def _beginning(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"][: self.prefix_tokens])
 
     def read(self, texts: list[str]) -> None:
         """Score those not yet known. A text of fewer than two tokens has no order and counts as 0."""
         start = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
-        new = sorted(set(texts) - self.known.keys())
-        ids = [self.tokenizer(text, add_special_tokens=False)["input_ids"][: self.prefix] for text in new]
-        examples = {
-            text: Example(text, [start, tokens[0]], tokens[1:])
-            for text, tokens in zip(new, ids, strict=True)
-            if len(tokens) > 1
-        }
+        new = sorted({self._beginning(text) for text in texts} - self.known.keys())
+        examples = {tokens: Example("", [start, tokens[0]], list(tokens[1:])) for tokens in new if len(tokens) > 1}
         self.known |= dict.fromkeys(new, 0.0)
         found = score(self.model, list(examples.values()), MICRO_TOKENS)
-        self.known |= {text: -one.nll / one.tokens for text, one in zip(examples, found, strict=True)}
+        self.known |= {tokens: -one.nll / one.tokens for tokens, one in zip(examples, found, strict=True)}
+
+    def __getitem__(self, text: str) -> float:
+        return self.known[self._beginning(text)]
 
 
 class Signals:
@@ -124,7 +126,7 @@ class Signals:
             -max(0.0, ratio),
             len(set(pairs)) / len(pairs) - 1 if pairs else 0.0,
             -max(0.0, float(near_question - as_expected)),
-            min(0.0, self.fluency.known[answer] - self.fluency.known[expected]),
+            min(0.0, self.fluency[answer] - self.fluency[expected]),
             -float(_ends(expected) and not _ends(answer)),
         ]
 

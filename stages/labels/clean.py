@@ -24,10 +24,11 @@ def clean(rows: Iterable[dict], params: Clean) -> Iterator[tuple[dict, str | Non
     Reasons: `missing <column>`, `not text: <column>`, `duplicate` (the same to the letter), `duplicate but for case or
     white space`, `conflict` (the same question with another answer; the first one stays).
     """
+    texts = dict.fromkeys([*params.required, "instruction", "input", "response"])
     with Seen() as answers, Seen() as exact:
         for raw in rows:
             row = tidy(raw)
-            reason = next((f"not text: {name}" for name in params.required if not isinstance(row.get(name, ""), str)), None)
+            reason = next((f"not text: {name}" for name in texts if not isinstance(row.get(name, ""), str)), None)
             reason = reason or next((f"missing {name}" for name in params.required if not normal(row.get(name))), None)
             if reason is None:
                 asked, answer = question(row), normal(row["response"])

@@ -31,7 +31,7 @@ def read_jsonl(path: Path, encoding: str) -> Iterator[dict]:
                         "edit the line, or set datasets.<name>.scrape.reader",
                     ) from None
                 yield _mapping(value, f"{path} line {number}")
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise undecodable(path, encoding, error) from None
 
 
@@ -40,7 +40,7 @@ def read_json(path: Path, encoding: str) -> Iterator[dict]:
     try:
         with open_text(path, encoding) as file:
             rows = json.load(file)
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise undecodable(path, encoding, error) from None
     except json.JSONDecodeError as error:
         raise StageError(
@@ -49,8 +49,8 @@ def read_json(path: Path, encoding: str) -> Iterator[dict]:
             "an array of objects",
             "edit the file, or set datasets.<name>.scrape.reader to jsonl",
         ) from None
-    except RecursionError:
-        raise StageError(path, "JSON nested too deeply", "an array of objects", "edit the file") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands of brackets
+        raise StageError(path, str(error), "an array of objects", "edit the file") from None
     if not isinstance(rows, list):
         raise StageError(path, f"a JSON {type(rows).__name__}", "an array of objects", "edit the file") from None
     for number, row in enumerate(rows, 1):

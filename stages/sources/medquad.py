@@ -21,6 +21,8 @@ def read_medquad(path: Path, encoding: str) -> Iterator[dict]:
         raise StageError(
             f"{path} line {error.lineno}", f"broken XML: {error.msg}", "a MedQuAD document", "edit the file"
         ) from None
+    except OSError as error:  # bytes that are not in the declared encoding, among others
+        raise StageError(path, str(error), "XML in the encoding that it declares", "edit the file or its declaration") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise StageError(
             path,

@@ -19,7 +19,7 @@ def read_csv(path: Path, encoding: str) -> Iterator[dict]:
                 header = next(reader, None)
                 if header is None:
                     return
-                repeated = sorted({name for name in header if header.count(name) > 1})
+                repeated = sorted({name for name in header if name and header.count(name) > 1})  # several may be unnamed
                 if repeated:
                     raise StageError(
                         f"{path} line 1",
@@ -40,17 +40,18 @@ def read_csv(path: Path, encoding: str) -> Iterator[dict]:
                     yield dict(zip(header, record, strict=True))
             except csv.Error as error:
                 raise StageError(f"{path} line {reader.line_num}", str(error), "CSV as in RFC 4180", "edit the line") from None
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise undecodable(path, encoding, error) from None
 
 
 def read_parquet(path: Path, encoding: str) -> Iterator[dict]:
     """Record batches one at a time; `encoding` plays no part."""
-    from pyarrow import ArrowInvalid, parquet
+    from pyarrow import ArrowException, parquet
 
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()
-    except (ArrowInvalid, OSError) as error:
-        raise StageError(path, str(error).splitlines()[0], "a Parquet file", "check datasets.<name>.scrape.reader") from None
+    except (ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: text not in UTF-8, dates past 9999
+        found = " ".join(str(error).split()) or type(error).__name__
+        raise StageError(path, found, "a Parquet file", "check the file and datasets.<name>.scrape.reader") from None

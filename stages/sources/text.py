@@ -7,13 +7,23 @@ from stages.common.errors import StageError
 
 
 def open_text(path: Path, encoding: str):
-    """Open for reading lines; `read()` and iteration raise UnicodeDecodeError, which `decoding` explains."""
+    """Open for reading lines; `read()` and iteration raise UnicodeError, which `undecodable` explains."""
     utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
-    return open(path, encoding="utf-8-sig" if utf8 else encoding, newline="")
+    try:
+        return open(path, encoding="utf-8-sig" if utf8 else encoding, newline="")
+    except (LookupError, ValueError):
+        raise StageError(
+            path,
+            f"encoding {encoding!r}",
+            "a text encoding that Python knows: utf-8, latin-1, cp1252, utf-16, …",
+            "set datasets.<name>.scrape.encoding",
+        ) from None
 
 
-def undecodable(path: Path, encoding: str, error: UnicodeDecodeError) -> StageError:
+def undecodable(path: Path, encoding: str, error: UnicodeError) -> StageError:
     """The error for bytes that are not in `encoding`; `error.start` counts from its chunk, so the file is searched."""
+    if not isinstance(error, UnicodeDecodeError) or "\n".encode(encoding) != b"\n":  # UTF-16: bytes are no lines
+        return StageError(path, str(error), f"text in {encoding}", "set datasets.<name>.scrape.encoding")
     with open(path, "rb") as raw:
         for number, line in enumerate(io.BufferedReader(raw), 1):
             try:

@@ -30,7 +30,8 @@ class NearDuplicates:
 
     def __init__(self, threshold: float):
         self.threshold = threshold
-        self.index = MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
+        # an index at the threshold itself misses over half of the pairs that just reach it; `like` sorts out the rest
+        self.index = MinHashLSH(threshold=0.75 * threshold, num_perm=PERMUTATIONS)
         self.signatures: dict[str, MinHash] = {}
 
     def add(self, key: str, text: str) -> None:

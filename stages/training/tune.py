@@ -70,7 +70,7 @@ def optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> to
 
 
 def schedule(kind: str, step: int, steps: int, warmup: float) -> float:
-    """The factor of the learning rate at `step` (from 0): linear warm-up to 1, then linear or cosine decay to 0, or constant."""
+    """The factor of the learning rate at `step` (from 0): linear warm-up to 1, then linear, cosine or no decay."""
     from math import cos, pi
 
     rising = round(warmup * steps)

@@ -1,0 +1,42 @@
+import errno
+
+import pytest
+
+from stages.common.errors import StageError, report, shorten
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+def test_a_problem_says_where_what_and_how_to_fix_it():
+    error = StageError("data/x.csv line 3", "2 fields", "3 fields", "edit the line")
+    assert str(error) == "data/x.csv line 3\n  found:    2 fields\n  expected: 3 fields\n  fix:      edit the line"
+    assert "fix" not in str(StageError("x", "a", "b"))
+
+
+def test_a_problem_ends_the_process_with_its_message():
+    with pytest.raises(SystemExit) as caught:
+        report(raising(StageError("here", "this", "that")))
+    assert caught.value.code == "error: here\n  found:    this\n  expected: that"  # a text: printed, status 1
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
+def test_a_disk_that_takes_nothing_is_a_problem_too(code):
+    with pytest.raises(SystemExit, match="/data/out"):
+        report(raising(OSError(code, "disk trouble", "/data/out")))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "I/O error"), KeyError("bug")])
+def test_anything_else_keeps_its_traceback(error):
+    with pytest.raises(type(error)):
+        report(raising(error))
+
+
+def test_long_values_are_cut():
+    assert shorten("abc") == "'abc'"
+    assert len(shorten("x" * 1000)) == 80
+    assert shorten("x" * 1000).endswith("…")

@@ -1,0 +1,246 @@
+import copy
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stages.common.errors import StageError
+from stages.common.params import read, section
+from stages.common.schema import Split, check
+from tests.data_helpers import ROOT
+
+COMMITTED = read(ROOT / "params.yaml")
+
+
+def changed(path: str, value: object, params: dict = COMMITTED) -> dict:
+    """The parameters with one value put at a dotted path."""
+    params = copy.deepcopy(params)
+    *folders, last = path.split(".")
+    place = params
+    for key in folders:
+        place = place[key]
+    place[last] = value
+    return params
+
+
+def problems(params: object) -> str:
+    with pytest.raises(StageError) as caught:
+        check(params, Path("params.yaml"))
+    return caught.value.found
+
+
+@pytest.fixture
+def params_file(tmp_path) -> Path:
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+
+
+def edit(file: Path, name: str, value: str) -> None:
+    """Write another value where `name` first stands in the file (in the model `medical`, for names of models)."""
+    text, count = re.subn(rf"(?m)^( +{name}:) .*$", rf"\1 {value}", file.read_text(encoding="utf-8"), count=1)
+    assert count
+    file.write_text(text, encoding="utf-8")
+
+
+def test_the_committed_parameters_pass():
+    assert check(COMMITTED, ROOT / "params.yaml").model_dump() == COMMITTED
+
+
+def test_a_section_is_all_that_is_handed_out(params_file):
+    found = section("datasets", "medical_qa", "split", params_file)
+    assert isinstance(found, Split)
+    assert found.model_dump() == COMMITTED["datasets"]["medical_qa"]["split"]
+
+
+def test_a_section_cannot_be_changed(params_file):
+    with pytest.raises(ValueError):
+        section("datasets", "medical_qa", "split", params_file).test = 0.5
+
+
+def test_an_unknown_entry_names_the_known_ones(params_file):
+    with pytest.raises(StageError, match="no 'medicine'[^$]*medical_qa, instructions"):
+        section("datasets", "medicine", "split", params_file)
+
+
+def test_the_whole_file_is_checked_for_any_section(params_file):
+    edit(params_file, "learning_rate", "fast")
+    with pytest.raises(StageError, match="models.medical.train.learning_rate: found 'fast', expected a number"):
+        section("datasets", "medical_qa", "split", params_file)
+
+
+def test_a_number_in_scientific_notation_is_a_number(params_file):
+    edit(params_file, "learning_rate", "1e-5")
+    assert section("models", "medical", "train", params_file).learning_rate == 1e-5
+
+
+def test_no_is_text_and_no_truth_value(params_file):
+    edit(params_file, "shuffle_pairs", "no")
+    with pytest.raises(StageError, match="shuffle_pairs: found 'no', expected true or false"):
+        section("models", "medical", "train", params_file)
+
+
+def test_an_unknown_key_is_refused_with_a_suggestion():
+    text = problems(changed("datasets.medical_qa.split.tset", 0.1))
+    assert "datasets.medical_qa.split.tset: unknown key; did you mean 'test'?" in text
+    assert "legal: given, group, near_duplicate, sample, seed, test, train, validation" in text
+
+
+def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
+    text = problems(changed("datasets.format", COMMITTED["datasets"]["medical_qa"] | {"splt": 1}))
+    assert "datasets.format.splt: unknown key; did you mean 'split'? (legal: format, label, scrape, source, split)" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("models.medical.train.epochs", 2.0, "models.medical.train.epochs: found 2.0, expected a whole number"),
+        ("models.medical.train.epochs", True, "models.medical.train.epochs: found True, expected a whole number"),
+        ("models.medical.train.epochs", "2", "models.medical.train.epochs: found '2', expected a whole number"),
+        ("models.medical.train.epochs", 0, "models.medical.train.epochs: found 0, expected "),
+        ("models.medical.train.learning_rate", "1e-5", "learning_rate: found '1e-5', expected a number"),
+        ("models.medical.train.learning_rate", float("inf"), "learning_rate: found inf, expected a finite number"),
+        ("models.medical.train.warmup", 1.5, "models.medical.train.warmup: found 1.5"),
+        ("models.medical.train.schedule", "square", "found 'square', expected 'linear', 'cosine' or 'constant'"),
+        ("models.medical.train.tune", {"kind": "full", "layers": 6}, "train.tune.layers: unknown key (legal: kind)"),
+        ("models.medical.train.tune", {"kind": "half"}, "'full', 'top_layers', 'lora'"),
+        ("models.medical.judge.judges", {}, "models.medical.judge.judges: found {}"),
+        ("models.medical.generate.probes", "one", "generate.probes: found 'one', expected a list"),
+        ("datasets.medical_qa.source", None, "datasets.medical_qa.source: found None, expected text"),
+        ("datasets.medical_qa.scrape.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'parquet' or 'medquad'"),
+        ("datasets.medical_qa.split.sample", 0, "datasets.medical_qa.split.sample: found 0"),
+        ("bases.minilm.base.sha256", "abc", "bases.minilm.base.sha256: found 'abc'"),
+        ("datasets", [], "datasets: found [], expected a mapping"),
+        ("models.medical", None, "models.medical: found None, expected a mapping"),
+        ("bases.minilm.base", "wheel", "bases.minilm.base: found 'wheel'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_was_expected(path, value, message):
+    assert message in problems(changed(path, value))
+
+
+def test_a_missing_parameter_is_named():
+    params = copy.deepcopy(COMMITTED)
+    del params["datasets"]["medical_qa"]["split"]["seed"]
+    assert "datasets.medical_qa.split.seed: missing" in problems(params)
+
+
+def test_fractions_must_sum_to_one():
+    text = problems(changed("datasets.medical_qa.split.test", 0.3))
+    assert "datasets.medical_qa.split" in text
+    assert "train + validation + test must be 1, not 1.1" in text
+
+
+@pytest.mark.parametrize("value", ["nothing", ["smollm2"], {}, None, 7])
+@pytest.mark.parametrize("field", ["dataset", "base", "root", "judge_base"])
+def test_a_wire_that_leads_nowhere_is_refused(field, value):
+    assert f"models.medical.{field}: " in problems(changed(f"models.medical.{field}", value))
+
+
+def test_a_wire_that_leads_nowhere_names_where_it_may_lead():
+    text = problems(changed("models.medical.dataset", "nothing"))
+    assert "models.medical.dataset: no dataset 'nothing'; expected one of medical_qa, instructions" in text
+    text = problems(changed("models.medical.base", "nothing"))
+    assert "models.medical.base: no base or model 'nothing'; expected one of smollm2, minilm, medical, assistant" in text
+
+
+def test_an_encoder_cannot_be_tuned_as_a_causal_model():
+    assert "'minilm' cannot be tuned by method causal; expected one of smollm2" in problems(
+        changed("models.medical.base", "minilm")
+    )
+
+
+def test_a_later_round_may_start_from_an_earlier_one():
+    rounds = changed("models.later", COMMITTED["models"]["medical"] | {"base": "medical"})
+    assert check(rounds, Path("params.yaml")).models["later"].base == "medical"
+
+
+def test_rounds_in_a_circle_are_refused():
+    params = changed("models.later", COMMITTED["models"]["medical"] | {"base": "medical"})
+    text = problems(changed("models.medical.base", "later", params))
+    assert "models.medical.base: rounds in a circle: medical -> later -> medical" in text
+    assert "models.later.base: rounds in a circle: later -> medical -> later" in text
+
+
+def test_a_round_on_itself_is_refused():
+    assert "rounds in a circle: medical -> medical" in problems(changed("models.medical.base", "medical"))
+
+
+def test_a_wrong_root_is_refused_with_the_right_one():
+    params = changed("models.later", COMMITTED["models"]["medical"] | {"base": "medical", "root": "minilm"})
+    assert "models.later.root: found 'minilm', expected 'smollm2', where its chain of rounds starts" in problems(params)
+
+
+def test_names_that_would_share_a_folder_are_refused():
+    params = changed("models.smollm2", COMMITTED["models"]["medical"])
+    assert "smollm2: names two things that would share models/smollm2; rename one" in problems(params)
+    params = changed("models.medical_qa", COMMITTED["models"]["medical"])
+    assert "medical_qa: names two things that would share metrics/medical_qa" in problems(params)
+
+
+@pytest.mark.parametrize("kind", ["bases", "datasets", "models"])
+@pytest.mark.parametrize("name", ["../up", "a/b", "..", "", "Upper", "1st", "a b", "answers", "speed", "é"])
+def test_names_that_are_no_plain_folder_are_refused(kind, name):
+    params = copy.deepcopy(COMMITTED)
+    params[kind][name] = next(iter(params[kind].values()))
+    assert f"{kind}.{name}: not a usable name" in problems(params)
+
+
+@pytest.mark.parametrize("name", ["id", "task", "reason"])
+def test_columns_that_stages_write_cannot_be_overwritten(name):
+    kept = problems(changed("datasets.medical_qa.scrape.keep", [name]))
+    assert f"datasets.medical_qa.scrape: column '{name}' in columns or keep is written by the stages" in kept
+    columns = {"instruction": "question", "response": "answer", name: "number"}
+    assert f"column '{name}'" in problems(changed("datasets.medical_qa.scrape.columns", columns))
+
+
+def test_a_kept_column_cannot_take_the_place_of_ours():
+    text = problems(changed("datasets.medical_qa.scrape.keep", ["response"]))
+    assert "column 'response' in columns or keep is named twice" in text
+
+
+def test_every_dataset_needs_a_question_and_an_answer():
+    text = problems(changed("datasets.medical_qa.scrape.columns", {"instruction": "question"}))
+    assert "datasets.medical_qa.scrape.columns: no response" in text
+
+
+def test_all_problems_come_in_one_message():
+    params = changed("datasets.medical_qa.split.tset", 1)
+    params = changed("models.assistant.train.epochs", 0, params)
+    params = changed("models.medical.judge_base", "nothing", params)
+    params = changed("datasets.instructions.split.test", 0.5, params)
+    text = problems(params)
+    assert text.startswith("4 problems")
+    for part in ("split.tset", "assistant.train.epochs", "medical.judge_base", "must be 1"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [",
+        "a: 1\na: 2\n",
+        "a: \x07",
+        "a: 2020-13-45",
+        "a: !!int z",
+        "a: !!python/object:os.system x",
+        "- 1",
+        "7",
+        "---\n---\n",
+    ],
+)
+def test_a_file_that_is_no_mapping_in_yaml_is_refused(tmp_path, text):
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    with pytest.raises(StageError, match=r"params\.yaml"):
+        check(read(file), file)
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path):
+    (tmp_path / "params.yaml").write_bytes(b"a: \xff\n")
+    with pytest.raises(StageError, match=r"params\.yaml"):
+        read(tmp_path / "params.yaml")
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(StageError, match="run from the repository's root"):
+        read(tmp_path / "params.yaml")

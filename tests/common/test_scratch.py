@@ -1,0 +1,60 @@
+import pytest
+
+from stages.common import text
+from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
+
+
+def test_scratch_is_made_where_it_is_asked_for(own_scratch):
+    folder = scratch("train", "medical", "0123456789abcdef0123")
+    assert folder == own_scratch / "train" / "medical" / "0123456789abcdef"
+    assert folder.is_dir()
+
+
+def test_scratch_is_in_the_cache_by_default(tmp_path, monkeypatch):
+    monkeypatch.delenv("AFFINAGE_SCRATCH")
+    monkeypatch.chdir(tmp_path)
+    assert scratch("a", "b", "c").resolve() == (tmp_path / ".cache/a/b/c").resolve()
+
+
+def test_a_fingerprint_depends_on_values_and_not_on_the_order_of_keys():
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    different = [({"a": 1},), ({"a": 2},), ({"a": "1"},), ("a", 1), ("a1",), ([1, 2],), ([2, 1],), ()]
+    assert len({fingerprint(*parts) for parts in different}) == len(different)
+
+
+def test_a_content_hash_depends_on_names_and_bytes(tmp_path):
+    def folder(name, **files):
+        for file, content in files.items():
+            path = tmp_path / name / file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content)
+        return content_hash(tmp_path / name)
+
+    first = folder("one", a="1", b="2")
+    assert folder("two", b="2", a="1") == first
+    assert len({first, folder("three", a="1"), folder("four", a="1", c="2"), folder("five", a="12", b="")}) == 4
+
+
+def test_a_code_hash_is_that_of_the_source():
+    assert code_hash(text) == fingerprint(content_hash(text.__file__))
+
+
+def test_a_result_is_made_once(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return {"text": "é \ud800", "number": 1.5}
+
+    first = remember(tmp_path, "key", make)
+    assert first == remember(tmp_path, "key", make) == {"text": "é \ud800", "number": 1.5}
+    assert len(made) == 1
+    remember(tmp_path, "another key", make)
+    assert len(made) == 2
+
+
+def test_a_result_that_fails_is_not_remembered(tmp_path):
+    with pytest.raises(KeyError):
+        remember(tmp_path, "key", lambda: {}["nothing"])
+    (tmp_path / "key.partial").write_text("half")  # what a kill leaves
+    assert remember(tmp_path, "key", lambda: "whole") == "whole"

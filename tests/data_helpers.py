@@ -1,0 +1,64 @@
+"""What the tests of the data stages share: sections of `params.yaml`, small files, rows read back."""
+
+import json
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from stages.common.schema import AlpacaFormat, Clean, Scrape, Split
+
+ROOT = Path(__file__).parents[1]
+
+# any text, lone surrogates and line separators included
+odd_text = st.text(st.characters(categories=None), max_size=20)
+# what JSON can hold
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | odd_text,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd_text, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def scrape_params(reader: str, **changes) -> Scrape:
+    given = {
+        "files": "*",
+        "reader": reader,
+        "encoding": "utf-8",
+        "columns": {"instruction": "question", "response": "answer"},
+        "keep": [],
+        "licence": "CC0-1.0",
+    }
+    return Scrape.model_validate(given | changes)
+
+
+def label_params(**changes) -> Clean:
+    return Clean.model_validate(
+        {"method": "clean", "required": ["instruction", "response"], "conflicts": "drop_later"} | changes
+    )
+
+
+def split_params(**changes) -> Split:
+    given = {"given": "", "group": "", "train": 0.6, "validation": 0.2, "test": 0.2}
+    return Split.model_validate(given | {"sample": 1.0, "near_duplicate": 0, "seed": 1} | changes)
+
+
+def format_params(**changes) -> AlpacaFormat:
+    return AlpacaFormat.model_validate({"style": "alpaca", "preamble": "", "shard_rows": 10} | changes)
+
+
+def folder_with(folder: Path, **files: bytes | str) -> Path:
+    """A folder of files; `name__ext` is `name.ext`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        data = content.encode() if isinstance(content, str) else content
+        (folder / name.replace("__", ".")).write_bytes(data)
+    return folder
+
+
+def jsonl(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+def names(folder: Path) -> set[str]:
+    """Everything that lies in a folder, hidden files included."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}

@@ -1,0 +1,60 @@
+import pytest
+
+from stages.decoding.contestants import contestants
+from stages.models.directory import load, load_tokenizer, save
+from stages.models.prompting import adopt_template, write_prompt
+from tests import tiny
+
+MESSAGES = [{"role": "user", "content": "Why?"}]
+TRAINED, OWN = "### Instruction:\nWhy?\n\n### Response:\n", "<user> Why?\n<assistant> "
+
+
+def tuned(folder, base, stop=()):
+    """What `train` leaves."""
+    tokenizer = load_tokenizer(base)
+    adopt_template(tokenizer, tiny.CONTRACT["chat_template"])
+    folder.mkdir()
+    save(folder, load(base), tokenizer)
+    write_prompt(folder, {**tiny.CONTRACT, "stop": list(stop)})
+    return folder
+
+
+@pytest.fixture
+def base(tmp_path):
+    return tiny.base(tmp_path / "base")
+
+
+def test_the_base_answers_by_both_prompts(tmp_path, base):
+    model = tuned(tmp_path / "tuned", base, stop=["###"])
+    field = contestants(model, base, base)
+    assert [(who.name, who.folder, who.prompt(MESSAGES), who.stop) for who in field] == [
+        ("tuned", model, TRAINED, ["###"]),
+        ("base", base, TRAINED, ["###"]),
+        ("base_chat", base, OWN, []),
+    ]
+
+
+def test_tokens_are_those_of_the_prompt(tmp_path, base):
+    for who in contestants(tuned(tmp_path / "tuned", base), base, base):
+        assert tiny.tokenizer().decode(who.tokens(MESSAGES)) == who.prompt(MESSAGES)
+
+
+def test_a_base_without_chat_template_answers_once(tmp_path):
+    base = tiny.base(tmp_path / "base", "gpt2", chat=None)
+    assert [who.name for who in contestants(tuned(tmp_path / "tuned", base), base, base)] == ["tuned", "base"]
+
+
+def test_a_later_round_meets_its_parent(tmp_path, base):
+    first = tuned(tmp_path / "first", base, stop=["one"])
+    second = tuned(tmp_path / "second", first, stop=["two"])
+    field = contestants(second, first, base)
+    assert [who.name for who in field] == ["tuned", "base", "base_chat", "parent"]
+    assert (field[-1].folder, field[-1].prompt(MESSAGES), field[-1].stop) == (first, TRAINED, ["one"])
+
+
+def test_a_hosted_root_does_not_answer_here(tmp_path, base):
+    hosted = tmp_path / "hosted"
+    hosted.mkdir()
+    (hosted / "hosted.json").write_text("{}")
+    model = tuned(tmp_path / "tuned", base)
+    assert [who.name for who in contestants(model, base, hosted)] == ["tuned", "parent"]

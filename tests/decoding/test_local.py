@@ -1,0 +1,120 @@
+import pytest
+import torch
+
+from stages.decoding.local import Answer, answer, end_tokens, groups, too_long
+from stages.models.prompting import encode_prompt
+from tests import tiny
+
+PROMPTS = [encode_prompt(tiny.tokenizer(), row["messages"]) for row in tiny.rows(4)]
+PROMPTS += [PROMPTS[0][:5], [tiny.PAD, *PROMPTS[1][:9]], [7]]
+
+
+def forced(text: str, strength: float = 1e4):
+    """A model that always says the token of `text`."""
+    model = tiny.model("phi")
+    with torch.no_grad():
+        model.lm_head.bias[tiny.tokenizer().convert_tokens_to_ids(text)] = strength
+    return model
+
+
+def by_transformers(model, prompt, **options) -> list[int]:
+    """New tokens, the end token left out."""
+    ids = torch.tensor([prompt])
+    made = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, pad_token_id=tiny.PAD, **options)
+    new = made[0, len(prompt) :].tolist()
+    return new[: new.index(tiny.EOS)] if tiny.EOS in new else new
+
+
+@pytest.mark.parametrize("penalty", [1.0, 1.4])
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_greedy_answers_equal_transformers_and_one_by_one(architecture, penalty):
+    model, tokenizer = tiny.model(architecture), tiny.tokenizer()
+    options = tiny.generation(max_new_tokens=20, repetition_penalty=penalty)
+    together = answer(model, tokenizer, PROMPTS, options, [])
+    assert together == [answer(model, tokenizer, [prompt], options, [])[0] for prompt in PROMPTS]
+    for found, prompt in zip(together, PROMPTS, strict=True):
+        theirs = by_transformers(model, prompt, max_new_tokens=20, repetition_penalty=penalty)
+        assert found.text == tokenizer.decode(theirs, skip_special_tokens=True).strip()
+        assert (found.tokens, found.prompt_tokens) == (len(theirs), len(prompt))
+        assert found.finish == ("length" if len(theirs) == 20 else "stop")
+
+
+def test_rows_that_end_leave_the_others_alone():
+    """An end token that comes sooner or later by row: the batch shrinks on the way."""
+    model, tokenizer = tiny.model("phi"), tiny.tokenizer()
+    with torch.no_grad():
+        model.lm_head.bias[tiny.EOS] = 3.5
+    options = tiny.generation(max_new_tokens=30)
+    together = answer(model, tokenizer, PROMPTS, options, [])
+    assert len({a.tokens for a in together}) > 2 and {a.finish for a in together} >= {"stop"}
+    for found, prompt in zip(together, PROMPTS, strict=True):
+        assert found.tokens == len(by_transformers(model, prompt, max_new_tokens=30))
+        assert found == answer(model, tokenizer, [prompt], options, [])[0]
+
+
+def test_an_end_token_is_no_part_of_the_answer():
+    assert answer(forced("</s>"), tiny.tokenizer(), PROMPTS[:2], tiny.generation(), []) == [
+        Answer("", 0, len(prompt), "stop") for prompt in PROMPTS[:2]
+    ]
+
+
+def test_min_and_max_new_tokens():
+    model, tokenizer = forced("</s>"), tiny.tokenizer()
+    for least in (1, 5):
+        found = answer(model, tokenizer, PROMPTS, tiny.generation(min_new_tokens=least), [])
+        assert {(a.tokens, a.finish) for a in found} == {(least, "stop")}
+        theirs = by_transformers(model, PROMPTS[0], max_new_tokens=12, min_new_tokens=least)
+        assert found[0].text == tokenizer.decode(theirs, skip_special_tokens=True).strip()
+    found = answer(forced("a"), tokenizer, PROMPTS, tiny.generation(max_new_tokens=7), [])
+    assert {(a.text, a.tokens, a.finish) for a in found} == {("aaaaaaa", 7, "length")}
+
+
+@pytest.mark.parametrize(
+    ("stop", "text", "tokens"),
+    [(["aaa"], "", 3), (["b", "aa"], "", 2), (["b"], "aaaaa", 5), ([], "aaaaa", 5)],
+)
+def test_stop_strings_may_span_tokens(stop, text, tokens):
+    (found,) = answer(forced("a"), tiny.tokenizer(), PROMPTS[:1], tiny.generation(max_new_tokens=5), stop)
+    assert (found.text, found.tokens) == (text, tokens)
+    assert found.finish == ("length" if tokens == 5 else "stop")
+
+
+def test_the_text_ends_before_the_first_stop_string():
+    model, tokenizer, options = tiny.model(), tiny.tokenizer(), tiny.generation(max_new_tokens=30)
+    (whole,) = answer(model, tokenizer, PROMPTS[:1], options, [])
+    stop = whole.text[6:9]
+    (found,) = answer(model, tokenizer, PROMPTS[:1], options, [stop, "no such text"])
+    assert found.text == whole.text[: whole.text.index(stop)].strip()
+    assert found.finish == "stop" and found.tokens < whole.tokens
+
+
+def test_every_end_token_of_the_generation_settings_counts():
+    model, tokenizer = forced("a"), tiny.tokenizer()
+    extra = tokenizer.convert_tokens_to_ids("a")
+    model.generation_config.eos_token_id = [extra, tiny.EOS]
+    assert end_tokens(model, tokenizer) == sorted({extra, tiny.EOS})
+    (found,) = answer(model, tokenizer, PROMPTS[:1], tiny.generation(), [])
+    assert (found.tokens, found.finish) == (0, "stop")
+    model.generation_config.eos_token_id = None
+    assert end_tokens(model, tokenizer) == [tiny.EOS]
+
+
+def test_sampling_depends_on_neither_company_nor_order():
+    model, tokenizer = tiny.model(), tiny.tokenizer()
+    options = tiny.generation(temperature=0.8, top_k=20, top_p=0.95, repetition_penalty=1.2)
+    together = answer(model, tokenizer, PROMPTS, options, [])
+    assert together == [answer(model, tokenizer, [prompt], options, [])[0] for prompt in PROMPTS]
+    assert together[::-1] == answer(model, tokenizer, PROMPTS[::-1], options, [])
+    assert together != answer(model, tokenizer, PROMPTS, tiny.generation(temperature=0.8, top_k=20, seed=2), [])
+    assert together != answer(model, tokenizer, PROMPTS, tiny.generation(), [])
+
+
+def test_groups_are_of_like_length_and_hold_every_prompt_that_fits():
+    prompts = [[1] * length for length in (9, 2, 5, 2, 30, 7, 31)]
+    assert groups(prompts, 2, 30) == [[1, 3], [2, 5], [0, 4]]
+    assert groups(prompts, 100, 30) == [[1, 3, 2, 5, 0, 4]]
+    assert groups([], 2, 30) == groups([[1, 1]], 2, 1) == []
+
+
+def test_too_long_says_so():
+    assert too_long([5, 6]) == Answer("", 0, 2, "prompt too long")

@@ -1,0 +1,56 @@
+import pytest
+
+from stages.decoding.contestants import Contestant
+from stages.judging.likelihood import expected_scores
+from stages.models import directory
+from stages.training.batches import encode
+from stages.training.score import Score, score
+from tests import tiny
+
+
+@pytest.fixture
+def who(tmp_path):
+    folder = tiny.base(tmp_path / "base")
+    return Contestant("base", folder, directory.load_tokenizer(folder), [])
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """The folders that models were loaded from."""
+    load, folders = directory.load, []
+    monkeypatch.setattr(directory, "load", lambda folder, *rest, **more: folders.append(folder) or load(folder, *rest, **more))
+    return folders
+
+
+def rows(count: int = 4, first: int = 0) -> list[dict]:
+    return [{**row, "expected": row.pop("completion")} for row in tiny.rows(count, first)]
+
+
+def test_scores_are_of_the_expected_answers_under_its_own_prompt(who):
+    examples = [encode(row, who.tokenizer, 256) for row in tiny.rows(4)]
+    assert tiny.tokenizer().decode(examples[0].prompt) == who.prompt(rows()[0]["messages"])
+    found = expected_scores(who, rows())
+    assert [s.nll for s in found] == pytest.approx([s.nll for s in score(tiny.model(), examples, 512)], rel=1e-5)
+    assert [s.tokens for s in found] == [len(e.completion) for e in examples]
+
+
+def test_what_was_read_is_not_read_again(who, loads):
+    first = expected_scores(who, rows())
+    assert expected_scores(who, rows()) == first and len(loads) == 1
+    assert expected_scores(who, rows(4, 1))[:3] != first[1:] or len(loads) == 2
+    assert len(loads) == 2
+
+
+def test_other_weights_are_read_anew(who, loads, tmp_path):
+    other = Contestant("base", tiny.base(tmp_path / "other", seed=1), who.tokenizer, [])
+    assert expected_scores(who, rows()) != expected_scores(other, rows())
+    assert loads == [who.folder, other.folder]
+
+
+def test_an_answer_that_does_not_fit_the_context_has_no_tokens(who):
+    long = rows(3)
+    long[0]["expected"] *= 60
+    long[1]["messages"] = [{"role": "user", "content": "why " * 300}]
+    found = expected_scores(who, long)
+    assert found[:2] == [Score(0.0, 0, 0)] * 2
+    assert found[2].nll == pytest.approx(expected_scores(who, rows(3))[2].nll, rel=1e-5)

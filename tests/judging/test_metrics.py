@@ -1,0 +1,92 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from sacrebleu.metrics import BLEU, CHRF
+
+from stages.judging.intervals import Bootstrap
+from stages.judging.metrics import Overlap, likelihood, signatures, wording
+from stages.training.score import Score, score
+from tests import tiny
+
+EXPECTED = ["The cat sat on the mat today.", "A dog barks at night, loudly.", "It rains.", "Cold water is best in summer."]
+ANSWERS = ["The cat sat on a mat today.", "A dog sleeps at night.", "", "Cold water is best in summer."]
+ITEMS = [("?", expected, answer) for expected, answer in zip(EXPECTED, ANSWERS, strict=True)]
+
+
+def value(figure) -> float:
+    rows, statistic = figure
+    return float(statistic(rows.sum(0)))
+
+
+@pytest.fixture
+def figures():
+    return wording(ITEMS, [7, 6, 0, 7], Overlap(EXPECTED))
+
+
+def test_perplexity_is_that_of_the_loss_of_transformers():
+    model, examples = tiny.model(), tiny.examples(5)
+    found = likelihood(list(score(model, examples, 512)), [row["completion"] for row in tiny.rows(5)])
+    nats = tokens = octets = 0
+    for example, row in zip(examples, tiny.rows(5), strict=True):
+        ids = torch.tensor([[*example.prompt, *example.completion]])
+        labels = ids.clone()
+        labels[0, : len(example.prompt)] = -100
+        nats += model(ids, labels=labels).loss.item() * len(example.completion)
+        tokens += len(example.completion)
+        octets += len(row["completion"].encode())
+    assert value(found["perplexity"]) == pytest.approx(math.exp(nats / tokens), rel=1e-5)
+    assert value(found["bits_per_byte"]) == pytest.approx(nats / math.log(2) / octets, rel=1e-5)
+
+
+def test_likelihood_by_hand():
+    found = likelihood([Score(2.0, 4, 1), Score(4.0, 2, 2)], ["abcd", "é"])
+    assert value(found["perplexity"]) == pytest.approx(math.e)
+    assert value(found["bits_per_byte"]) == pytest.approx(6 / math.log(2) / 6)
+    assert value(found["token_accuracy"]) == pytest.approx(0.5)
+
+
+def test_a_row_that_was_not_read_has_no_say_in_the_likelihood():
+    read, unread = Score(2.0, 4, 1), Score(0.0, 0, 0)
+    alone, both = likelihood([read], ["abcd"]), likelihood([read, unread], ["abcd", "much longer than the context"])
+    assert {name: value(figure) for name, figure in alone.items()} == {name: value(figure) for name, figure in both.items()}
+
+
+def test_bleu_and_chrf_equal_sacrebleu(figures):
+    assert value(figures["bleu"]) == pytest.approx(BLEU().corpus_score(ANSWERS, [EXPECTED]).score)
+    assert value(figures["chrf"]) == pytest.approx(CHRF().corpus_score(ANSWERS, [EXPECTED]).score)
+    assert value(figures["bleu"]) > 10
+
+
+def test_resampled_bleu_is_that_of_the_resampled_corpus(figures):
+    bootstrap = Bootstrap(4, 100, 0.95, 1)
+    rows, statistic = figures["bleu"]
+    for draw, found in zip(bootstrap.draws[:5], statistic(bootstrap.counts @ rows), strict=False):
+        answers, expected = [ANSWERS[i] for i in draw], [EXPECTED[i] for i in draw]
+        assert found == pytest.approx(BLEU().corpus_score(answers, [expected]).score)
+
+
+def test_exact_match_folds_case_and_space_alone():
+    items = [("?", "Yes, it is.", answer) for answer in ("yes,  IT is.", "Yes, it is.", "Yes it is.", "")]
+    rows, _ = wording(items, [1] * 4, Overlap(["Yes, it is."]))["exact_match"]
+    assert rows[:, 0].tolist() == [1, 1, 0, 0]
+
+
+def test_overlap_is_one_for_the_same_and_nothing_for_other_words():
+    items = [("?", "red apple", answer) for answer in ("red apple", "Apple, red!", "apple", "blue pear", "", "unheard")]
+    found = Overlap(["red apple", "blue pear"]).score(items)
+    assert found[:2] == pytest.approx([1, 1]) and 0 < found[2] < 1 and found[3:].tolist() == [0, 0, 0]
+
+
+def test_tokens_are_the_mean(figures):
+    assert value(figures["tokens"]) == 5
+
+
+def test_every_figure_has_a_row_for_each_answer(figures):
+    assert all(len(rows) == 4 and np.isfinite(rows).all() for rows, _ in figures.values())
+
+
+def test_signatures_say_what_was_computed():
+    assert signatures().keys() == {"bleu", "chrf"}
+    assert all("version:" in text for text in signatures().values())

@@ -1,0 +1,113 @@
+"""Train in processes that are killed on the way: `python -m tests.killed FOLDER`, where FOLDER holds plan.json.
+
+The plan lists, for each run, its parameters and where its processes are killed, one after another; the last one ends in
+peace. This process only imports and forks: each fork is as good as a fresh process, without the seconds to start one.
+"""
+
+import json
+import os
+import signal
+import sys
+from itertools import count
+from pathlib import Path
+
+import torch
+
+import stages.train
+from stages.models import directory
+from stages.training import causal
+from stages.training.checkpoint import Checkpoints
+from tests import tiny
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before_step(number: int) -> None:
+    schedule = causal.schedule
+
+    def dying(kind: str, step: int, *rest) -> float:
+        if step == number:
+            die()
+        return schedule(kind, step, *rest)
+
+    causal.schedule = dying
+
+
+def in_save(number: int) -> None:
+    """In the middle of the `number`-th checkpoint of this process."""
+    whole, calls = Checkpoints.save, count(1)
+
+    def dying(self, state: dict) -> None:
+        if next(calls) == number:
+            torch.save(state, self.partial)
+            os.truncate(self.partial, self.partial.stat().st_size // 2)
+            die()
+        whole(self, state)
+
+    Checkpoints.save = dying
+
+
+def in_model(number: int) -> None:
+    """When `number` shards of the model are written."""
+    write, calls = directory.save_file, count(1)
+
+    def dying(*args, **options) -> None:
+        write(*args, **options)
+        if next(calls) == number:
+            die()
+
+    directory.save_file = dying
+
+
+def before_table(_: int) -> None:
+    stages.train.write_table = lambda *_: die()
+
+
+KILLS = {kill.__name__: kill for kill in (before_step, in_save, in_model, before_table)}
+
+
+def train(folder: Path, params: dict) -> None:
+    torch.set_num_threads(1)
+    causal.CHECKPOINT_SECONDS = -1
+    os.environ["AFFINAGE_SCRATCH"] = str(folder / "scratch")
+    step = causal._step
+
+    def noted(*args) -> dict:
+        row = step(*args)
+        with open(folder / "steps.txt", "a") as file:
+            file.write(f"{row['step']}\n")
+        return row
+
+    causal._step = noted
+    stages.train.main(
+        "model",
+        tiny.training(**params),
+        formatted=folder.parent / "formatted",
+        base=folder.parent / "base",
+        out=folder / "model",
+        table=folder / "results.csv",
+        metrics=folder / "train.json",
+        speed=folder / "speed.json",
+    )
+
+
+def fork(folder: Path, params: dict, kill: list | None) -> int:
+    """How the process ended: 0, or minus the signal."""
+    child = os.fork()
+    if not child:
+        if kill:
+            KILLS[kill[0]](kill[1])
+        train(folder, params)
+        sys.stdout.flush()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+if __name__ == "__main__":
+    work = Path(sys.argv[1])
+    for name, plan in json.loads((work / "plan.json").read_text()).items():
+        (work / name).mkdir()
+        ends = [fork(work / name, plan["params"], kill) for kill in [*plan["kills"], None]]
+        (work / name / "ends.json").write_text(json.dumps(ends))

@@ -1,0 +1,171 @@
+import json
+
+import pytest
+
+from stages import generate, train
+from stages.common.files import read_rows, write_rows
+from stages.decoding import local
+from stages.models import directory
+from tests import tiny
+
+PROBES = ["What is the colour of the sea?", "Why?"]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A base, a model tuned from it and a second round."""
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFINAGE_SCRATCH", str(folder / "scratch"))
+        tiny.base(folder / "base")
+        tiny.formatted(folder / "formatted")
+        for base, out in (("base", "tuned"), ("tuned", "second")):
+            files = {name: folder / f"{out}.{name}" for name in ("table", "metrics", "speed")}
+            train.main(out, tiny.training(), folder / "formatted", folder / base, folder / out, **files)
+    return folder
+
+
+@pytest.fixture
+def work(tmp_path):
+    tiny.formatted(tmp_path / "formatted")
+    return tmp_path
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """The names of the models that were loaded."""
+    load, names = directory.load, []
+    monkeypatch.setattr(directory, "load", lambda folder, **options: names.append(folder.name) or load(folder, **options))
+    return names
+
+
+@pytest.fixture
+def groups(monkeypatch):
+    """How many prompts each group had that was answered."""
+    answer, sizes = local.answer, []
+    monkeypatch.setattr(local, "answer", lambda *args: sizes.append(len(args[2])) or answer(*args))
+    return sizes
+
+
+def run(work, models, model="tuned", base="base", out="answers.jsonl", **options) -> list[dict]:
+    generate.main(
+        "model",
+        tiny.generation(**options),
+        formatted=work / "formatted",
+        model=models / model,
+        base=models / base,
+        root=models / "base",
+        out=work / out,
+        speed=work / "speed.json",
+    )
+    return list(read_rows(work / out))
+
+
+def test_every_row_and_probe_is_answered_by_everyone(work, models):
+    rows = run(work, models, probes=PROBES)
+    test = tiny.rows(7, 30)
+    assert [row["id"] for row in rows] == [row["id"] for row in test] + ["probe#1", "probe#2"]
+    assert [row["expected"] for row in rows] == [row["completion"] for row in test] + [None, None]
+    assert [row["messages"][0]["content"] for row in rows[-2:]] == PROBES
+    for row in rows:
+        assert list(row["answers"]) == ["tuned", "base", "base_chat"]
+        for found in row["answers"].values():
+            assert found.keys() == {"prompt", "text", "tokens", "prompt_tokens", "finish"}
+            assert found["finish"] in ("stop", "length") and 0 <= found["tokens"] <= 12
+    asked = rows[0]["messages"][0]["content"]
+    assert [found["prompt"] for found in rows[0]["answers"].values()] == [
+        *[f"### Instruction:\n{asked}\n\n### Response:\n"] * 2,
+        f"<user> {asked}\n<assistant> ",
+    ]
+
+
+def test_answers_are_those_of_the_model_that_is_named(work, models):
+    rows = run(work, models, "second", "tuned")
+    for name, folder in (("tuned", "second"), ("base", "base"), ("parent", "tuned")):
+        tokenizer = directory.load_tokenizer(models / folder)
+        prompts = [tokenizer(row["answers"][name]["prompt"], add_special_tokens=False)["input_ids"] for row in rows]
+        found = local.answer(directory.load(models / folder), tokenizer, prompts, tiny.generation(), [])
+        assert [answer.text for answer in found] == [row["answers"][name]["text"] for row in rows]
+
+
+def test_a_paraphrase_is_carried_along(work, models):
+    write_rows(work / "formatted" / "test" / "000.jsonl", [{**tiny.rows(1)[0], "paraphrase": "Red it is."}, *tiny.rows(1, 1)])
+    first, second = run(work, models)
+    assert first["paraphrase"] == "Red it is." and "paraphrase" not in second
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.9, "top_k": 20}], ids=["greedy", "sampled"])
+def test_the_batch_size_changes_no_answer(work, models, options):
+    assert run(work, models, batch_rows=1, **options) == run(work, models, batch_rows=64, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.9}], ids=["greedy", "sampled"])
+def test_two_runs_give_the_same_bytes(work, models, monkeypatch, options):
+    run(work, models, **options)
+    monkeypatch.setenv("AFFINAGE_SCRATCH", str(work / "another"))
+    run(work, models, out="again.jsonl", **options)
+    assert (work / "answers.jsonl").read_bytes() == (work / "again.jsonl").read_bytes()
+
+
+def test_a_prompt_without_room_says_so(work, models):
+    rows = tiny.rows(3)
+    rows[1]["messages"][0]["content"] = "why " * 200
+    write_rows(work / "formatted" / "test" / "000.jsonl", rows)
+    found = [row["answers"]["tuned"] for row in run(work, models)]
+    assert [answer["finish"] == "prompt too long" for answer in found] == [False, True, False]
+    assert (found[1]["text"], found[1]["tokens"]) == ("", 0) and found[1]["prompt_tokens"] > 244
+
+
+def test_what_was_answered_is_not_answered_again(work, models, loads, groups):
+    first = run(work, models)
+    assert loads == ["tuned", "base", "base"] and sum(groups) == 21
+    assert run(work, models, out="again.jsonl") == first
+    assert loads == ["tuned", "base", "base"] and sum(groups) == 21
+
+
+def test_another_tuning_does_not_ask_the_base_again(work, models, loads):
+    run(work, models)
+    loads.clear()
+    run(work, models, "second", "tuned")
+    assert loads == ["second"]  # base and parent have answered
+
+
+def test_other_options_are_answered_anew(work, models, loads):
+    run(work, models)
+    run(work, models, max_new_tokens=5)
+    assert len(loads) == 6
+
+
+def test_a_probe_more_leaves_the_full_groups_alone(work, models, groups):
+    run(work, models, batch_rows=1)
+    groups.clear()
+    run(work, models, batch_rows=1, probes=PROBES)
+    assert groups == [1] * 6  # two probes, three contestants
+
+
+def test_an_interrupted_run_goes_on(work, models, groups, monkeypatch):
+    calm = run(work, models, out="calm.jsonl")
+    groups.clear()
+    monkeypatch.setenv("AFFINAGE_SCRATCH", str(work / "another"))
+    answer, left = local.answer, [None] * 2
+
+    def interrupted(*args):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return answer(*args)
+
+    monkeypatch.setattr(local, "answer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(work, models)
+    assert not (work / "answers.jsonl").exists()
+    monkeypatch.setattr(local, "answer", answer)
+    assert run(work, models) == calm
+    assert sum(groups) == 21
+
+
+def test_speed_stands_apart(work, models):
+    run(work, models)
+    speed = json.loads((work / "speed.json").read_text())
+    assert speed["base"]["tokens"] > 0 and speed["tuned"].keys() == {"seconds", "tokens", "tokens_per_second"}
+    assert "seconds" not in (work / "answers.jsonl").read_text()

@@ -1,0 +1,193 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from stages import generate, judge, train
+from stages.common.errors import StageError
+from stages.common.files import read_rows, write_rows
+from stages.judging.intervals import Bootstrap, with_count
+from stages.models import directory
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A base, a model tuned from it, an encoder and answers, one of them to a probe."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFINAGE_SCRATCH", str(folder / "scratch"))
+        base, formatted = tiny.base(folder / "base"), tiny.formatted(folder / "formatted")
+        tiny.encoder(folder / "encoder")
+        files = {name: folder / f"tuned.{name}" for name in ("table", "metrics", "speed")}
+        train.main("tuned", tiny.training(epochs=6), formatted, base, folder / "tuned", **files)
+        options = tiny.generation(max_new_tokens=24, probes=["Why?"])
+        places = {"formatted": formatted, "model": folder / "tuned", "base": base, "root": base}
+        generate.main("tuned", options, **places, out=folder / "answers.jsonl", speed=folder / "speed.json")
+    return folder
+
+
+def run(tmp_path, made, answers=None, formatted=None, **params) -> dict:
+    judge.main(
+        "tuned",
+        tiny.judging(**params),
+        answers=answers or made / "answers.jsonl",
+        formatted=formatted or made / "formatted",
+        model=made / "tuned",
+        base=made / "base",
+        root=made / "base",
+        encoder=made / "encoder",
+        verdicts=tmp_path / "verdicts.jsonl",
+        metrics=tmp_path / "scores.json",
+        table=tmp_path / "scores.csv",
+        speed=tmp_path / "speed.json",
+    )
+    return json.loads((tmp_path / "scores.json").read_text())
+
+
+def outputs(work) -> dict[str, bytes]:
+    return tiny.contents(work / "verdicts.jsonl", work / "scores.json", work / "scores.csv")
+
+
+def edited(tmp_path, made, change) -> object:
+    """The answers, each row changed by `change`."""
+    write_rows(tmp_path / "edited.jsonl", [change(row) or row for row in read_rows(made / "answers.jsonl")])
+    return tmp_path / "edited.jsonl"
+
+
+def test_every_figure_has_an_interval(tmp_path, made):
+    found = run(tmp_path, made)
+    for who in ("tuned", "base", "base_chat", "gain"):
+        assert {"perplexity", "bits_per_byte", "token_accuracy", "bleu", "chrf", "exact_match", "overlap", "embedded"} <= (
+            found[who].keys()
+        )
+        for name, one in found[who].items():
+            assert one["low"] <= one["value"] <= one["high"], (who, name)
+    assert found["rows"] == 7  # the probe has no expected answer
+    assert found["signatures"].keys() == {"bleu", "chrf"}
+
+
+def test_tuning_shows(tmp_path, made):
+    found = run(tmp_path, made)
+    assert found["tuned"]["perplexity"]["value"] < found["base"]["perplexity"]["value"]
+    assert found["gain"]["perplexity"]["high"] < 0
+    assert found["gain"]["embedded"]["over"] in ("base", "base_chat")
+
+
+def test_the_gain_is_paired(tmp_path, made):
+    found = run(tmp_path, made)["gain"]["embedded"]
+    scores = [row["scores"]["embedded"] for row in read_rows(tmp_path / "verdicts.jsonl")]
+    tuned, base = (np.array([row[who] for row in scores]) for who in ("tuned", found["over"]))
+    paired = Bootstrap(7, 100, 0.95, 1).interval(with_count(tuned - base), lambda sums: sums[..., 0] / sums[..., 1])
+    assert {name: found[name] for name in paired} == pytest.approx(paired, abs=0.02)
+
+
+def test_answers_the_same_as_the_base_gain_nothing(tmp_path, made):
+    def same(row):
+        row["answers"]["tuned"] = row["answers"]["base_chat"] = row["answers"]["base"]
+
+    found = run(tmp_path, made, edited(tmp_path, made, same))["gain"]
+    for name in ("embedded", "bleu", "chrf", "overlap", "exact_match", "tokens"):
+        assert [found[name][part] for part in ("value", "low", "high")] == [0, 0, 0]
+
+
+def test_perfect_answers_score_best(tmp_path, made):
+    def perfect(row):
+        row["answers"]["tuned"]["text"] = row["expected"] or "x"
+
+    found = run(tmp_path, made, edited(tmp_path, made, perfect))
+    assert found["tuned"]["exact_match"]["value"] == 1 and found["tuned"]["bleu"]["value"] == pytest.approx(100)
+    assert found["tuned"]["embedded"]["value"] > found["base"]["embedded"]["value"]
+    assert found["tuned"]["embedded"]["value"] == pytest.approx(found["judges"]["embedded"]["control_means"]["expected"])
+
+
+def test_empty_answers_score_nothing(tmp_path, made):
+    def empty(row):
+        row["answers"]["tuned"]["text"] = ""
+
+    found = run(tmp_path, made, edited(tmp_path, made, empty))["tuned"]
+    assert [found[name]["value"] for name in ("embedded", "bleu", "chrf", "overlap", "exact_match")] == [0] * 5
+
+
+def test_the_judge_is_judged(tmp_path, made):
+    health = run(tmp_path, made)["judges"]
+    found = health["embedded"]
+    kinds = {"other", "orders", "echo", "half", "shuffled", "repeated", "nearest", "spliced", "base", "base_chat"}
+    assert kinds <= found["auc"].keys() and kinds <= health["overlap"]["auc"].keys()
+    assert all(0 <= auc["low"] <= auc["value"] <= auc["high"] <= 1 for auc in found["auc"].values())
+    assert found["failed"] == 0 and 0 <= found["fooled"]["value"] <= 1
+    assert all(weight >= 0 for name, weight in found["weights"].items() if name != "bias")
+
+
+def test_verdicts_and_table_hold_every_score(tmp_path, made):
+    found = run(tmp_path, made)
+    verdicts = list(read_rows(tmp_path / "verdicts.jsonl"))
+    assert [row["id"] for row in verdicts] == [row["id"] for row in tiny.rows(7, 30)]
+    scores = [row["scores"]["embedded"] for row in verdicts]
+    assert {"tuned", "base", "base_chat", "control good", "control half"} <= scores[0].keys()
+    assert np.mean([row["tuned"] for row in scores]) == pytest.approx(found["tuned"]["embedded"]["value"], abs=0.01)
+    with open(tmp_path / "scores.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 7 * 3 and table[0].keys() == {"judge", "answer", "id", "score"}
+    for line in table:
+        verdict = next(row for row in verdicts if row["id"] == line["id"])["scores"][line["judge"]][line["answer"]]
+        assert float(line["score"]) == pytest.approx(verdict, rel=1e-3, abs=0.01)
+
+
+def test_judging_twice_gives_the_same_bytes(tmp_path, made, monkeypatch):
+    run(tmp_path, made)
+    first = outputs(tmp_path)
+    run(tmp_path, made)  # with what was kept
+    assert outputs(tmp_path) == first
+    monkeypatch.setenv("AFFINAGE_SCRATCH", str(tmp_path / "another"))
+    run(tmp_path, made)  # with nothing kept
+    assert outputs(tmp_path) == first
+
+
+def test_likelihoods_are_kept(tmp_path, made, monkeypatch):
+    run(tmp_path, made)
+    load, names = directory.load, []
+    monkeypatch.setattr(directory, "load", lambda folder, *rest: names.append(folder.name) or load(folder, *rest))
+    run(tmp_path, made)
+    assert "tuned" not in names
+
+
+def test_several_judges_are_kept_apart(tmp_path, made):
+    kinds = {name: {"kind": "embedded", "controls": count, "prefix_tokens": 8} for name, count in (("one", 8), ("two", 20))}
+    found = run(tmp_path, made, judges=kinds)
+    assert {"one", "two"} <= found["tuned"].keys() and found["judges"].keys() == {"overlap", "one", "two"}
+    assert next(read_rows(tmp_path / "verdicts.jsonl"))["scores"].keys() == {"one", "two"}
+
+
+@pytest.mark.parametrize(("test", "training"), [(1, 24), (0, 24), (7, 1)])
+def test_fewer_than_two_rows_is_an_error(tmp_path, made, test, training):
+    write_rows(tmp_path / "few.jsonl", list(read_rows(made / "answers.jsonl"))[:test])
+    tiny.formatted(tmp_path / "formatted", train=training)
+    with pytest.raises(StageError, match=f"{test} test and {training} training rows"):
+        run(tmp_path, made, tmp_path / "few.jsonl", tmp_path / "formatted")
+    assert not (tmp_path / "scores.json").exists()
+
+
+def test_two_rows_are_enough(tmp_path, made):
+    write_rows(tmp_path / "few.jsonl", list(read_rows(made / "answers.jsonl"))[:2])
+    tiny.formatted(tmp_path / "formatted", train=2)
+    assert run(tmp_path, made, tmp_path / "few.jsonl", tmp_path / "formatted")["rows"] == 2
+
+
+def test_an_answer_too_long_for_the_context_leaves_the_figures_alone(tmp_path, made):
+    def long(row):
+        if row["id"] == "row#30":
+            row["expected"] = " ".join([row["expected"]] * 40)
+
+    whole, cut = run(tmp_path, made), run(tmp_path, made, edited(tmp_path, made, long))
+    assert cut["rows"] == 7 and cut["tuned"]["perplexity"]["value"] == pytest.approx(
+        whole["tuned"]["perplexity"]["value"], rel=0.3
+    )
+    assert cut["tuned"]["bits_per_byte"]["value"] == pytest.approx(whole["tuned"]["bits_per_byte"]["value"], rel=0.3)
+
+
+def test_speed_stands_apart(tmp_path, made):
+    run(tmp_path, made)
+    assert "seconds" in json.loads((tmp_path / "speed.json").read_text())
+    assert b"seconds" not in b"".join(outputs(tmp_path).values())

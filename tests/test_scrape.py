@@ -1,0 +1,225 @@
+import datetime
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from stages import scrape
+from stages.common.errors import StageError
+from stages.common.files import read_json
+from tests.data_helpers import ROOT, folder_with, jsonl, names, scrape_params
+
+XML = "<Document><QAPair><Question>q</Question><Answer>a</Answer></QAPair></Document>"
+
+
+def run(tmp_path, reader: str, **changes) -> dict[str, list[dict]]:
+    """Scrape `tmp_path/source`; the rows of each file written."""
+    out = tmp_path / "data" / "raw"
+    scrape.main("set", scrape_params(reader, **changes), tmp_path / "source", out)
+    return {path.relative_to(out).as_posix(): jsonl(path) for path in sorted(out.rglob("*.jsonl"))}
+
+
+def refused(tmp_path, reader: str, **changes) -> str:
+    """The message that scraping `tmp_path/source` ends with; nothing may be written."""
+    with pytest.raises(StageError) as caught:
+        run(tmp_path, reader, **changes)
+    assert not (tmp_path / "data").exists() or names(tmp_path / "data") == set()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reader", "content"),
+    [
+        ("json", '[{"question": "q", "answer": "a", "more": "m"}]'),
+        ("jsonl", '{"question": "q", "answer": "a", "more": "m"}\n'),
+        ("csv", "more,answer,question\nm,a,q\n"),
+        ("medquad", XML),
+    ],
+)
+def test_every_format_gives_the_same_rows(tmp_path, reader, content):
+    folder_with(tmp_path / "source", f=content)
+    assert run(tmp_path, reader) == {"f.jsonl": [{"id": "f#1", "instruction": "q", "response": "a"}]}
+
+
+def test_parquet(tmp_path):
+    source = folder_with(tmp_path / "source")
+    parquet.write_table(pa.table({"answer": ["a", "b"], "question": ["q", "r"]}), source / "f.parquet")
+    assert run(tmp_path, "parquet")["f.parquet.jsonl"] == [
+        {"id": "f.parquet#1", "instruction": "q", "response": "a"},
+        {"id": "f.parquet#2", "instruction": "r", "response": "b"},
+    ]
+
+
+def test_columns_are_kept_where_a_source_has_them(tmp_path):
+    folder_with(tmp_path / "source", f='[{"question": 1, "answer": null, "x": [2]}, {"question": "", "answer": "", "y": 3}]')
+    assert run(tmp_path, "json", keep=["x", "z"])["f.jsonl"] == [
+        {"id": "f#1", "instruction": 1, "response": None, "x": [2]},
+        {"id": "f#2", "instruction": "", "response": ""},
+    ]
+
+
+def test_files_come_in_order_of_their_paths_with_their_hashes(tmp_path):
+    rows = {"b": "question,answer\n1,2\n3,4\n", "a": "question,answer\n5,6\n", "C": "question,answer\n7,8\n"}
+    source = folder_with(tmp_path / "source", **rows)
+    folder_with(source / "a_folder", a="question,answer\n9,10\n")
+    found = run(tmp_path, "csv", files="**/*", licence="MIT")
+    assert [row["id"] for row in found["a_folder/a.jsonl"] + found["b.jsonl"]] == ["a_folder/a#1", "b#1", "b#2"]
+    index = read_json(tmp_path / "data/raw/sources.json")
+    assert index["licence"] == "MIT"
+    assert [(entry["file"], entry["rows"]) for entry in index["files"]] == [("C", 1), ("a", 1), ("a_folder/a", 1), ("b", 2)]
+    assert index["files"][3]["sha256"] == hashlib.sha256(rows["b"].encode()).hexdigest()
+
+
+def test_a_rerun_gives_the_same_bytes_and_forgets_removed_files(tmp_path):
+    source = folder_with(tmp_path / "source", a="question,answer\n1,2\n", b="question,answer\n3,4\n")
+    run(tmp_path, "csv")
+    before = {path: path.read_bytes() for path in sorted((tmp_path / "data/raw").iterdir())}
+    run(tmp_path, "csv")
+    assert {path: path.read_bytes() for path in sorted((tmp_path / "data/raw").iterdir())} == before
+    (source / "a").unlink()
+    run(tmp_path, "csv")
+    assert names(tmp_path / "data") == {"raw", "raw/b.jsonl", "raw/sources.json"}
+
+
+def test_no_source_folder_is_named(tmp_path):
+    assert "no such directory" in refused(tmp_path, "csv")
+
+
+def test_no_file_behind_the_glob_names_what_there_is(tmp_path):
+    folder_with(tmp_path / "source", a__csv="x", b__txt="x")
+    text = refused(tmp_path, "json", files="*.json")
+    assert f"{tmp_path / 'source'}/*.json" in text
+    assert "there are: .csv, .txt" in text
+
+
+@pytest.mark.parametrize("files", ["../*.csv", "a/../../*.csv", "/etc/*"])
+def test_a_glob_cannot_leave_the_source(tmp_path, files):
+    folder_with(tmp_path / "source" / "a")
+    folder_with(tmp_path, secret__csv="question,answer\n1,2\n")
+    assert "a pattern that leaves the source" in refused(tmp_path, "csv", files=files)
+
+
+@pytest.mark.parametrize("files", ["", ".", "**x"])
+def test_a_glob_that_is_none_is_refused(tmp_path, files):
+    folder_with(tmp_path / "source", a="x")
+    assert "edit datasets.<name>.scrape.files" in refused(tmp_path, "csv", files=files)
+
+
+@pytest.mark.parametrize(
+    ("reader", "content", "expected"),
+    [
+        ("json", "", "broken JSON"),
+        ("medquad", "", "broken XML"),
+        ("parquet", "", "a Parquet file"),
+        ("jsonl", '{"question": 1, "answer": 2}\n{"question"', "line 2"),
+        ("csv", "question,answer\n1,2\n3,4,5\n", "line 3"),
+        ("csv", b"question,answer\n\xe9,2\n", "byte 0xe9"),
+    ],
+)
+def test_a_bad_file_is_named_and_nothing_is_written(tmp_path, reader, content, expected):
+    good = {"jsonl": '{"question": 1, "answer": 2}', "csv": "question,answer\n1,2\n", "medquad": XML}
+    folder_with(tmp_path / "source", a=good.get(reader, '[{"question": 1, "answer": 2}]'), bad=content)
+    if reader == "parquet":
+        (tmp_path / "source" / "a").unlink()
+    text = refused(tmp_path, reader)
+    assert str(tmp_path / "source" / "bad") in text
+    assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("reader", "content"),
+    [("jsonl", ""), ("json", "[]"), ("csv", ""), ("csv", "question,answer\n"), ("medquad", "<Document/>")],
+)
+def test_a_source_without_any_row_is_refused(tmp_path, reader, content):
+    folder_with(tmp_path / "source", a=content, b=content)
+    assert f"{tmp_path / 'source'}\n  found:    no row in 2 files" in refused(tmp_path, reader)
+
+
+def test_a_file_without_rows_beside_others_is_noted(tmp_path, capsys):
+    folder_with(tmp_path / "source", a="", b="question,answer\n1,2\n")
+    assert [len(rows) for rows in run(tmp_path, "csv").values()] == [0, 1]
+    assert [entry["rows"] for entry in read_json(tmp_path / "data/raw/sources.json")["files"]] == [0, 1]
+    assert "no row in 1 of 2 files: a" in capsys.readouterr().err
+
+
+def test_a_bad_file_leaves_the_output_of_the_run_before(tmp_path):
+    source = folder_with(tmp_path / "source", a="question,answer\n1,2\n")
+    before = run(tmp_path, "csv")
+    folder_with(source, b="question,answer\n1,2,3\n")
+    with pytest.raises(StageError):
+        run(tmp_path, "csv")
+    assert {"a.jsonl": jsonl(tmp_path / "data/raw/a.jsonl")} == before
+    assert names(tmp_path / "data") == {"raw", "raw/a.jsonl", "raw/sources.json"}
+
+
+def test_a_missing_column_names_what_was_found_and_wanted(tmp_path):
+    folder_with(tmp_path / "source", f='{"question": 1, "answer": 2}\n{"question": 3, "reply": 4}\n')
+    text = refused(tmp_path, "jsonl")
+    assert f"{tmp_path / 'source' / 'f'} row 2" in text
+    assert "columns question, reply" in text
+    assert "also answer" in text
+
+
+@pytest.mark.parametrize("value", [datetime.date(2020, 1, 2), b"raw", [b"raw"], {"day": datetime.datetime(2020, 1, 2)}])
+def test_values_that_json_cannot_hold_are_refused_only_where_they_are_wanted(tmp_path, value):
+    source = folder_with(tmp_path / "source")
+    row = {"question": "q", "answer": "a", "strange": value}
+    parquet.write_table(pa.Table.from_pylist([row]), source / "f")
+    assert "f row 1\n  found:    not text or numbers: strange (" in refused(tmp_path, "parquet", keep=["strange"])
+    assert run(tmp_path, "parquet")["f.jsonl"] == [{"id": "f#1", "instruction": "q", "response": "a"}]
+
+
+def stage(folder, *arguments) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "stages.scrape", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def project(tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    folder_with(tmp_path / "source", a__jsonl='{"question": "q", "answer": "a", "focus": "f"}\n')
+    return tmp_path
+
+
+def test_on_the_command_line(project):
+    done = stage(project, "medical_qa", "--source", "source", "--out", "raw")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert jsonl(project / "raw/a.jsonl.jsonl") == [{"id": "a.jsonl#1", "instruction": "q", "response": "a", "focus": "f"}]
+
+
+def test_wrong_parameters_on_the_command_line_end_with_a_message_and_no_traceback(project):
+    text = (project / "params.yaml").read_text(encoding="utf-8")
+    (project / "params.yaml").write_text(text.replace("reader: jsonl", "raeder: jsonl", 1), encoding="utf-8")
+    done = stage(project, "medical_qa", "--source", "source", "--out", "raw")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: params.yaml\n")
+    assert "datasets.medical_qa.scrape.raeder: unknown key; did you mean 'reader'?" in done.stderr
+    assert "datasets.medical_qa.scrape.reader: missing" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (project / "raw").exists()
+
+
+def test_broken_yaml_on_the_command_line_ends_with_a_message_and_no_traceback(project):
+    (project / "params.yaml").write_text("a: [")
+    done = stage(project, "medical_qa", "--source", "source", "--out", "raw")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: params.yaml\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_car_reviews(tmp_path, real_data):
+    shutil.copytree(real_data / "car_reviews", tmp_path / "source")
+    columns = {"instruction": "Review", "response": "Rating"}
+    found = run(tmp_path, "csv", files="*.csv", columns=columns, keep=["Vehicle_Title"])
+    assert all(set(row) == {"id", "instruction", "response", "Vehicle_Title"} for rows in found.values() for row in rows)
+    assert all(len(rows) > 100 for rows in found.values())

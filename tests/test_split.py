@@ -1,0 +1,221 @@
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import label, scrape, split
+from stages.common.errors import StageError
+from stages.common.files import read_json, write_rows
+from stages.splits import PARTS
+from stages.splits.membership import part_of, sampled, uniform
+from stages.splits.near_duplicates import NearDuplicates, shingles
+from tests.data_helpers import jsonl, label_params, names, scrape_params, split_params
+
+
+def row(number: int, **more) -> dict:
+    return {"id": f"f#{number}", "task": "text", "instruction": f"question {number}", "response": f"answer {number}", **more}
+
+
+def divided(rows: list[dict], **changes) -> dict[str, str]:
+    """The part of each row, by id."""
+    found = list(split.divide(lambda: iter(rows), split_params(**changes)))
+    assert len(found) == len(rows)
+    return {row["id"]: part for part, row in found}
+
+
+def run(tmp_path, rows: list[dict], **changes) -> tuple[dict[str, list[dict]], dict]:
+    """The rows of each part and the metrics."""
+    write_rows(tmp_path / "labeled.jsonl", rows)
+    split.main("set", split_params(**changes), tmp_path / "labeled.jsonl", tmp_path / "out" / "splits", tmp_path / "m.json")
+    parts = {part: jsonl(tmp_path / "out" / "splits" / f"{part}.jsonl") for part in (*PARTS, "dropped")}
+    return parts, read_json(tmp_path / "m.json")
+
+
+# few groups, so that they meet
+some_rows = st.lists(st.integers(0, 30), min_size=1, max_size=40).map(
+    lambda groups: [row(i, topic=f"topic {group}") for i, group in enumerate(groups)]
+)
+
+
+@given(some_rows, st.randoms())
+def test_membership_does_not_depend_on_order(rows, rng):
+    shuffled = rng.sample(rows, len(rows))
+    assert divided(rows, group="topic") == divided(shuffled, group="topic")
+
+
+@given(some_rows, some_rows)
+def test_membership_does_not_depend_on_added_rows(rows, more):
+    more = [{**new, "id": f"new {new['id']}", "instruction": f"new {new['instruction']}"} for new in more]
+    before, after = divided(rows, group="topic"), divided(rows + more, group="topic")
+    assert {name: after[name] for name in before} == before
+
+
+@given(some_rows)
+def test_a_group_is_never_on_both_sides(rows):
+    found = divided(rows, group="topic")
+    sides = {(one["topic"], found[one["id"]]) for one in rows}
+    assert len(sides) == len({topic for topic, _ in sides})
+
+
+@given(st.lists(st.sampled_from([0, 1, "1", " ONE", "one", None, ""]), max_size=30))
+def test_groups_may_be_numbers_and_rows_without_a_group_stand_alone(groups):
+    rows = [row(i, topic=group) for i, group in enumerate(groups)]
+    params = split_params(group="topic")
+    for group in (0, 1, "one"):
+        assert len({part_of(one, params) for one in rows if str(one["topic"]).strip().lower() == str(group)}) <= 1
+    for one in rows:
+        if one["topic"] in (None, ""):
+            assert part_of(one, params) == part_of(one, split_params())
+
+
+@given(some_rows, st.floats(0.01, 1), st.floats(0.01, 1))
+def test_a_smaller_sample_lies_in_a_larger_one(rows, one, other):
+    small, large = sorted((one, other))
+    chosen = [{r["id"] for r in rows if sampled(r, split_params(sample=share))} for share in (small, large)]
+    assert chosen[0] <= chosen[1]
+
+
+def test_a_sample_keeps_the_part_of_each_row():
+    rows = [row(i) for i in range(500)]
+    whole, tenth = divided(rows), divided(rows, sample=0.1)
+    kept = {name for name, part in tenth.items() if part != "dropped"}
+    assert 25 < len(kept) < 75
+    assert all(tenth[name] == whole[name] for name in kept)
+    assert {tenth[name] for name in kept} == set(PARTS)
+
+
+def test_shares_come_out_near_those_asked_for():
+    shares = {"train": 0.85, "validation": 0.1, "test": 0.05}
+    counts = Counter(part_of(row(i), split_params(**shares)) for i in range(5000))
+    for part, share in shares.items():
+        assert abs(counts[part] / 5000 - share) < 0.02  # over four standard errors
+
+
+def test_the_seed_mixes_and_the_purposes_are_independent():
+    groups = [f"group {i}" for i in range(2000)]
+    first = [uniform(1, "part", group) for group in groups]
+    for other in ([uniform(2, "part", group) for group in groups], [uniform(1, "sample", group) for group in groups]):
+        both = sum(a < 0.5 and b < 0.5 for a, b in zip(first, other, strict=True))
+        assert abs(both / 2000 - 0.25) < 0.05
+    assert all(0 <= number < 1 for number in first)
+    assert first == [uniform(1, "part", group) for group in groups]
+
+
+def test_parts_are_written_in_the_order_of_the_source(tmp_path):
+    rows = [row(i) for i in range(60)]
+    parts, metrics = run(tmp_path, rows)
+    assert names(tmp_path / "out") == {"splits", *(f"splits/{part}.jsonl" for part in (*PARTS, "dropped"))}
+    assert sorted((r for part in PARTS for r in parts[part]), key=rows.index) == rows
+    for part in PARTS:
+        assert [rows.index(r) for r in parts[part]] == sorted(rows.index(r) for r in parts[part])
+    assert metrics == {part: len(parts[part]) for part in PARTS} | {"dropped": {}, "leakage": 0}
+
+
+def test_the_same_question_in_another_group_is_dropped_from_train(tmp_path):
+    rows = [row(i, topic=f"topic {i}") for i in range(60)]
+    parts = {part_of(r, split_params(group="topic")): r for r in rows}
+    twins = [
+        {**parts["train"], "id": "twin of test", "instruction": parts["test"]["instruction"].upper()},
+        {**parts["train"], "id": "twin of validation", "instruction": parts["validation"]["instruction"]},
+        {**parts["validation"], "id": "validation, twin of test", "instruction": parts["test"]["instruction"]},
+    ]
+    found, metrics = run(tmp_path, rows + twins, group="topic")
+    assert {r["id"]: r["reason"] for r in found["dropped"]} == {
+        "twin of test": "same question held back in test",
+        "twin of validation": "same question held back in validation",
+        "validation, twin of test": "same question held back in test",
+    }
+    assert metrics["dropped"] == {"same question held back in test": 2, "same question held back in validation": 1}
+    assert metrics["leakage"] == 0
+
+
+def test_near_duplicates_are_dropped_from_train_and_counted(tmp_path):
+    rng = random.Random(1)
+    rows = [row(i, response=" ".join(f"word{rng.random()}" for _ in range(30))) for i in range(60)]
+    test = next(r for r in rows if part_of(r, split_params()) == "test")
+    near = ({**test, "id": "near", "instruction": f"{test['instruction']} {i}"} for i in range(100))
+    near = next(r for r in near if part_of(r, split_params()) == "train")
+    found, metrics = run(tmp_path, [*rows, near], near_duplicate=0.7)
+    assert [(r["id"], r["reason"]) for r in found["dropped"]] == [("near", f"near-duplicate held back in test: {test['id']}")]
+    assert metrics["dropped"] == {"near-duplicate held back in test": 1}
+    assert metrics["leakage"] == 0
+    found, metrics = run(tmp_path, [*rows, near], near_duplicate=0)
+    assert "near" in {r["id"] for r in found["train"]}
+
+
+def jaccard(one: str, other: str) -> float:
+    return len(shingles(one) & shingles(other)) / len(shingles(one) | shingles(other))
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.7, 0.9, 1.0])
+def test_what_resembles_is_found_and_what_does_not_is_not(threshold):
+    rng = random.Random(2)
+    near, alike, apart = NearDuplicates(threshold), [], []
+    for i in range(120):
+        words = [f"w{rng.random()}" for _ in range(60)]
+        other = " ".join(words[: 60 - i % 60])  # from the same text down to one word of it
+        near.add(str(i), " ".join(words))
+        if jaccard(" ".join(words), other) >= min(1, threshold + 0.09):  # two standard errors
+            alike.append(near.like(other) == str(i))
+        elif jaccard(" ".join(words), other) < threshold - 0.18:
+            apart.append(near.like(other) is None)
+    assert alike
+    assert apart
+    assert all(apart)
+    assert sum(alike) >= 0.95 * len(alike)
+
+
+def test_the_most_similar_text_is_named():
+    near = NearDuplicates(0.3)
+    for key, text in {"far": "a b c d e f x y z", "near": "a b c d e f g h i", "other": "m n o p q r"}.items():
+        near.add(key, text)
+    assert near.like("a b c d e f g h j") == "near"
+    assert near.like("1 2 3 4 5") is None
+
+
+def test_given_splits_are_taken_as_they_are(tmp_path):
+    same = {"instruction": "the same", "response": "answer"}
+    rows = [row(i, fold=fold, **same) for i, fold in enumerate(["train", "Test ", "validation", "train"])]
+    parts, metrics = run(tmp_path, rows, given="fold", near_duplicate=0.7)
+    assert {part: [r["id"] for r in parts[part]] for part in parts} == {
+        "train": ["f#0", "f#3"],
+        "validation": ["f#2"],
+        "test": ["f#1"],
+        "dropped": [],
+    }
+    assert metrics["leakage"] == 2  # taken, but not without a word
+
+
+@pytest.mark.parametrize("fold", ["dev", "", None, 1])
+def test_a_given_split_that_is_none_is_refused(tmp_path, fold):
+    with pytest.raises(StageError, match=r"row f#2\n[^$]*one of train, validation, test"):
+        run(tmp_path, [row(1, fold="train"), row(2, fold=fold)], given="fold")
+    assert names(tmp_path) == {"labeled.jsonl", "out"}
+
+
+def test_an_empty_part_names_the_fix_and_writes_nothing(tmp_path):
+    with pytest.raises(StageError, match=r"labeled.jsonl\n[^$]*no row in [^$]*split.seed, larger shares or a larger sample"):
+        run(tmp_path, [row(1), row(2)])
+    assert names(tmp_path) == {"labeled.jsonl", "out"}
+
+
+def test_a_part_that_nobody_asked_for_may_be_empty(tmp_path):
+    parts, _ = run(tmp_path, [row(1), row(2)], train=1.0, validation=0.0, test=0.0)
+    assert {part: len(rows) for part, rows in parts.items()} == {"train": 2, "validation": 0, "test": 0, "dropped": 0}
+
+
+def test_alpaca(tmp_path, real_data):
+    columns = {"instruction": "instruction", "input": "input", "response": "output"}
+    params = scrape_params("json", files="llamafactory_alpaca_en_demo.json", columns=columns)
+    scrape.main("alpaca", params, real_data / "alpaca", tmp_path / "raw")
+    label.main("alpaca", label_params(), tmp_path / "raw", tmp_path / "l.jsonl", tmp_path / "d.jsonl", tmp_path / "l.json")
+    counts = read_json(tmp_path / "l.json")
+    assert counts["kept"] + sum(counts["dropped"].values()) == counts["rows"] > 900
+    parts, metrics = run(tmp_path, jsonl(tmp_path / "l.jsonl"), train=0.85, validation=0.1, test=0.05, near_duplicate=0.7)
+    assert sum(map(len, parts.values())) == counts["kept"]
+    assert metrics["leakage"] == 0
+    assert len(parts["train"]) > len(parts["validation"]) > len(parts["test"]) > 20
+    questions = [{(r["instruction"], r["input"]) for r in parts[part]} for part in PARTS]
+    assert not questions[0] & questions[1] | questions[0] & questions[2] | questions[1] & questions[2]

@@ -1,0 +1,203 @@
+import csv
+import json
+import os
+
+import pytest
+import torch
+
+from stages import train
+from stages.common.errors import StageError
+from stages.common.files import write_rows
+from stages.models.directory import load, load_tokenizer
+from stages.models.prompting import encode_prompt, read_prompt
+from stages.training import causal
+from stages.training.batches import encode_all
+from stages.training.score import score
+from tests import tiny
+
+
+@pytest.fixture
+def work(tmp_path):
+    tiny.base(tmp_path / "base")
+    tiny.formatted(tmp_path / "formatted")
+    return tmp_path
+
+
+def run(work, base="base", out="model", formatted="formatted", **params) -> dict:
+    """Train; returns the metrics."""
+    train.main(
+        out,
+        tiny.training(**params),
+        formatted=work / formatted,
+        base=work / base,
+        out=work / out,
+        table=work / out / ".." / f"{out}.csv",
+        metrics=work / f"{out}.json",
+        speed=work / f"{out}.speed.json",
+    )
+    return json.loads((work / f"{out}.json").read_text())
+
+
+def table(work, out="model") -> list[dict]:
+    with open(work / f"{out}.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+def test_two_runs_give_the_same_bytes(tmp_path, monkeypatch, architecture):
+    for name in ("first", "second"):
+        monkeypatch.setenv("AFFINAGE_SCRATCH", str(tmp_path / name / "scratch"))
+        tiny.base(tmp_path / name / "base", architecture)
+        tiny.formatted(tmp_path / name / "formatted")
+        run(tmp_path / name)
+    outputs = [
+        tiny.contents(*(tmp_path / name / output for output in ("model", "model.csv", "model.json")))
+        for name in ("first", "second")
+    ]
+    assert outputs[0] == outputs[1] and len(outputs[0]) > 8
+
+
+def test_the_table_has_the_columns_of_the_completion_era(work):
+    run(work)
+    assert (work / "model.csv").read_text().splitlines()[0] == (
+        "step,elapsed_tokens,elapsed_examples,training_loss,training_sequence_accuracy,training_token_accuracy,"
+        "validation_loss,validation_token_accuracy"
+    )
+    rows = table(work)
+    assert [row["step"] for row in rows] == list("123456")
+    assert [row["elapsed_examples"] for row in rows] == ["8", "16", "24", "32", "40", "48"]
+    assert [bool(row["validation_loss"]) for row in rows] == [False, False, True, False, False, True]
+
+
+def test_metrics_agree_with_the_table_and_the_model(work):
+    found, rows = run(work), table(work)
+    assert found["rows"] == {"rows": 24, "cut": 0, "prompt_too_long": 0} and found["validation_rows"] == 6
+    assert (found["steps"], found["tokens"]) == (6, int(rows[-1]["elapsed_tokens"]))
+    assert found["validation_loss"] == min(float(row["validation_loss"]) for row in rows if row["validation_loss"])
+    assert found["trained_parameters"] == sum(p.numel() for p in tiny.model().parameters())
+    examples, _ = encode_all(tiny.rows(6, 24), load_tokenizer(work / "model"), 128)
+    scores = list(score(load(work / "model"), examples, 512))
+    loss = sum(s.nll for s in scores) / sum(s.tokens for s in scores)
+    assert found["validation_loss"] == pytest.approx(loss, abs=1e-5)
+    assert found["validation_loss"] < found["validation_loss_start"]
+
+
+@pytest.mark.parametrize(
+    "tune", [{"kind": "full"}, {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1}], ids=lambda tune: tune["kind"]
+)
+def test_a_later_round_starts_where_its_parent_ended(work, tune):
+    first = run(work, tune=tune)
+    second = run(work, base="model", out="second", tune=tune)
+    assert second["validation_loss_start"] == pytest.approx(first["validation_loss"], abs=1e-5)
+    assert second["validation_loss_start"] < first["validation_loss_start"]
+    parent = json.loads((work / "second" / "parent.json").read_text())
+    assert parent["base"] == "model" and parent["sha256"] != json.loads((work / "model" / "parent.json").read_text())["sha256"]
+
+
+def test_blocks_that_did_not_learn_are_the_files_of_the_base(work):
+    run(work, tune={"kind": "top_layers", "layers": 1})
+    places = json.loads((work / "base" / "model.safetensors.index.json").read_text())["weight_map"]
+    before, after = tiny.contents(work / "base"), tiny.contents(work / "model")
+    learned = {place for name, place in places.items() if name.startswith(("model.layers.2.", "model.norm."))}
+    assert {name for name in set(places.values()) if before[f"base/{name}"] != after[f"model/{name}"]} == learned
+
+
+def test_adapters_are_merged(work):
+    run(work, tune={"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1})
+    names = json.loads((work / "model" / "model.safetensors.index.json").read_text())["weight_map"]
+    assert names == json.loads((work / "base" / "model.safetensors.index.json").read_text())["weight_map"]
+    assert not any("adapter" in file.name for file in (work / "model").iterdir())
+
+
+def test_the_model_carries_its_prompt(work):
+    (work / "formatted" / "prompt.json").write_text(json.dumps({**tiny.CONTRACT, "stop": ["###"]}))
+    run(work)
+    assert read_prompt(work / "model") == {"style": "alpaca", "stop": ["###"]}
+    prompt = encode_prompt(load_tokenizer(work / "model"), [{"role": "user", "content": "Why?"}])
+    assert tiny.tokenizer().decode(prompt) == "### Instruction:\nWhy?\n\n### Response:\n"
+
+
+def test_no_path_is_written(work):
+    run(work)
+    for name, content in tiny.contents(work / "model").items():
+        assert str(work).encode() not in content, name
+
+
+def test_cut_and_left_out_rows_are_counted(work):
+    rows = tiny.rows(12)
+    rows[0]["completion"] *= 20
+    rows[1]["messages"][0]["content"] *= 20
+    write_rows(work / "formatted" / "train" / "000.jsonl", rows)
+    assert run(work)["rows"] == {"rows": 12, "cut": 1, "prompt_too_long": 1}
+
+
+def test_shards_are_read_together(work):
+    write_rows(work / "formatted" / "train" / "001.jsonl", tiny.rows(3, 100))
+    assert run(work)["rows"]["rows"] == 27
+
+
+def test_no_row_that_fits_is_an_error(work):
+    with pytest.raises(StageError, match="models.model.train.max_tokens"):
+        run(work, max_tokens=8)
+    assert not (work / "model").exists()
+
+
+def test_without_validation_rows(work):
+    (work / "formatted" / "validation" / "000.jsonl").unlink()
+    found = run(work)
+    assert found["validation_loss"] is None and found["validation_loss_start"] is None and found["best_step"] == 6
+    assert not any(row["validation_loss"] for row in table(work))
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """The steps that were begun; after each one a checkpoint. The fourth is interrupted, once."""
+    whole, begun = causal._step, []
+
+    def step(model, optim, scaler, batch, params, state):
+        begun.append(state.step)
+        if len(begun) == 4:
+            raise KeyboardInterrupt
+        return whole(model, optim, scaler, batch, params, state)
+
+    monkeypatch.setattr(causal, "CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr(causal, "_step", step)
+    return begun
+
+
+def test_a_failure_leaves_no_output_and_a_rerun_goes_on(work, steps):
+    with pytest.raises(KeyboardInterrupt):
+        run(work, out="model")
+    assert not list(work.glob("*model*"))
+    run(work, out="model")
+    assert steps == [0, 1, 2, 3, 3, 4, 5]  # nothing is done again
+    assert not any(path.is_file() for path in (work / "scratch").rglob("*"))
+    run(work, out="calm")
+    for disturbed, calm in (("model", "calm"), ("model.csv", "calm.csv"), ("model.json", "calm.json")):
+        assert list(tiny.contents(work / disturbed).values()) == list(tiny.contents(work / calm).values())
+
+
+@pytest.mark.parametrize("change", ["params", "data", "base"])
+def test_a_checkpoint_of_other_inputs_is_not_used(work, steps, change):
+    with pytest.raises(KeyboardInterrupt):
+        run(work)
+    if change == "data":
+        write_rows(work / "formatted" / "train" / "000.jsonl", tiny.rows(24, 200))
+    elif change == "base":
+        os.rename(work / "base", work / "old")
+        tiny.base(work / "base", seed=1)
+    run(work, **({"seed": 2} if change == "params" else {}))
+    assert steps == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5]
+
+
+def test_speed_stands_apart(work):
+    assert "seconds" not in json.dumps(run(work))
+    speed = json.loads((work / "model.speed.json").read_text())
+    assert {"seconds", "tokens_per_second", "torch", "threads"} <= speed.keys()
+
+
+def test_the_base_is_only_read(work):
+    before = tiny.contents(work / "base", work / "formatted")
+    run(work)
+    assert tiny.contents(work / "base", work / "formatted") == before
+    assert torch.get_default_dtype() is torch.float32

@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from stages.training.score import score
+from tests import tiny
+
+
+def by_transformers(model, example):
+    """Summed loss of the completion, as transformers computes it from labels."""
+    ids = torch.tensor([[*example.prompt, *example.completion]])
+    labels = ids.clone()
+    labels[0, : len(example.prompt)] = -100
+    with torch.no_grad():
+        result = model(ids, labels=labels)
+    right = result.logits[0, :-1].argmax(-1)[len(example.prompt) - 1 :] == ids[0, len(example.prompt) :]
+    return result.loss.item() * len(example.completion), int(right.sum())
+
+
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_equals_the_loss_of_transformers(architecture):
+    model, examples = tiny.model(architecture), tiny.examples(5)
+    for found, example in zip(score(model, examples, 256), examples, strict=True):
+        nll, correct = by_transformers(model, example)
+        assert found.nll == pytest.approx(nll, rel=1e-5)
+        assert (found.correct, found.tokens) == (correct, len(example.completion))
+
+
+@pytest.mark.parametrize("packing", [True, False])
+@pytest.mark.parametrize("micro_tokens", [1, 100, 10_000])
+def test_how_rows_are_batched_changes_nothing(micro_tokens, packing):
+    examples = tiny.examples(7)
+    found = list(score(tiny.model(), examples, micro_tokens, packing))
+    whole = list(score(tiny.model(), examples, 512))
+    assert [s.nll for s in found] == pytest.approx([s.nll for s in whole], rel=1e-5)
+    assert [(s.tokens, s.correct) for s in found] == [(s.tokens, s.correct) for s in whole]
+
+
+def test_scores_come_in_the_order_of_the_rows():
+    examples = tiny.examples(7)
+    forth, back = list(score(tiny.model(), examples, 64)), list(score(tiny.model(), examples[::-1], 64))
+    assert [s.nll for s in forth] == pytest.approx([s.nll for s in back[::-1]], rel=1e-5)
+    assert list(score(tiny.model(), [], 64)) == []
+
+
+def test_a_sure_model_gets_every_token_right():
+    model, example = tiny.model("phi"), tiny.examples(1)[0]
+    with torch.no_grad():
+        model.lm_head.bias[example.completion[0]] = 1e4
+    found = next(score(model, [example], 64))
+    assert found.correct == example.completion.count(example.completion[0])
