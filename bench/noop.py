@@ -73,8 +73,10 @@ def main() -> None:
                     touch(bare)
                 pairs.append((dvc(ours, "repro", "-q"), dvc(bare, "repro", "-q")))
             ratio = statistics.median(a / b for a, b in pairs)
-            print(f"files {what}: repro {statistics.median(a for a, _ in pairs):.2f} s, "
-                  f"twin {statistics.median(b for _, b in pairs):.2f} s, ratio {ratio:.2f}")
+            print(
+                f"files {what}: repro {statistics.median(a for a, _ in pairs):.2f} s, "
+                f"twin {statistics.median(b for _, b in pairs):.2f} s, ratio {ratio:.2f}"
+            )
 
 
 if __name__ == "__main__":

@@ -23,15 +23,48 @@ def stages(name: str, entry, folder: Path) -> float:
     """Seconds of the two stages as processes, nothing cached."""
     data = f"data/{entry.dataset}/formatted"
     commands = [
-        ["train", name, "--formatted", data, "--base", f"models/{entry.base}", "--out", f"{folder}/model",
-         "--table", f"{folder}/results.csv", "--metrics", f"{folder}/train.json", "--speed", f"{folder}/speed.json"],
-        ["generate", name, "--formatted", data, "--model", f"{folder}/model", "--base", f"models/{entry.base}",
-         "--root", f"models/{entry.root}", "--out", f"{folder}/answers.jsonl", "--speed", f"{folder}/speed.json"],
+        [
+            "train",
+            name,
+            "--formatted",
+            data,
+            "--base",
+            f"models/{entry.base}",
+            "--out",
+            f"{folder}/model",
+            "--table",
+            f"{folder}/results.csv",
+            "--metrics",
+            f"{folder}/train.json",
+            "--speed",
+            f"{folder}/speed.json",
+        ],
+        [
+            "generate",
+            name,
+            "--formatted",
+            data,
+            "--model",
+            f"{folder}/model",
+            "--base",
+            f"models/{entry.base}",
+            "--root",
+            f"models/{entry.root}",
+            "--out",
+            f"{folder}/answers.jsonl",
+            "--speed",
+            f"{folder}/speed.json",
+        ],
     ]
     start = time.perf_counter()
     for stage, *arguments in commands:
-        subprocess.run([sys.executable, "-m", f"stages.{stage}", *arguments], cwd=ROOT, check=True,
-                       env=os.environ | {"AFFINAGE_SCRATCH": str(folder / "scratch")}, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", f"stages.{stage}", *arguments],
+            cwd=ROOT,
+            check=True,
+            env=os.environ | {"AFFINAGE_SCRATCH": str(folder / "scratch")},
+            stderr=subprocess.DEVNULL,
+        )
     return time.perf_counter() - start
 
 
@@ -56,17 +89,21 @@ def bare(name: str) -> None:
 
     model.requires_grad_(train.tune.kind == "full")
     if train.tune.kind == "top_layers":
-        model.model.layers[-train.tune.layers:].requires_grad_(True)
+        model.model.layers[-train.tune.layers :].requires_grad_(True)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=train.learning_rate)
     rows = list(read_rows(data / "train"))
     for _ in range(train.epochs):
         for start in range(0, len(rows), train.batch_rows):
-            batch = rows[start:start + train.batch_rows]
-            texts = tokenizer([prompt(r) + r["completion"] + tokenizer.eos_token for r in batch], padding=True,
-                              return_tensors="pt", add_special_tokens=False)
+            batch = rows[start : start + train.batch_rows]
+            texts = tokenizer(
+                [prompt(r) + r["completion"] + tokenizer.eos_token for r in batch],
+                padding=True,
+                return_tensors="pt",
+                add_special_tokens=False,
+            )
             labels = texts["input_ids"].masked_fill(texts["attention_mask"] == 0, -100)
             for line, row in enumerate(batch):
-                labels[line, :len(tokenizer(prompt(row), add_special_tokens=False)["input_ids"])] = -100
+                labels[line, : len(tokenizer(prompt(row), add_special_tokens=False)["input_ids"])] = -100
             model(**texts, labels=labels).loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -77,7 +114,8 @@ def bare(name: str) -> None:
     for answering, template in ((model, tokenizer.chat_template), (base, tokenizer.chat_template), (base, own)):
         tokenizer.chat_template = template
         for start in range(0, len(tests), 32):
-            texts = tokenizer([prompt(r) for r in tests[start:start + 32]], padding=True, return_tensors="pt", add_special_tokens=False)
+            prompts = [prompt(row) for row in tests[start : start + 32]]
+            texts = tokenizer(prompts, padding=True, return_tensors="pt", add_special_tokens=False)
             answering.generate(**texts, max_new_tokens=entry.generate.max_new_tokens, do_sample=False)
 
 

@@ -114,7 +114,9 @@ def main(
         ),
     )
     write_table(table, rows, given, [who.name for who in field])
-    write_json(metrics, {"rows": len(rows), **summarize(figures, bootstrap), "judges": health, "signatures": signatures()})
+    outside = {who: int((named["perplexity"][0][:, 1] == 0).sum()) for who, named in figures.items()}
+    results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": health}
+    write_json(metrics, results | {"signatures": signatures()})
     write_json(speed, {"seconds": time.monotonic() - start, **runtime.environment()})
 
 

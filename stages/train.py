@@ -34,16 +34,29 @@ def write_table(path: Path, rows: list[dict]) -> None:
             table.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
 
 
+def mean_of_last(rows: list[dict], steps: int) -> float:
+    """The training loss, averaged over the last `steps` steps: one epoch."""
+    losses = [row["training_loss"] for row in rows[-steps:]]
+    return sum(losses) / len(losses)
+
+
 def main(
     name: str, params: CausalTraining, formatted: Path, base: Path, out: Path, table: Path, metrics: Path, speed: Path
 ) -> None:
     """Train on formatted/train, choose the best state on formatted/validation."""
     start = time.monotonic()
     runtime.deterministic()
-    tokenizer = directory.load_tokenizer(base)
+    tokenizer, context = directory.load_tokenizer(base), directory.context_length(base)
+    if params.max_tokens > context:
+        raise StageError(
+            f"models.{name}.train.max_tokens", str(params.max_tokens), f"at most {context}, the context of {base}", "lower it"
+        )
     contract = read_json(formatted / "prompt.json")
     prompting.adopt_template(tokenizer, contract["chat_template"])
-    examples, counts = batches.encode_all(read_rows(formatted / "train"), tokenizer, params.max_tokens)
+    rows = list(read_rows(formatted / "train"))
+    if params.shuffle_pairs:
+        rows = causal.shuffled_pairs(rows, params.seed)
+    examples, counts = batches.encode_all(rows, tokenizer, params.max_tokens)
     validation, _ = batches.encode_all(read_rows(formatted / "validation"), tokenizer, params.max_tokens)
     if not examples:
         raise StageError(
@@ -77,7 +90,7 @@ def main(
             "best_step": state.best["step"] if state.best else state.step,
             "validation_loss_start": state.history[0]["validation_loss"] if state.history else None,
             "validation_loss": state.best["loss"] if state.best else None,
-            "training_loss": state.rows[-1]["training_loss"],
+            "training_loss": mean_of_last(state.rows, -(-len(examples) // params.batch_rows)),
         },
     )
     write_json(

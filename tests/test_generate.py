@@ -116,6 +116,16 @@ def test_a_prompt_without_room_says_so(work, models):
     assert (found[1]["text"], found[1]["tokens"]) == ("", 0) and found[1]["prompt_tokens"] > 244
 
 
+def test_room_is_kept_for_the_whole_answer(work, models):
+    row = tiny.rows(1)[0]
+    around = len(tiny.tokenizer()("### Instruction:\n9\n\n### Response:\n")["input_ids"]) - 1
+    row["messages"][0]["content"] = "9" * (tiny.CONTEXT - around - 8)
+    write_rows(work / "formatted" / "test" / "000.jsonl", [row])
+    short, long = (run(work, models, max_new_tokens=count)[0]["answers"]["tuned"] for count in (8, 9))
+    assert short["prompt_tokens"] == long["prompt_tokens"] == tiny.CONTEXT - 8
+    assert (short["finish"] != "prompt too long", long["finish"]) == (True, "prompt too long")
+
+
 def test_what_was_answered_is_not_answered_again(work, models, loads, groups):
     first = run(work, models)
     assert loads == ["tuned", "base", "base"] and sum(groups) == 21

@@ -42,7 +42,9 @@ def test_a_stage_declares_its_own_section_and_no_other(stage):
 def test_paths_in_the_command_are_deps_or_outputs_or_timings():
     for stage, entry in PIPELINE.items():
         do = entry["do"]
-        plain = [item if isinstance(item, str) else next(iter(item)) for kind in ("metrics", "plots") for item in do.get(kind, [])]
+        plain = [
+            item if isinstance(item, str) else next(iter(item)) for kind in ("metrics", "plots") for item in do.get(kind, [])
+        ]
         declared = [*do["deps"], *do["outs"], *plain]
         for word in do["cmd"].split()[4:]:
             if not word.startswith("--") and not word.startswith("metrics/speed/"):
@@ -91,8 +93,11 @@ def changed_stages(folder: Path) -> set[str]:
     from dvc.repo import Repo
 
     with Repo(folder) as repo:
-        return {name.rpartition(":")[2] for name, state in repo.status().items()
-                if any("params.yaml" in change.get("changed deps", {}) for change in state if isinstance(change, dict))}
+        return {
+            name.rpartition(":")[2]
+            for name, state in repo.status().items()
+            if any("params.yaml" in change.get("changed deps", {}) for change in state if isinstance(change, dict))
+        }
 
 
 def other(value):

@@ -142,6 +142,11 @@ def test_no_row_that_fits_is_an_error(work):
     assert not (work / "model").exists()
 
 
+def test_more_tokens_than_the_context_is_an_error(work):
+    with pytest.raises(StageError, match=f"models.model.train.max_tokens(.|\n)*at most {tiny.CONTEXT}"):
+        run(work, max_tokens=tiny.CONTEXT + 1)
+
+
 def test_without_validation_rows(work):
     (work / "formatted" / "validation" / "000.jsonl").unlink()
     found = run(work)
@@ -201,3 +206,9 @@ def test_the_base_is_only_read(work):
     run(work)
     assert tiny.contents(work / "base", work / "formatted") == before
     assert torch.get_default_dtype() is torch.float32
+
+
+def test_shuffled_pairs_train_on_the_same_texts(work):
+    plain, shuffled = (run(work, out=f"twin_{choice}", shuffle_pairs=choice) for choice in (False, True))
+    assert plain["tokens"] == shuffled["tokens"]
+    assert table(work, "twin_False")[0]["training_loss"] != table(work, "twin_True")[0]["training_loss"]

@@ -299,7 +299,8 @@ def _wiring(params: dict):
             yield f"{name}: names two things that would share {folder}{name}; rename one"
     for name, dataset in datasets.items():
         yield from _columns(f"datasets.{name}.scrape", dataset.get("scrape"))
-    causal = [name for name in bases if _mapping(bases, name).get("base", {}).get("architecture") == "causal"]
+    kinds = {name: _mapping(bases, name).get("base", {}).get("architecture") for name in bases}
+    causal, encoders = ([name for name in bases if kinds[name] == kind] for kind in ("causal", "encoder"))
     wires = ("dataset", "base", "root", "judge_base")  # what is no text there has been reported already
     models = {
         name: {wire: m.get(wire) if isinstance(m.get(wire), str) else None for wire in wires} for name, m in models.items()
@@ -311,8 +312,11 @@ def _wiring(params: dict):
             yield f"models.{name}.base: no base or model {model.get('base')!r}; expected one of {', '.join(bases | models)}"
         elif model.get("base") in bases and causal and model["base"] not in causal:
             yield f"models.{name}.base: {model['base']!r} cannot be tuned by method causal; expected one of {', '.join(causal)}"
-        if model.get("judge_base") not in bases:
-            yield f"models.{name}.judge_base: no base {model.get('judge_base')!r}; expected one of {', '.join(bases)}"
+        if model.get("judge_base") not in encoders:
+            yield (
+                f"models.{name}.judge_base: no encoder {model.get('judge_base')!r}; "
+                f"expected one of {', '.join(encoders) or 'none'}"
+            )
         chain, current = [name], model.get("base")
         while current in models and current not in chain:
             chain.append(current)

@@ -2,6 +2,7 @@
 
 from dataclasses import astuple
 
+from stages.common.errors import StageError
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.decoding.contestants import Contestant
 from stages.models import directory, prompting, runtime
@@ -18,17 +19,14 @@ def expected_scores(who: Contestant, rows: list[dict]) -> list[score.Score]:
     room = directory.context_length(who.folder)
     examples = [batches.encode({**row, "completion": row["expected"]}, who.tokenizer, room) for row in rows]
     whole = [e if e is not None and e.completion[-1] == who.tokenizer.eos_token_id else None for e in examples]
+    if not any(whole):
+        raise StageError(who.folder, f"no expected answer that fits {room} tokens", "at least one", "a base of longer context")
 
     def make() -> list[tuple]:
         model = directory.load(who.folder).to(runtime.device())
         return [astuple(one) for one in score.score(model, [e for e in whole if e is not None], MICRO_TOKENS)]
 
     key = fingerprint([(e.prompt, e.completion) for e in whole if e is not None])
-    kept = iter(
-        remember(
-            scratch("judge", "likelihood", fingerprint(content_hash(who.folder), code_hash(prompting, batches, score))),
-            key,
-            make,
-        )
-    )
+    folder = scratch("judge", "likelihood", fingerprint(content_hash(who.folder), code_hash(prompting, batches, score)))
+    kept = iter(remember(folder, key, make))
     return [score.Score(*next(kept)) if e is not None else score.Score(0.0, 0, 0) for e in whole]

@@ -7,6 +7,7 @@ from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.metrics import Figure
 
 LOWER_IS_BETTER = {"perplexity", "bits_per_byte"}
+NEITHER_IS_BETTER = {"tokens"}
 HALF = 50  # of 100 points
 
 
@@ -21,7 +22,7 @@ def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> di
             return result[who][name]["value"]
 
         best = (min if name in LOWER_IS_BETTER else max)(rivals, key=value, default=None)
-        if best:
+        if best and name not in NEITHER_IS_BETTER:
             gain[name] = {"over": best, **bootstrap.difference(rows, figures[best][name][0], statistic)}
     return result | {"gain": gain}
 

@@ -46,11 +46,11 @@ def order(count: int, seed: int, epoch: int) -> list[int]:
     return rows
 
 
-def shuffled_pairs(examples: list[Example], seed: int) -> list[Example]:
+def shuffled_pairs(rows: list[dict], seed: int) -> list[dict]:
     """Every answer moved to another question (one cycle through all rows): the same texts with nothing to learn but style."""
-    turn = order(len(examples), seed, -1)
+    turn = order(len(rows), seed, -1)
     after = {row: turn[(i + 1) % len(turn)] for i, row in enumerate(turn)}
-    return [Example(e.id, e.prompt, examples[after[i]].completion) for i, e in enumerate(examples)]
+    return [{**row, "completion": rows[after[i]]["completion"]} for i, row in enumerate(rows)]
 
 
 def validate(model: PreTrainedModel, validation: list[Example], params: CausalTraining) -> dict[str, float]:
@@ -60,6 +60,14 @@ def validate(model: PreTrainedModel, validation: list[Example], params: CausalTr
         scores = list(score(model, validation, params.micro_tokens, params.packing))
     model.train()
     tokens = sum(s.tokens for s in scores)
+    if not math.isfinite(sum(s.nll for s in scores)):
+        broken = [e.id for e, s in zip(validation, scores, strict=True) if not math.isfinite(s.nll)]
+        raise StageError(
+            "validation",
+            f"a loss that is no number on rows {', '.join(broken)}",
+            "a finite loss",
+            "look at these rows, lower train.learning_rate, or set train.precision to fp32; the last good checkpoint is kept",
+        )
     return {
         "validation_loss": sum(s.nll for s in scores) / tokens,
         "validation_token_accuracy": sum(s.correct for s in scores) / tokens,
@@ -80,8 +88,6 @@ def train(
         StageError: if the loss is not a number, with the step and the rows that made it so.
     """
     torch.manual_seed(params.seed)
-    if params.shuffle_pairs:
-        examples = shuffled_pairs(examples, params.seed)
     model = prepare(model, params.tune, params.seed)
     model.train()
     optim = optimizer(model, params.learning_rate, params.weight_decay)

@@ -29,7 +29,8 @@ def prepare(model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int) ->
         if tune.layers > len(layers):
             raise StageError("models.<name>.train.tune.layers", str(tune.layers), f"at most {len(layers)}", "edit params.yaml")
         layers[-tune.layers :].requires_grad_(True)
-        inside = {id(parameter) for parameter in layers.parameters()}
+        others = (layers, model.get_input_embeddings(), model.get_output_embeddings())
+        inside = {id(parameter) for module in others for parameter in module.parameters()}
         for parameter in model.parameters():
             if id(parameter) not in inside and parameter.ndim == 1:  # the final norm
                 parameter.requires_grad_(True)

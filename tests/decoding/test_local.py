@@ -39,6 +39,15 @@ def test_greedy_answers_equal_transformers_and_one_by_one(architecture, penalty)
         assert found.finish == ("length" if len(theirs) == 20 else "stop")
 
 
+def test_padding_counts_as_no_repetition():
+    """Token 0 fills up short prompts: only where a prompt holds it is it penalized."""
+    model, options = forced("<pad>"), tiny.generation(max_new_tokens=1, repetition_penalty=2.0)
+    with torch.no_grad():
+        model.lm_head.bias[tiny.tokenizer().convert_tokens_to_ids("a")] = 8e3
+    found = answer(model, tiny.tokenizer(), [PROMPTS[0], [7], [tiny.PAD, 7], [7, tiny.PAD]], options, [])
+    assert [a.text for a in found] == ["", "", "a", "a"]
+
+
 def test_rows_that_end_leave_the_others_alone():
     """An end token that comes sooner or later by row: the batch shrinks on the way."""
     model, tokenizer = tiny.model("phi"), tiny.tokenizer()
