@@ -18,7 +18,7 @@ from stages.judging.embedded import EmbeddedJudge
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.likelihood import expected_scores
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
-from stages.judging.scoring import items, known_answers, summarize, trust
+from stages.judging.scoring import headline, items, known_answers, summarize, trust
 from stages.judging.signals import Encoder, Fluency, Signals
 from stages.models import directory, runtime
 
@@ -62,6 +62,7 @@ def main(
     encoder: Path,
     verdicts: Path,
     metrics: Path,
+    details: Path,
     table: Path,
     speed: Path,
 ) -> None:
@@ -116,7 +117,8 @@ def main(
     write_table(table, rows, given, [who.name for who in field])
     outside = {who: int((named["perplexity"][0][:, 1] == 0).sum()) for who, named in figures.items()}
     results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": health}
-    write_json(metrics, results | {"signatures": signatures()})
+    write_json(details, results | {"signatures": signatures()})
+    write_json(metrics, headline(results, list(params.judges)))
     write_json(speed, {"seconds": time.monotonic() - start, **runtime.environment()})
 
 
@@ -133,7 +135,8 @@ if __name__ == "__main__":
             "root": "base at the start of its chain of rounds",
             "encoder": "the judge's encoder",
             "verdicts": "scores of each row to write",
-            "metrics": "metrics to write",
+            "metrics": "headline metrics to write",
+            "details": "every figure with its interval, to write",
             "table": "long table of scores to write",
             "speed": "timings and environment to write",
         },

@@ -40,14 +40,15 @@ def run(tmp_path, made, answers=None, formatted=None, **params) -> dict:
         encoder=made / "encoder",
         verdicts=tmp_path / "verdicts.jsonl",
         metrics=tmp_path / "scores.json",
+        details=tmp_path / "details.json",
         table=tmp_path / "scores.csv",
         speed=tmp_path / "speed.json",
     )
-    return json.loads((tmp_path / "scores.json").read_text())
+    return json.loads((tmp_path / "details.json").read_text())
 
 
 def outputs(work) -> dict[str, bytes]:
-    return tiny.contents(work / "verdicts.jsonl", work / "scores.json", work / "scores.csv")
+    return tiny.contents(work / "verdicts.jsonl", work / "scores.json", work / "details.json", work / "scores.csv")
 
 
 def edited(tmp_path, made, change) -> object:
@@ -192,3 +193,12 @@ def test_speed_stands_apart(tmp_path, made):
     run(tmp_path, made)
     assert "seconds" in json.loads((tmp_path / "speed.json").read_text())
     assert b"seconds" not in b"".join(outputs(tmp_path).values())
+
+
+def test_the_headline_is_taken_from_the_details(tmp_path, made):
+    found = run(tmp_path, made)
+    short = json.loads((tmp_path / "scores.json").read_text())
+    assert short.keys() == {"perplexity", "chrf", "embedded"}
+    assert short["perplexity"]["tuned"] == found["tuned"]["perplexity"]["value"]
+    assert short["embedded"]["low"] == found["gain"]["embedded"]["low"]
+    assert short["embedded"]["auc"] == min(area["value"] for area in found["judges"]["embedded"]["auc"].values())

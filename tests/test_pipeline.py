@@ -27,6 +27,12 @@ def declared_code(stage: str) -> set[str]:
     return {file for file in files if (ROOT / file).stat().st_size}
 
 
+def outputs(do: dict) -> list[str]:
+    """The paths of a stage's outputs of every kind."""
+    listed = [item for kind in ("outs", "metrics", "plots") for item in do.get(kind, [])]
+    return [item if isinstance(item, str) else next(iter(item)) for item in listed]
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_deps_are_exactly_the_modules_imported(stage):
     assert declared_code(stage) == closure(stage)
@@ -42,10 +48,7 @@ def test_a_stage_declares_its_own_section_and_no_other(stage):
 def test_paths_in_the_command_are_deps_or_outputs_or_timings():
     for stage, entry in PIPELINE.items():
         do = entry["do"]
-        plain = [
-            item if isinstance(item, str) else next(iter(item)) for kind in ("metrics", "plots") for item in do.get(kind, [])
-        ]
-        declared = [*do["deps"], *do["outs"], *plain]
+        declared = [*do["deps"], *outputs(do)]
         for word in do["cmd"].split()[4:]:
             if not word.startswith("--") and not word.startswith("metrics/speed/"):
                 assert any(path == word or path.startswith(f"{word}/") for path in declared), (stage, word)
@@ -70,7 +73,7 @@ def twin(tmp_path_factory) -> Path:
     pipeline = YAML(typ="safe").load((folder / "dvc.yaml").read_text())
     for entry in pipeline["stages"].values():
         do = entry["do"]
-        outs = [*do["outs"], *(next(iter(item)) for kind in ("metrics", "plots") for item in do.get(kind, []))]
+        outs = outputs(do)
         inside = {"formatted": ("prompt.json", "train/0", "validation/0", "test/0")}
         made = [f"{out}/{name}" for out in outs for name in inside.get(out.rsplit("/")[-1], ())]
         made += [out if "." in out.rsplit("/")[-1] else f"{out}/0" for out in outs if out.rsplit("/")[-1] not in inside]

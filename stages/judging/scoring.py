@@ -27,6 +27,20 @@ def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> di
     return result | {"gain": gain}
 
 
+def headline(results: dict, judges: list[str]) -> dict:
+    """What a table of experiments has room for: perplexity, chrF and each judge's mean score of the tuned model, the gain
+    over the base with its interval, and the judge's smallest area under the curve over all kinds of controls."""
+    found = {}
+    for name in ("perplexity", "chrf", *judges):
+        gain = results["gain"].get(name, {})
+        found[name] = {"tuned": results["tuned"][name]["value"]} | {
+            column: gain[key] for column, key in (("gain", "value"), ("low", "low"), ("high", "high")) if key in gain
+        }
+    for judge in judges:
+        found[judge]["auc"] = min(area["value"] for area in results["judges"][judge]["auc"].values())
+    return found
+
+
 def items(rows: list[dict], answers: list[str]) -> list[tuple[str, str, str]]:
     """What a judge is given: (question, expected, answer) for each row."""
     return [(question(row), row["expected"], answer) for row, answer in zip(rows, answers, strict=True)]

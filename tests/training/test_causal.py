@@ -3,7 +3,6 @@ import torch
 
 from stages.common.errors import StageError
 from stages.training import causal
-from stages.training.batches import Example
 from stages.training.checkpoint import Checkpoints
 from stages.training.tune import finish, trainable
 from tests import tiny
