@@ -116,7 +116,7 @@ def test_medquad(tmp_path, real_data):
     files = real_data / "medical_qa" / "MedQuAD"
     params = scrape_params("medquad", files="**/*.xml", keep=["qtype", "focus", "document"])
     scrape.main("medquad", params, files, tmp_path / "raw")
-    sources = read_json(tmp_path / "raw" / "sources.json")["files"]
+    sources = read_json(tmp_path / "raw" / "sources.json")["sources"]["local"]["files"]
     assert len(sources) == len(list(files.rglob("*.xml"))) == 361
     out = [tmp_path / name for name in ("labeled.jsonl", "dropped.jsonl", "metrics.json")]
     label.main("medquad", label_params(), tmp_path / "raw", *out)

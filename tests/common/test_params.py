@@ -106,7 +106,7 @@ def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
         ("models.medical.judge.judges", {}, "models.medical.judge.judges: found {}"),
         ("models.medical.generate.probes", "one", "generate.probes: found 'one', expected a list"),
         ("datasets.medical_qa.source", None, "datasets.medical_qa.source: found None, expected text"),
-        ("datasets.medical_qa.scrape.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'parquet' or 'medquad'"),
+        ("datasets.medical_qa.scrape.sources.local.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'parquet', 'medquad' or 'lines'"),
         ("datasets.medical_qa.split.sample", 0, "datasets.medical_qa.split.sample: found 0"),
         ("bases.minilm.base.sha256", "abc", "bases.minilm.base.sha256: found 'abc'"),
         ("datasets", [], "datasets: found [], expected a mapping"),
@@ -187,20 +187,20 @@ def test_names_that_are_no_plain_folder_are_refused(kind, name):
 
 @pytest.mark.parametrize("name", ["id", "task", "reason"])
 def test_columns_that_stages_write_cannot_be_overwritten(name):
-    kept = problems(changed("datasets.medical_qa.scrape.keep", [name]))
-    assert f"datasets.medical_qa.scrape: column '{name}' in columns or keep is written by the stages" in kept
+    kept = problems(changed("datasets.medical_qa.scrape.sources.local.keep", [name]))
+    assert f"datasets.medical_qa.scrape.sources.local: column '{name}' in columns or keep is written by the stages" in kept
     columns = {"instruction": "question", "response": "answer", name: "number"}
-    assert f"column '{name}'" in problems(changed("datasets.medical_qa.scrape.columns", columns))
+    assert f"column '{name}'" in problems(changed("datasets.medical_qa.scrape.sources.local.columns", columns))
 
 
 def test_a_kept_column_cannot_take_the_place_of_ours():
-    text = problems(changed("datasets.medical_qa.scrape.keep", ["response"]))
+    text = problems(changed("datasets.medical_qa.scrape.sources.local.keep", ["response"]))
     assert "column 'response' in columns or keep is named twice" in text
 
 
 def test_every_dataset_needs_a_question_and_an_answer():
-    text = problems(changed("datasets.medical_qa.scrape.columns", {"instruction": "question"}))
-    assert "datasets.medical_qa.scrape.columns: no response" in text
+    text = problems(changed("datasets.medical_qa.scrape.sources.local.columns", {"instruction": "question"}))
+    assert "datasets.medical_qa.scrape.sources.local.columns: no response" in text
 
 
 def test_all_problems_come_in_one_message():
