@@ -2,12 +2,12 @@
 
 import email.utils
 import random
-import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
+from time import sleep
 from typing import TypeVar
 
 import requests
@@ -46,7 +46,7 @@ class Again(Exception):
 
 
 class Client:
-    """Requests without cookies, without passwords from files, each tried again where that makes sense.
+    """Requests without cookies, redirects, or passwords from files, each tried again where that makes sense.
 
     Args:
         patience: timeouts and retries.
@@ -58,6 +58,8 @@ class Client:
         self.patience, self.session = patience, session or requests.Session()
         self.session.headers["User-Agent"] = agent
         self.session.auth = lambda request: request  # else ~/.netrc is read and sent
+        # else the body of a redirect is read, however long, before the caller sees it, and keys may be sent elsewhere
+        self.session.get_redirect_target = lambda response: None
         self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def send(self, method: str, url: str, **options) -> requests.Response:
@@ -106,7 +108,7 @@ class Client:
                         f"a wait of at most {LONGEST:.0f} s",
                         "run the same command again later: finished work is kept",
                     ) from None
-                time.sleep(again.wait or min(LONGEST, BACKOFF * 2 ** min(waits, 20) * random.uniform(0.5, 1)))
+                sleep(again.wait or min(LONGEST, BACKOFF * 2 ** min(max(waits - 1, 0), 20) * random.uniform(0.5, 1)))
 
 
 def retry_after(response: requests.Response) -> float | None:

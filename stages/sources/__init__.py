@@ -41,7 +41,7 @@ def fetcher(kind: str) -> Callable[..., Iterator[Found]]:
 
 
 def reader(choice) -> Reader:
-    """The function that reads one file: `(path, encoding) -> rows`. `choice` is a name, or the parameters of a page's reader."""
+    """The function that reads one file: `(path, encoding) -> rows`. `choice`: a name, or parameters of a page's reader."""
     if choice in ("json", "jsonl"):
         from stages.sources import json_rows
 

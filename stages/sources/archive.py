@@ -1,4 +1,4 @@
-"""Archives opened as if they were folders: zip, tar (gz, bz2, xz) and single gz files, told by their first bytes.
+"""Archives opened as if they were folders: zip, tar, and gz, bz2, xz with or without a tar inside, told by their first bytes.
 
 Nothing is unpacked beside the members wanted, one at a time, under a name of ours: no member can write anywhere else.
 """
@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -45,7 +45,7 @@ def opened(found: Found, members: str, max_bytes: int) -> Iterator[Found]:
     fix = "edit datasets.<name>.scrape.sources.<source>.members or .max_bytes, or repair the archive"
     left, some, there = max_bytes, False, []
     with tempfile.TemporaryDirectory(prefix="affinage-") as folder, _refusing(found, fix):
-        for name, size, stream in {"zip": _zip, "tar": _tar, "gz": _gz}[kind](found):
+        for name, size, stream in {"zip": _zip, "tar": _tar, "packed": _packed}[kind](found):
             wanted = matches(members, name)
             there.append(name)
             if len(there) > MEMBERS or (size or 0) > left:
@@ -69,19 +69,18 @@ def _kind(path: Path) -> str:
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
     try:
-        with _plain(path) as file:
+        with _unpacker(path)(path, "rb") as file:
             inner = file.read(512)
     except _BROKEN:
         inner = b""
-    return "tar" if inner[257:262] == b"ustar" else "gz" if start.startswith(b"\x1f\x8b") else ""
+    return "tar" if inner[257:262] == b"ustar" else "packed" if _unpacker(path) is not open else ""
 
 
-def _plain(path: Path) -> IO:
-    """The file with its compression, if any, undone."""
+def _unpacker(path: Path) -> Callable[..., IO]:
     with open(path, "rb") as file:
-        start = file.read(8)
-    tried = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-    return next((open_ for magic, open_ in tried.items() if start.startswith(magic)), open)(path, "rb")
+        start = file.read(10)
+    known = {rb"\x1f\x8b": gzip.open, rb"BZh[1-9]1AY&SY": bz2.open, rb"\xfd7zXZ\x00": lzma.open}
+    return next((unpacker for magic, unpacker in known.items() if re.match(magic, start)), open)
 
 
 class _Bounded:
@@ -104,7 +103,7 @@ def _refusing(found: Found, fix: str):
         if getattr(error, "errno", None):  # a full disk
             raise
         raise StageError(
-            found.path, f"a broken archive: {error or type(error).__name__}", "a whole zip, tar or gz", fix
+            found.path, f"a broken archive: {error or type(error).__name__}", "a whole zip, tar, gz, bz2 or xz", fix
         ) from None
 
 
@@ -143,7 +142,7 @@ def _zip(found: Found) -> Iterator[tuple[str, int | None, IO]]:
 
 def _tar(found: Found) -> Iterator[tuple[str, int | None, IO]]:
     seen = set()
-    with _plain(found.path) as file, tarfile.open(fileobj=_Bounded(file), mode="r:") as archive:
+    with _unpacker(found.path)(found.path, "rb") as file, tarfile.open(fileobj=_Bounded(file), mode="r:") as archive:
         for info in archive:
             if info.isdir():
                 continue
@@ -153,10 +152,9 @@ def _tar(found: Found) -> Iterator[tuple[str, int | None, IO]]:
             yield name, info.size, archive.extractfile(info)
 
 
-def _gz(found: Found) -> Iterator[tuple[str, int | None, IO]]:
-    name = PurePosixPath(found.file).name
-    with gzip.open(found.path) as stream:
-        yield (name[: -len(".gz")] if name.lower().endswith(".gz") else name), None, stream
+def _packed(found: Found) -> Iterator[tuple[str, int | None, IO]]:
+    with _unpacker(found.path)(found.path, "rb") as stream:
+        yield re.sub(r"\.(gz|bz2|xz)$", "", PurePosixPath(found.file).name, flags=re.I), None, stream
 
 
 def _copy(stream: IO, path: Path, left: int, where: str, max_bytes: int, fix: str) -> int:

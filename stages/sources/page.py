@@ -15,19 +15,23 @@ _DROPPED = {"head", "script", "style", "noscript", "template", "iframe", "object
 _DROPPED |= {"nav", "footer", "aside", "select", "datalist", "button", "textarea", "dialog"}
 _ROLES = {"navigation", "banner", "contentinfo", "complementary", "search", "menu", "menubar", "dialog", "alert"}
 _ROLES |= {"doc-noteref", "doc-endnotes", "doc-footnote", "doc-backlink", "doc-toc", "doc-bibliography"}
-_WORDS = set(  # classes and ids of what surrounds an article, in wikis, blogs and documentation
-    "nav navbar navbox navbox-styles navigation navigation-menu main-nav site-nav menu submenu breadcrumb breadcrumbs pagination"
-    " pager toc table-of-contents sidebar vertical-navbox site-header site-footer footer catlinks printfooter mw-navigation"
-    " mw-editsection mw-jump-link mw-indicators reference references mw-references-wrap reflist refbegin footnote footnotes"
-    " footnote-ref footnote-back noprint metadata hatnote ambox mbox-small sistersitebox authority-control portal shortdescription"
-    " sr-only visually-hidden screen-reader-text skip-link sortkey cookie-banner social share related-posts comments".split()
-)
+# classes and ids of what surrounds an article, in wikis, blogs and documentation
+_AROUND = """
+nav navbar navbox navbox-styles navigation navigation-menu main-nav site-nav menu submenu breadcrumb breadcrumbs pagination
+pager toc table-of-contents sidebar vertical-navbox site-header site-footer footer catlinks printfooter mw-navigation
+mw-editsection mw-jump-link mw-indicators reference references mw-references-wrap reflist refbegin footnote footnotes
+footnote-ref footnote-back noprint metadata hatnote ambox mbox-small sistersitebox authority-control portal shortdescription
+sr-only visually-hidden screen-reader-text skip-link sortkey cookie-banner social share related-posts comments
+"""
+_WORDS = frozenset(_AROUND.split())
 _KEPT = {"html", "body", "main", "article"}  # classes of these say nothing about what is in them
 _HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _HEADING = re.compile(r"h([1-6])")
 _SECTIONS = {"section", "article", "main", "body", "td", "th", "li", "div"}
-_INLINE = set("a abbr b bdi bdo big cite code data del dfn em font i ins kbd mark nobr q s samp small span strike".split())
-_INLINE |= set("strong sub sup time tt u var wbr".split())
+_FLOWING = """
+a abbr b bdi bdo big cite code data del dfn em font i ins kbd mark nobr q s samp small span strike strong sub sup time tt u var wbr
+"""
+_INLINE = frozenset(_FLOWING.split())
 _MARKS = re.compile(
     r"\[\s*(?:\d{1,3}|[a-z]|(?:note|n|nb|fn)\.? ?\d+|citation needed|edit|dubious[^\]]*|clarification needed)\s*\]", re.I
 )
@@ -52,6 +56,8 @@ def load(path: Path, encoding: str, without: list[str]) -> html.HtmlElement:
     except (etree.LxmlError, ValueError, AssertionError) as error:
         found = " ".join(str(error).split()) or type(error).__name__
         raise StageError(path, found, "an HTML page", "check datasets.<name>.scrape.sources.<source>.reader") from None
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):  # it would end there without a word
+        raise StageError(path, "tags in more than 2,000 tags", "a page that can be read whole", "edit the page")
     _drop([element for element in root.iter() if element is not root and (_clutter(element) or _footnote_mark(element))])
     _drop_sections(root, {normal(title) for title in without})
     return root
@@ -93,7 +99,7 @@ def _footnote_mark(element: html.HtmlElement) -> bool:
 
 
 def _drop_sections(root: html.HtmlElement, titles: set[str]) -> None:
-    """Drop each heading among `titles` with all that follows it, up to the next heading of its level or above, or its section's end."""
+    """Drop each heading among `titles` with what follows: up to a heading of its level or above, or its section's end."""
     if not titles:
         return
     level, scope, skipped, kept = 0, None, [], {root}

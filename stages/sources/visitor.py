@@ -97,7 +97,11 @@ class Visitor:
             if response.status_code not in (301, 302, 303, 307, 308) or "Location" not in response.headers:
                 return response
             response.close()
-            visited.append(urljoin(here, response.headers["Location"].encode("latin-1").decode("utf-8", "replace")))
+            target = response.headers["Location"].encode("latin-1").decode("utf-8", "replace")
+            try:
+                visited.append(urljoin(here, target))
+            except ValueError:  # brackets that do not match
+                visited.append(target)
         raise StageError(url, f"redirects: {' -> '.join(visited)}", f"at most {REDIRECTS}", "check the address")
 
     def _check(self, url: str, visited: list[str]) -> None:
@@ -135,7 +139,7 @@ class Visitor:
         return max(self.params.per_host_seconds, float(rules.crawl_delay(TOKEN) or 0))
 
     def _read_robots(self, address: str) -> Protego:
-        """No robots.txt (status 4xx) allows everything; a server in trouble was tried again and ended in an error (RFC 9309)."""
+        """No robots.txt (status 4xx) allows everything; a server in trouble is tried again and then an error (RFC 9309)."""
         with closing(self.open(address, {}, robots=False)) as response:
             text = b""
             if response.status_code == 200:

@@ -8,7 +8,7 @@ import pytest
 from stages.common.errors import StageError
 from stages.common.params import read, section
 from stages.common.schema import Split, check
-from tests.data_helpers import ROOT
+from tests.data_helpers import ROOT, web_params
 
 COMMITTED = read(ROOT / "params.yaml")
 
@@ -244,3 +244,41 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path):
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(StageError, match="run from the repository's root"):
         read(tmp_path / "params.yaml")
+
+
+WEB = web_params({"a.html": "https://example.org/a"}, {"kind": "html_list", "within": "//body", "without": [], "notes": "keep"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "wbe"}, "scrape.sources.parts: found"),
+        ({"url": "x"}, "sources.parts.url: unknown key; did you mean 'urls'? (legal: allow_private, columns, connect_seconds"),
+        ({"urls": {"a.html": "ftp://example.org/"}}, "scrape.sources.parts.urls.a.html: found 'ftp://example.org/'"),
+        ({"urls": {"a.html": "https://me:secret@example.org/"}}, "scrape.sources.parts.urls.a.html: found"),
+        ({"urls": {"../a": "https://example.org/"}}, "scrape.sources.parts.urls.../a: found '../a'"),
+        ({"sha256": {}}, "sources.parts: found"),
+        ({"sha256": {}}, "only in one: ['a.html']"),
+        ({"sha256": {"a.html": "abc"}}, "sources.parts.sha256.a.html: found 'abc'"),
+        ({"reader": "html"}, "sources.parts.reader: found 'html', expected 'json'"),
+        ({"reader": {"kind": "html_xpath", "within": "//body"}}, "sources.parts.reader.within: unknown key; did you mean 'without'? (legal: kind, notes"),
+        ({"reader": {"kind": "html_liste"}}, "sources.parts.reader: found"),
+        ({"hosts_at_once": 0}, "sources.parts.hosts_at_once: found 0"),
+        ({"columns": {"nmae": "name"}}, "sources.parts.columns: no instruction and no response"),
+    ],
+)
+def test_a_wrong_source_is_named_by_its_place_in_the_file(changes, message):
+    assert message in problems(changed("datasets.medical_qa.scrape.sources.parts", WEB | {"columns": {"name": "name"}} | changes))
+
+
+def test_a_right_source_is_taken():
+    params = changed("datasets.medical_qa.scrape.sources.web", WEB | {"columns": {"name": "name"}})
+    kinds = [source.kind for source in check(params, Path("params.yaml")).datasets["medical_qa"].scrape.sources.values()]
+    assert kinds == ["local", "web"]
+
+
+@pytest.mark.parametrize("name", ["Web", "a/b", "..", ""])
+def test_a_source_is_named_like_a_folder(name):
+    params = copy.deepcopy(COMMITTED)
+    params["datasets"]["medical_qa"]["scrape"]["sources"][name] = WEB | {"columns": {"name": "name"}}
+    assert f"datasets.medical_qa.scrape.sources.{name}: found '{name}'" in problems(params)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stages.common.errors import StageError
 from stages.sources import reader
 
-READERS = ("json", "jsonl", "csv", "parquet", "medquad")
+READERS = ("json", "jsonl", "csv", "parquet", "medquad", "lines")
 pieces = [
     *(
         b'{"a": 1}',
