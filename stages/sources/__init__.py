@@ -24,7 +24,7 @@ class Found:
 
 
 Reader = Callable[[Path, str], Iterator[dict]]
-BINARY = {"parquet", "medquad"}  # readers that no encoding concerns
+BINARY = ("parquet", "medquad")  # readers that no encoding concerns
 
 
 def fetcher(kind: str) -> Callable[..., Iterator[Found]]:

@@ -29,7 +29,8 @@ _HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)"
 _HEADING = re.compile(r"h([1-6])")
 _SECTIONS = {"section", "article", "main", "body", "td", "th", "li", "div"}
 _FLOWING = """
-a abbr b bdi bdo big cite code data del dfn em font i ins kbd mark nobr q s samp small span strike strong sub sup time tt u var wbr
+a abbr b bdi bdo big cite code data del dfn em font i ins kbd mark nobr q s samp small span strike
+strong sub sup time tt u var wbr
 """
 _INLINE = frozenset(_FLOWING.split())
 _MARKS = re.compile(

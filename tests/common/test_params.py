@@ -106,7 +106,7 @@ def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
         ("models.medical.judge.judges", {}, "models.medical.judge.judges: found {}"),
         ("models.medical.generate.probes", "one", "generate.probes: found 'one', expected a list"),
         ("datasets.medical_qa.source", None, "datasets.medical_qa.source: found None, expected text"),
-        ("datasets.medical_qa.scrape.sources.local.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'parquet', 'medquad' or 'lines'"),
+        ("datasets.medical_qa.scrape.sources.local.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'parquet'"),
         ("datasets.medical_qa.split.sample", 0, "datasets.medical_qa.split.sample: found 0"),
         ("bases.minilm.base.sha256", "abc", "bases.minilm.base.sha256: found 'abc'"),
         ("datasets", [], "datasets: found [], expected a mapping"),
@@ -261,14 +261,18 @@ WEB = web_params({"a.html": "https://example.org/a"}, {"kind": "html_list", "wit
         ({"sha256": {}}, "only in one: ['a.html']"),
         ({"sha256": {"a.html": "abc"}}, "sources.parts.sha256.a.html: found 'abc'"),
         ({"reader": "html"}, "sources.parts.reader: found 'html', expected 'json'"),
-        ({"reader": {"kind": "html_xpath", "within": "//body"}}, "sources.parts.reader.within: unknown key; did you mean 'without'? (legal: kind, notes"),
+        (
+            {"reader": {"kind": "html_xpath", "within": "//body"}},
+            "sources.parts.reader.within: unknown key; did you mean 'without'? (legal: kind, notes",
+        ),
         ({"reader": {"kind": "html_liste"}}, "sources.parts.reader: found"),
         ({"hosts_at_once": 0}, "sources.parts.hosts_at_once: found 0"),
         ({"columns": {"nmae": "name"}}, "sources.parts.columns: no instruction and no response"),
     ],
 )
 def test_a_wrong_source_is_named_by_its_place_in_the_file(changes, message):
-    assert message in problems(changed("datasets.medical_qa.scrape.sources.parts", WEB | {"columns": {"name": "name"}} | changes))
+    source = WEB | {"columns": {"name": "name"}} | changes
+    assert message in problems(changed("datasets.medical_qa.scrape.sources.parts", source))
 
 
 def test_a_right_source_is_taken():

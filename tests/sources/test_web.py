@@ -439,3 +439,17 @@ def test_an_archive_from_the_web(tmp_path, site):
 def test_the_cache_lies_in_scratch(tmp_path, site, own_scratch):
     names(tmp_path, site)
     assert {Path(path).parts[0] for path in (file.relative_to(own_scratch) for file in own_scratch.rglob("*.json"))} == {"http"}
+
+
+@pytest.mark.parametrize("notes", ["keep", "apart"])
+def test_names_of_a_page_in_an_encoding_that_only_the_page_states(tmp_path, site, notes):
+    page = '<meta charset="windows-1252"><nav><li>Shop</li></nav><ul><li>Câble (frein)</li><li>Roue</li></ul><h2>Voir aussi</h2><li>x</li>'
+    site.answers["/a"] = [Answer(page.encode("cp1252"), headers={"Content-Type": "text/html"})]
+    choice = {"kind": "html_list", "within": "//body", "without": ["voir aussi"], "notes": notes}
+    columns = {"reader": choice, "columns": {"name": "name"}, "keep": ["note"], "encoding": "auto"}
+    first = {"name": "Câble (frein)", "note": ""} if notes == "keep" else {"name": "Câble", "note": "frein"}
+    assert run(tmp_path, {"parts.html": f"{site.address}/a"}, **columns) == [
+        {"id": "web/parts.html#1", **first},
+        {"id": "web/parts.html#2", "name": "Roue", "note": ""},
+    ]
+    assert index(tmp_path)["yields"] == "names"
