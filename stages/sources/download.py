@@ -11,7 +11,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
@@ -53,24 +53,33 @@ class Download:
         body = self.folder / entry["body"]
         return entry if body.exists() and _sha256(body) == entry["sha256"] else None
 
-    def bring(self) -> dict:
-        """The entry after asking the server: a new body, or the one that is kept if the server says that it still holds.
+    def bring(self, fresh: Callable[[dict], bool]) -> dict:
+        """The entry that is kept, if it is `fresh`; else after asking the server, whether it holds or there is another body.
 
         Raises:
             StageError: where it cannot be had, is larger than `max_bytes` or takes longer than `total_seconds`.
         """
-        self.deadline = time.monotonic() + self.params.total_seconds
         with self._alone():
+            entry = self.entry()
+            if entry and fresh(entry):
+                return entry
+            self.deadline = time.monotonic() + self.params.total_seconds
             return self.visitor.client.persist(self.url, self._attempt)
+
+    def _validator(self) -> str:
+        """What identifies the body that `partial` is a part of; "" where nothing does."""
+        try:
+            return json.loads(self.about.read_text(encoding="utf-8"))["validator"]
+        except (FileNotFoundError, ValueError):  # the latter: killed while it was written
+            return ""
 
     def _attempt(self) -> dict:
         self._in_time()
         before = self.entry()
-        about = json.loads(self.about.read_text(encoding="utf-8")) if self.about.exists() and self.partial.exists() else {}
-        at = self.partial.stat().st_size if about.get("validator") else 0
+        at = self.partial.stat().st_size if self.partial.exists() and self._validator() else 0
         headers = {"Accept-Encoding": "gzip"}
         if at:
-            headers |= {"Range": f"bytes={at}-", "If-Range": about["validator"]}
+            headers |= {"Range": f"bytes={at}-", "If-Range": self._validator()}
         elif before:
             told = {"If-None-Match": before["etag"], "If-Modified-Since": before["last_modified"]}
             headers |= {name: value for name, value in told.items() if value}
@@ -117,17 +126,14 @@ class Download:
                         block = response.raw.read1(BLOCK) if hasattr(response.raw, "read1") else response.raw.read(BLOCK)
                 except Again as again:
                     file.flush()
-                    raise Again(f"{again.reason}, at byte {size}", None, self._resumable() and size > at) from None
+                    raise Again(f"{again.reason}, at byte {size}", None, bool(self._validator()) and size > at) from None
                 if not block:
                     break
                 size += len(block)
                 self._bounded(size)
                 file.write(block)
         if whole is not None and size < whole:
-            raise Again(f"cut at byte {size} of {whole}", None, self._resumable() and size > at)
-
-    def _resumable(self) -> bool:
-        return bool(json.loads(self.about.read_text(encoding="utf-8"))["validator"])
+            raise Again(f"cut at byte {size} of {whole}", None, bool(self._validator()) and size > at)
 
     def _finish(self, response: requests.Response) -> dict:
         """Undo the transfer's compression and keep the body under its hash, then the entry that names it."""

@@ -110,13 +110,14 @@ def _drop_sections(root: html.HtmlElement, titles: set[str]) -> None:
             level = 0
         if heading and not level and normal(clean(text_of(element))) in titles:
             level = int(heading[1])
-            scope = next(
-                parent for parent in element.iterancestors() if parent.tag in _SECTIONS and not _wraps(parent, element)
-            )
+            around = (above for above in element.iterancestors() if above.tag in _SECTIONS and not _wraps(above, element))
+            scope = next(around, root)
         if level:
             skipped.append(element)
         else:
-            kept |= {element, *element.iterancestors()}
+            while element is not None and element not in kept:
+                kept.add(element)
+                element = element.getparent()
     for element in skipped:
         if element not in kept:
             element.tail = None

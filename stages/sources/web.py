@@ -44,9 +44,7 @@ def obtain(file: str, visitor: Visitor, params: WebSource) -> tuple[dict, Path]:
         StageError: where its content is not that of its pinned sha256.
     """
     download, pinned = Download(params.urls[file], visitor, params), params.sha256[file]
-    entry = download.entry()
-    if not entry or (entry["sha256"] != pinned if pinned else entry["refresh"] < params.refresh):
-        entry = download.bring()
+    entry = download.bring(lambda kept: kept["sha256"] == pinned if pinned else kept["refresh"] >= params.refresh)
     if pinned and entry["sha256"] != pinned:
         raise StageError(
             f"{params.urls[file]} ({file})",

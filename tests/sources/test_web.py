@@ -259,6 +259,29 @@ def test_a_range_that_cannot_be_had_starts_anew(tmp_path, site):
     assert names(tmp_path, site) == ["n" * 100]
 
 
+def test_a_body_in_chunks_is_whole_only_with_its_last_one(tmp_path, site):
+    headers = {"Transfer-Encoding": "chunked"}
+    chunks = b"4\r\nname\r\n4\r\n two\r\n0\r\n\r\n"
+    site.answers["/a"] = [
+        Answer(chunks, headers=headers, cut=9),
+        Answer(chunks, headers=headers, cut=17),
+        Answer(chunks, headers=headers),
+    ]
+    assert names(tmp_path, site) == ["name two"]
+    assert len(site.paths()) == 3
+
+
+def test_a_kill_while_noting_what_comes_starts_anew(tmp_path, site, own_scratch):
+    site.answers["/a"] = with_ranges(b"n" * 100, '"v1"', [50])
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("stages.common.http.sleep", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        names(tmp_path, site)
+    (about,) = own_scratch.rglob("partial.json")
+    about.write_text('{"valid')
+    assert names(tmp_path, site) == ["n" * 100]
+    assert "range" not in site.asked("/a")[1]
+
+
 # redirects, sizes, encodings -----------------------------------------------------------------------------------------
 
 
@@ -427,6 +450,7 @@ def test_two_processes_do_not_mix_their_bytes(tmp_path, site):
     for thread in threads:
         thread.join()
     assert [rows[0]["name"] for rows in found] == ["x" * 100_000] * 2
+    assert site.paths() == ["/a"]  # the second found what the first had brought
 
 
 def test_an_archive_from_the_web(tmp_path, site):
@@ -443,7 +467,8 @@ def test_the_cache_lies_in_scratch(tmp_path, site, own_scratch):
 
 @pytest.mark.parametrize("notes", ["keep", "apart"])
 def test_names_of_a_page_in_an_encoding_that_only_the_page_states(tmp_path, site, notes):
-    page = '<meta charset="windows-1252"><nav><li>Shop</li></nav><ul><li>Câble (frein)</li><li>Roue</li></ul><h2>Voir aussi</h2><li>x</li>'
+    page = '<meta charset="windows-1252"><nav><li>Shop</li></nav><ul><li>Câble (frein)</li><li>Roue</li></ul>'
+    page += "<h2>Voir aussi</h2><li>x</li>"
     site.answers["/a"] = [Answer(page.encode("cp1252"), headers={"Content-Type": "text/html"})]
     choice = {"kind": "html_list", "within": "//body", "without": ["voir aussi"], "notes": notes}
     columns = {"reader": choice, "columns": {"name": "name"}, "keep": ["note"], "encoding": "auto"}
