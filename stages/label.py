@@ -5,8 +5,9 @@ from pathlib import Path
 
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
-from stages.common.files import atomic_file, json_line, read_rows, write_json
+from stages.common.files import atomic_file, json_line, write_json
 from stages.common.progress import track
+from stages.common.raw import raw_rows
 from stages.common.schema import Clean
 from stages.labels.clean import clean
 
@@ -15,7 +16,7 @@ def main(name: str, params: Clean, raw: Path, labeled: Path, dropped: Path, metr
     """Clean the rows; nothing vanishes: kept + dropped = read."""
     counts = Counter()
     with atomic_file(labeled) as keep, atomic_file(dropped) as drop:
-        for row, reason in clean(track(read_rows(raw), f"label {name}"), params):
+        for row, reason in clean(track(raw_rows(raw), f"label {name}"), params):
             counts[reason] += 1
             if reason is None:
                 keep.write(json_line({"id": row.pop("id"), "task": "text", **row}))
@@ -27,7 +28,7 @@ def main(name: str, params: Clean, raw: Path, labeled: Path, dropped: Path, metr
                 raw,
                 f"no usable row; dropped: {dict(counts)}",
                 "at least one row with " + " and ".join(params.required),
-                "look at the sources and datasets.<name>.scrape.columns",
+                "look at the sources and datasets.<name>.scrape.sources.<source>.columns",
             )
     write_json(metrics, {"rows": kept + counts.total(), "kept": kept, "dropped": dict(sorted(counts.items()))})
 

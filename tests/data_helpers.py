@@ -19,16 +19,45 @@ json_values = st.recursive(
 )
 
 
-def scrape_params(reader: str, **changes) -> Scrape:
+def source_params(reader="jsonl", **changes) -> dict:
+    """One source, local unless `changes` say otherwise; None takes a leaf away."""
     given = {
+        "kind": "local",
         "files": "*",
         "reader": reader,
         "encoding": "utf-8",
         "columns": {"instruction": "question", "response": "answer"},
         "keep": [],
         "licence": "CC0-1.0",
+        "members": "",
+        "max_bytes": 1_000_000,
     }
-    return Scrape.model_validate(given | changes)
+    return {key: value for key, value in (given | changes).items() if value is not None}
+
+
+def web_params(urls: dict[str, str], reader="jsonl", **changes) -> dict:
+    """One web source that may visit this machine and does not wait."""
+    given = {
+        "kind": "web",
+        "files": None,
+        "urls": urls,
+        "sha256": dict.fromkeys(urls, ""),
+        "refresh": 0,
+        "contact": "",
+        "per_host_seconds": 0.0,
+        "hosts_at_once": 4,
+        "connect_seconds": 5.0,
+        "read_seconds": 5.0,
+        "total_seconds": 60.0,
+        "retries": 3,
+        "allow_private": True,
+    }
+    return source_params(reader, **given | changes)
+
+
+def scrape_params(reader="jsonl", **changes) -> Scrape:
+    """A section with one source, `local`."""
+    return Scrape.model_validate({"sources": {"local": source_params(reader, **changes)}})
 
 
 def label_params(**changes) -> Clean:

@@ -8,7 +8,7 @@ import pytest
 from stages.common.errors import StageError
 from stages.common.params import read, section
 from stages.common.schema import Split, check
-from tests.data_helpers import ROOT
+from tests.data_helpers import ROOT, web_params
 
 COMMITTED = read(ROOT / "params.yaml")
 
@@ -106,7 +106,7 @@ def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
         ("models.medical.judge.judges", {}, "models.medical.judge.judges: found {}"),
         ("models.medical.generate.probes", "one", "generate.probes: found 'one', expected a list"),
         ("datasets.medical_qa.source", None, "datasets.medical_qa.source: found None, expected text"),
-        ("datasets.medical_qa.scrape.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'parquet' or 'medquad'"),
+        ("datasets.medical_qa.scrape.sources.local.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'parquet'"),
         ("datasets.medical_qa.split.sample", 0, "datasets.medical_qa.split.sample: found 0"),
         ("bases.minilm.base.sha256", "abc", "bases.minilm.base.sha256: found 'abc'"),
         ("datasets", [], "datasets: found [], expected a mapping"),
@@ -187,20 +187,20 @@ def test_names_that_are_no_plain_folder_are_refused(kind, name):
 
 @pytest.mark.parametrize("name", ["id", "task", "reason"])
 def test_columns_that_stages_write_cannot_be_overwritten(name):
-    kept = problems(changed("datasets.medical_qa.scrape.keep", [name]))
-    assert f"datasets.medical_qa.scrape: column '{name}' in columns or keep is written by the stages" in kept
+    kept = problems(changed("datasets.medical_qa.scrape.sources.local.keep", [name]))
+    assert f"datasets.medical_qa.scrape.sources.local: column '{name}' in columns or keep is written by the stages" in kept
     columns = {"instruction": "question", "response": "answer", name: "number"}
-    assert f"column '{name}'" in problems(changed("datasets.medical_qa.scrape.columns", columns))
+    assert f"column '{name}'" in problems(changed("datasets.medical_qa.scrape.sources.local.columns", columns))
 
 
 def test_a_kept_column_cannot_take_the_place_of_ours():
-    text = problems(changed("datasets.medical_qa.scrape.keep", ["response"]))
+    text = problems(changed("datasets.medical_qa.scrape.sources.local.keep", ["response"]))
     assert "column 'response' in columns or keep is named twice" in text
 
 
 def test_every_dataset_needs_a_question_and_an_answer():
-    text = problems(changed("datasets.medical_qa.scrape.columns", {"instruction": "question"}))
-    assert "datasets.medical_qa.scrape.columns: no response" in text
+    text = problems(changed("datasets.medical_qa.scrape.sources.local.columns", {"instruction": "question"}))
+    assert "datasets.medical_qa.scrape.sources.local.columns: no response" in text
 
 
 def test_all_problems_come_in_one_message():
@@ -244,3 +244,45 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path):
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(StageError, match="run from the repository's root"):
         read(tmp_path / "params.yaml")
+
+
+WEB = web_params({"a.html": "https://example.org/a"}, {"kind": "html_list", "within": "//body", "without": [], "notes": "keep"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "wbe"}, "scrape.sources.parts: found"),
+        ({"url": "x"}, "sources.parts.url: unknown key; did you mean 'urls'? (legal: allow_private, columns, connect_seconds"),
+        ({"urls": {"a.html": "ftp://example.org/"}}, "scrape.sources.parts.urls.a.html: found 'ftp://example.org/'"),
+        ({"urls": {"a.html": "https://me:secret@example.org/"}}, "scrape.sources.parts.urls.a.html: found"),
+        ({"urls": {"../a": "https://example.org/"}}, "scrape.sources.parts.urls.../a: found '../a'"),
+        ({"sha256": {}}, "sources.parts: found"),
+        ({"sha256": {}}, "only in one: ['a.html']"),
+        ({"sha256": {"a.html": "abc"}}, "sources.parts.sha256.a.html: found 'abc'"),
+        ({"reader": "html"}, "sources.parts.reader: found 'html', expected 'json'"),
+        (
+            {"reader": {"kind": "html_xpath", "within": "//body"}},
+            "sources.parts.reader.within: unknown key; did you mean 'without'? (legal: kind, notes",
+        ),
+        ({"reader": {"kind": "html_liste"}}, "sources.parts.reader: found"),
+        ({"hosts_at_once": 0}, "sources.parts.hosts_at_once: found 0"),
+        ({"columns": {"nmae": "name"}}, "sources.parts.columns: no instruction and no response"),
+    ],
+)
+def test_a_wrong_source_is_named_by_its_place_in_the_file(changes, message):
+    source = WEB | {"columns": {"name": "name"}} | changes
+    assert message in problems(changed("datasets.medical_qa.scrape.sources.parts", source))
+
+
+def test_a_right_source_is_taken():
+    params = changed("datasets.medical_qa.scrape.sources.web", WEB | {"columns": {"name": "name"}})
+    kinds = [source.kind for source in check(params, Path("params.yaml")).datasets["medical_qa"].scrape.sources.values()]
+    assert kinds == ["local", "web"]
+
+
+@pytest.mark.parametrize("name", ["Web", "a/b", "..", ""])
+def test_a_source_is_named_like_a_folder(name):
+    params = copy.deepcopy(COMMITTED)
+    params["datasets"]["medical_qa"]["scrape"]["sources"][name] = WEB | {"columns": {"name": "name"}}
+    assert f"datasets.medical_qa.scrape.sources.{name}: found '{name}'" in problems(params)
