@@ -7,18 +7,22 @@ from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_file, json_line, read_rows, write_json
 from stages.common.progress import track
-from stages.common.schema import Clean
-from stages.labels.clean import clean
+from stages.common.sections import Accounts, Clean
+from stages.common.text import to_classify
+from stages.labels import method
 
 
-def main(name: str, params: Clean, raw: Path, labeled: Path, dropped: Path, metrics: Path) -> None:
-    """Clean the rows; nothing vanishes: kept + dropped = read."""
+def main(
+    name: str, params: Clean | Accounts, raw: Path, labeled: Path, dropped: Path, metrics: Path, source: Path = Path()
+) -> None:
+    """Label and clean the rows; nothing vanishes: kept + dropped = read."""
     counts = Counter()
     with atomic_file(labeled) as keep, atomic_file(dropped) as drop:
-        for row, reason in clean(track(read_rows(raw), f"label {name}"), params):
-            counts[reason] += 1
+        for row, reason in method(params.method)(track(read_rows(raw), f"label {name}"), params, source):
+            counts[reason and reason.partition("; ")[0]] += 1  # what follows is a hint
             if reason is None:
-                keep.write(json_line({"id": row.pop("id"), "task": "text", **row}))
+                task = "label" if to_classify(row) else "text"
+                keep.write(json_line({"id": row.pop("id"), "task": task, **row}))
             else:
                 drop.write(json_line({"reason": reason, **row}))
         kept = counts.pop(None, 0)
@@ -26,8 +30,8 @@ def main(name: str, params: Clean, raw: Path, labeled: Path, dropped: Path, metr
             raise StageError(
                 raw,
                 f"no usable row; dropped: {dict(counts)}",
-                "at least one row with " + " and ".join(params.required),
-                "look at the sources and datasets.<name>.scrape.columns",
+                "at least one row to keep",
+                "look at the sources, datasets.<name>.scrape.columns and datasets.<name>.label",
             )
     write_json(metrics, {"rows": kept + counts.total(), "kept": kept, "dropped": dict(sorted(counts.items()))})
 
@@ -42,5 +46,6 @@ if __name__ == "__main__":
             "labeled": "rows to write",
             "dropped": "set-aside rows to write",
             "metrics": "counts to write",
+            "source": "directory of the sources, where method accounts finds its chart",
         },
     )

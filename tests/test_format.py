@@ -12,6 +12,7 @@ from stages import label, scrape, split
 from stages.common.errors import StageError
 from stages.common.files import read_json, read_rows, write_rows
 from stages.prompts import style
+from stages.prompts.lengths import Lengths
 from stages.splits import PARTS
 from tests.data_helpers import format_params, jsonl, label_params, names, odd_text, scrape_params, split_params
 
@@ -24,7 +25,14 @@ def run(tmp_path, train: list[dict], **changes) -> dict:
     """Format into `tmp_path/out`, with one row each for validation and test; the metrics."""
     for part in PARTS:
         write_rows(tmp_path / "splits" / f"{part}.jsonl", train if part == "train" else [row(0)])
-    stage.main("set", format_params(**changes), tmp_path / "splits", tmp_path / "out", tmp_path / "metrics.json")
+    stage.main(
+        "set",
+        format_params(**changes),
+        tmp_path / "splits",
+        tmp_path / "out",
+        tmp_path / "metrics.json",
+        tmp_path / "lengths.csv",
+    )
     return read_json(tmp_path / "metrics.json")
 
 
@@ -67,7 +75,7 @@ def test_rows_become_conversations(tmp_path):
         {"id": "f#4", "task": "text", "messages": [user("question 4")], "completion": "answer 4"},
     ]
     shards = {"train/000.jsonl", "validation/000.jsonl", "test/000.jsonl"}
-    assert names(tmp_path / "out") == {*PARTS, *shards, "prompt.json"}
+    assert names(tmp_path / "out") == {*PARTS, *shards, "prompt.json", "labels.json", "refused.jsonl"}
     assert read_json(tmp_path / "out" / "prompt.json") == style("alpaca").contract(format_params())
 
 
@@ -144,7 +152,7 @@ def test_lengths_as_counted_by_hand(tmp_path):
     for part in ("validation", "test"):
         write_rows(tmp_path / "splits" / f"{part}.jsonl", [row(instruction="why not", response="x")])
     write_rows(tmp_path / "splits" / "train.jsonl", [row(instruction="why", response=answer) for answer in answers])
-    stage.main("set", format_params(), tmp_path / "splits", tmp_path / "out", tmp_path / "m.json")
+    stage.main("set", format_params(), tmp_path / "splits", tmp_path / "out", tmp_path / "m.json", tmp_path / "m.csv")
     found = read_json(tmp_path / "m.json")
     assert found["rows"] == {"train": 4, "validation": 1, "test": 1}
     assert found["completion"]["words"] == {"mean": 3.0, "median": 1, "p95": 10, "max": 10}
@@ -153,11 +161,11 @@ def test_lengths_as_counted_by_hand(tmp_path):
 
 
 def test_a_percentile_is_the_smallest_length_that_enough_texts_do_not_exceed():
-    lengths = stage.Lengths()
+    lengths = Lengths()
     for count in range(1, 101):
         lengths.add("x" * count)
     assert lengths.summary()["characters"] == {"mean": 50.5, "median": 50, "p95": 95, "max": 100}
-    assert stage.Lengths().summary() == {}
+    assert Lengths().summary() == {}
 
 
 def test_alpaca_from_its_source_to_prompts(tmp_path, real_data):
@@ -166,7 +174,9 @@ def test_alpaca_from_its_source_to_prompts(tmp_path, real_data):
     scrape.main("alpaca", params, real_data / "alpaca", tmp_path / "raw")
     label.main("alpaca", label_params(), tmp_path / "raw", tmp_path / "l.jsonl", tmp_path / "d.jsonl", tmp_path / "l.json")
     split.main("alpaca", split_params(), tmp_path / "l.jsonl", tmp_path / "splits", tmp_path / "s.json")
-    stage.main("alpaca", format_params(shard_rows=100), tmp_path / "splits", tmp_path / "out", tmp_path / "f.json")
+    stage.main(
+        "alpaca", format_params(shard_rows=100), tmp_path / "splits", tmp_path / "out", tmp_path / "f.json", tmp_path / "f.csv"
+    )
     found = {r["id"]: r for part in PARTS for r in read_rows(tmp_path / "out" / part)}
     labeled = jsonl(tmp_path / "l.jsonl")
     assert sum(read_json(tmp_path / "f.json")["rows"].values()) == len(labeled) == len(found)

@@ -8,22 +8,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from stages.common.errors import StageError, shorten
+from stages.common.sections import MADE, NEEDED, Count, Format, Fraction, Label, Positive, Section, Sha256
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 COLUMNS = {"id", "task", "reason"}  # columns that stages write themselves
+UNIONS = {"base", "tune", "label", "format"}  # sections of several kinds
 RESERVED = {"answers", "verdicts", "sources", "speed"}  # folders of their own in data/ and metrics/
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 # bases ---------------------------------------------------------------------------------------------------------------
@@ -69,18 +62,11 @@ class Scrape(Section):
     licence: str  # noted in sources.json
 
 
-class Clean(Section):
-    """Label by cleaning: rows without a value and duplicates are set aside."""
-
-    method: Literal["clean"]
-    required: Annotated[list[str], Field(min_length=1)]  # columns that must hold text
-    conflicts: Literal["drop_later", "keep"]  # same question, another answer
-
-
 class Split(Section):
     given: str  # column that says train, validation or test; "" to split by hash
     group: str  # rows that share this column stay on one side; "" for none
-    train: Fraction
+    stratify: str  # column of classes, each of which shall be on every side; "" for none
+    train: Fraction  # 1.0: every row is trained on, those of validation and test too
     validation: Fraction
     test: Fraction
     sample: Annotated[float, Field(gt=0, le=1)]  # share of the groups kept; smaller samples lie in larger ones
@@ -89,17 +75,14 @@ class Split(Section):
 
     @model_validator(mode="after")
     def _sums_to_one(self):
-        if abs(self.train + self.validation + self.test - 1) > 1e-9:
+        if self.given and self.stratify:
+            raise ValueError("one of given and stratify must be empty: a source that is already split is taken as it is")
+        if self.train == 1:
+            if self.validation + self.test > 1:
+                raise ValueError(f"validation + test must be at most 1, not {self.validation + self.test:g}")
+        elif abs(self.train + self.validation + self.test - 1) > 1e-9:
             raise ValueError(f"train + validation + test must be 1, not {self.train + self.validation + self.test:g}")
         return self
-
-
-class AlpacaFormat(Section):
-    """`### Instruction:`, an optional `### Input:`, `### Response:`."""
-
-    style: Literal["alpaca"]
-    preamble: str  # a sentence before the first heading; "" for none
-    shard_rows: Positive  # rows a file; later rows go to later files
 
 
 # models --------------------------------------------------------------------------------------------------------------
@@ -183,9 +166,9 @@ class BaseEntry(Section):
 class DatasetEntry(Section):
     source: str  # the directory that `scrape` reads
     scrape: Scrape
-    label: Clean
+    label: Label
     split: Split
-    format: AlpacaFormat
+    format: Format
 
 
 class ModelEntry(Section):
@@ -243,7 +226,7 @@ def _describe(error: dict) -> str:
     # pydantic names the chosen member of a union in the path (`base.wheel.sha256`): it is no key of the file
     keys = [str(part) for part in error["loc"]]
     kind, tags = error["type"], set(_tags())
-    keys = [key for i, key in enumerate(keys) if not (key in tags and i and keys[i - 1] in ("base", "tune"))]
+    keys = [key for i, key in enumerate(keys) if not (key in tags and i and keys[i - 1] in UNIONS)]
     where, found = ".".join(keys) or "the whole file", shorten(error["input"])
     if kind == "extra_forbidden":
         legal = _legal(error["loc"])
@@ -256,9 +239,15 @@ def _describe(error: dict) -> str:
 
 
 def _tags() -> list[str]:
-    return [
-        get_args(model.model_fields["kind"].annotation)[0] for model in (WheelBase, HubBase, HostedBase, Full, TopLayers, Lora)
-    ]
+    unions = (BaseEntry, "base"), (DatasetEntry, "label"), (DatasetEntry, "format"), (CausalTraining, "tune")
+    members = (model for entry, field in unions for model in _models_below(entry.model_fields[field].annotation))
+    return [tag for model in members for tag in _tag(model)]
+
+
+def _tag(model: type[BaseModel]) -> tuple:
+    """What tells a member of a union from the others."""
+    field = next((model.model_fields[name] for name in ("kind", "method", "style") if name in model.model_fields), None)
+    return get_args(field.annotation) if field else ()
 
 
 def _models_below(annotation) -> list[type[BaseModel]]:
@@ -274,8 +263,7 @@ def _legal(location: tuple) -> list[str]:
         fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
         if fields:
             models = [model for field in fields for model in _models_below(field)]
-        tagged = [m for m in models if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)]
-        models = tagged or models
+        models = [model for model in models if part in _tag(model)] or models
     return sorted({name for model in models for name in model.model_fields})
 
 
@@ -298,7 +286,7 @@ def _wiring(params: dict):
         for name in sorted(set(first) & set(second)):
             yield f"{name}: names two things that would share {folder}{name}; rename one"
     for name, dataset in datasets.items():
-        yield from _columns(f"datasets.{name}.scrape", dataset.get("scrape"))
+        yield from _columns(f"datasets.{name}.scrape", *(dataset.get(part) for part in ("scrape", "label", "format")))
     causal = [name for name in bases if _mapping(bases, name).get("base", {}).get("architecture") == "causal"]
     wires = ("dataset", "base", "root", "judge_base")  # what is no text there has been reported already
     models = {
@@ -323,14 +311,18 @@ def _wiring(params: dict):
             yield f"models.{name}.root: found {model.get('root')!r}, expected {current!r}, where its chain of rounds starts"
 
 
-def _columns(where: str, scrape: object):
+def _columns(where: str, scrape: object, label: object, style: object):
     """Problems of the names that rows get."""
     ours, kept = (scrape.get("columns"), scrape.get("keep")) if isinstance(scrape, dict) else (None, None)
     if not isinstance(ours, dict) or not isinstance(kept, list):
         return
-    if missing := [name for name in ("instruction", "response") if name not in ours]:
-        yield f"{where}.columns: no {' and no '.join(missing)}; expected a source column for both"
     names = [*map(str, ours), *map(str, kept)]
-    for name in sorted({name for name in names if name in COLUMNS or names.count(name) > 1}):
-        why = "is written by the stages themselves" if name in COLUMNS else "is named twice"
+    made = MADE.get(str(label.get("method")), []) if isinstance(label, dict) else []
+    needed = NEEDED.get(str(style.get("style")), ()) if isinstance(style, dict) else ()
+    missing = [[name for name in one if name not in names + made] for one in needed]
+    if missing and all(missing):
+        either = "; or ".join(f"no {' and no '.join(one)}" for one in missing)
+        yield f"{where}.columns: {either}; expected a source column for all that style {style['style']} needs"
+    for name in sorted({name for name in names if name in COLUMNS or name in made or names.count(name) > 1}):
+        why = "is named twice" if names.count(name) > 1 else "is written by the stages themselves"
         yield f"{where}: column {name!r} in columns or keep {why}; give it another name in columns"

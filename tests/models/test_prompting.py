@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.schema import AlpacaFormat
+from stages.common.sections import AlpacaFormat
 from stages.models.directory import load, load_tokenizer, save
 from stages.models.prompting import adopt_template, encode_prompt, read_prompt, render, write_prompt
 from stages.prompts import style
