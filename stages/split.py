@@ -9,7 +9,7 @@ from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_line, read_rows, write_json
 from stages.common.progress import track
-from stages.common.schema import Split
+from stages.common.sections import Split
 from stages.splits import PARTS
 from stages.splits.held_back import HeldBack
 from stages.splits.membership import class_cuts, class_of, part_of, sampled

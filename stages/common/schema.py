@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from stages.common.errors import StageError, shorten
-from stages.common.sections import MADE, NEEDED, Count, Format, Fraction, Label, Positive, Section, Sha256
+from stages.common.sections import MADE, NEEDED, Count, Format, Fraction, Label, Positive, Section, Sha256, Split
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 COLUMNS = {"id", "task", "reason"}  # columns that stages write themselves
@@ -60,29 +60,6 @@ class Scrape(Section):
     columns: dict[str, str]  # our name: the source's column; all must be there
     keep: list[str]  # columns carried along where a source has them
     licence: str  # noted in sources.json
-
-
-class Split(Section):
-    given: str  # column that says train, validation or test; "" to split by hash
-    group: str  # rows that share this column stay on one side; "" for none
-    stratify: str  # column of classes, each of which shall be on every side; "" for none
-    train: Fraction  # 1.0: every row is trained on, those of validation and test too
-    validation: Fraction
-    test: Fraction
-    sample: Annotated[float, Field(gt=0, le=1)]  # share of the groups kept; smaller samples lie in larger ones
-    near_duplicate: Fraction  # Jaccard similarity from which a train row is too like a held-back one; 0: off
-    seed: Count
-
-    @model_validator(mode="after")
-    def _sums_to_one(self):
-        if self.given and self.stratify:
-            raise ValueError("one of given and stratify must be empty: a source that is already split is taken as it is")
-        if self.train == 1:
-            if self.validation + self.test > 1:
-                raise ValueError(f"validation + test must be at most 1, not {self.validation + self.test:g}")
-        elif abs(self.train + self.validation + self.test - 1) > 1e-9:
-            raise ValueError(f"train + validation + test must be 1, not {self.train + self.validation + self.test:g}")
-        return self
 
 
 # models --------------------------------------------------------------------------------------------------------------

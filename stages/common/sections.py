@@ -1,8 +1,8 @@
-"""Sections of `params.yaml` for labels and prompt styles, and what all sections share. Checked by stages/common/schema.py."""
+"""Sections of `params.yaml` for label, split and format, and what all sections share. Checked by stages/common/schema.py."""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -43,6 +43,32 @@ class Accounts(Section):
     separator: str  # between them
     group: Annotated[list[str], Field(min_length=1)]  # same but for numbers and dates: one value of the new column `group`
     conflicts: Literal["drop_later", "keep"]  # same text, another account
+
+
+# split ---------------------------------------------------------------------------------------------------------------
+
+
+class Split(Section):
+    given: str  # column that says train, validation or test; "" to split by hash
+    group: str  # rows that share this column stay on one side; "" for none
+    stratify: str  # column of classes, each of which shall be on every side; "" for none
+    train: Fraction  # 1.0: every row is trained on, those of validation and test too
+    validation: Fraction
+    test: Fraction
+    sample: Annotated[float, Field(gt=0, le=1)]  # share of the groups kept; smaller samples lie in larger ones
+    near_duplicate: Fraction  # Jaccard similarity from which a train row is too like a held-back one; 0: off
+    seed: Count
+
+    @model_validator(mode="after")
+    def _sums_to_one(self):
+        if self.given and self.stratify:
+            raise ValueError("one of given and stratify must be empty: a source that is already split is taken as it is")
+        if self.train == 1:
+            if self.validation + self.test > 1:
+                raise ValueError(f"validation + test must be at most 1, not {self.validation + self.test:g}")
+        elif abs(self.train + self.validation + self.test - 1) > 1e-9:
+            raise ValueError(f"train + validation + test must be 1, not {self.train + self.validation + self.test:g}")
+        return self
 
 
 # format --------------------------------------------------------------------------------------------------------------

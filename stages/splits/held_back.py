@@ -1,6 +1,6 @@
 """What has been held back for validation and test, and whether another row repeats any of it."""
 
-from stages.common.schema import Split
+from stages.common.sections import Split
 from stages.common.seen import Seen
 from stages.common.text import answer, question
 from stages.splits.membership import group_of

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from stages.common.errors import StageError, shorten
-from stages.common.schema import Split
+from stages.common.sections import Split
 from stages.common.text import normal, question
 from stages.splits import PARTS
 

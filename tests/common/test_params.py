@@ -203,6 +203,29 @@ def test_every_dataset_needs_a_question_and_an_answer():
     assert "datasets.medical_qa.scrape.columns: no response" in text
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("datasets.medical_qa.format.style", "poem", "'alpaca', 'completion', 'chat', 'classification'"),
+        ("datasets.medical_qa.format.style", "chat", "datasets.medical_qa.format.preamble: unknown key (legal: shard_rows, style"),
+        ("datasets.elements.format.style", "alpaca", "datasets.elements.scrape.columns: no instruction and no response"),
+        ("datasets.elements.scrape.columns", {"turns": "m"}, "no instruction and no response; or no messages; expected"),
+        ("datasets.invoices.label.method", "guess", "datasets.invoices.label: found "),
+        ("datasets.invoices.label.chart", {"file": "a"}, "datasets.invoices.label.chart.account: missing"),
+        ("datasets.invoices.scrape.columns.group", "libelle", "column 'group' in columns or keep is written by the stages"),
+        ("datasets.invoices.split.given", "fold", "one of given and stratify must be empty"),
+    ],
+)
+def test_labels_and_styles(path, value, message):
+    assert message in problems(changed(path, value))
+
+
+def test_every_row_may_be_trained_on_and_held_back_besides():
+    params = changed("datasets.medical_qa.split.train", 1.0)
+    assert check(params, Path("params.yaml")).datasets["medical_qa"].split.test == 0.2
+    assert "validation + test must be at most 1" in problems(changed("datasets.medical_qa.split.test", 0.95, params))
+
+
 def test_all_problems_come_in_one_message():
     params = changed("datasets.medical_qa.split.tset", 1)
     params = changed("models.assistant.train.epochs", 0, params)
