@@ -22,7 +22,7 @@ class Formatter:
     """Formats the rows of all parts, train first; knows their lengths, their labels and which were refused."""
 
     def __init__(self, params: Format, refused):
-        self.params, self.refused, self.reasons = params, refused, Counter()
+        self.style, self.params, self.refused, self.reasons = style(params.style), params, refused, Counter()
         self.prompts, self.completions, self.labels = Lengths(), Lengths(), {}
 
     def rows(self, rows: Iterable[dict], part: str) -> Iterator[dict]:
@@ -33,7 +33,7 @@ class Formatter:
         """
         for row in rows:
             try:
-                made = style(self.params.style).rows(row, self.params)
+                made = self.style.rows(row, self.params)
             except Refused as reason:
                 self.reasons[str(reason)] += 1
                 self.refused.write(json_line({"reason": str(reason), "part": part, **row}))
@@ -89,7 +89,7 @@ def main(name: str, params: Format, splits: Path, formatted: Path, metrics: Path
         if found.reasons and not counts["train"]:
             refusals = f"no usable row in train: {dict(found.reasons)}"
             raise StageError(splits, refusals, "at least one", "edit datasets.<name>.format")
-        write_json(folder / "prompt.json", style(params.style).contract(params))
+        write_json(folder / "prompt.json", found.style.contract(params))
         labels = sorted(found.labels)
         write_json(folder / "labels.json", {"labels": labels, "names": [found.labels[label] for label in labels]})
     with atomic_file(lengths) as file:

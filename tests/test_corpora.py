@@ -16,12 +16,18 @@ SOURCES = ROOT / "data" / "sources"
 
 
 def medical() -> list[dict]:
-    return [json.loads(line) for path in sorted((SOURCES / "medical_qa").glob("*.jsonl")) for line in open(path, encoding="utf-8")]
+    return [
+        json.loads(line) for path in sorted((SOURCES / "medical_qa").glob("*.jsonl")) for line in open(path, encoding="utf-8")
+    ]
 
 
 def instructions() -> list[dict]:
     rows = [row for path in sorted((SOURCES / "instructions").glob("*.json")) for row in json.loads(path.read_text("utf-8"))]
-    first = {(row["instruction"].casefold().strip(), row["input"]): row for row in reversed(rows) if row["output"] and row["instruction"]}
+    first = {
+        (row["instruction"].casefold().strip(), row["input"]): row
+        for row in reversed(rows)
+        if row["output"] and row["instruction"]
+    }
     return list(first.values())
 
 

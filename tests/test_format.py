@@ -14,7 +14,17 @@ from stages.common.files import read_json, read_rows, write_rows
 from stages.prompts import style
 from stages.prompts.lengths import Lengths
 from stages.splits import PARTS
-from tests.data_helpers import classification_params, completion_params, format_params, jsonl, label_params, names, odd_text, scrape_params, split_params
+from tests.data_helpers import (
+    classification_params,
+    completion_params,
+    format_params,
+    jsonl,
+    label_params,
+    names,
+    odd_text,
+    scrape_params,
+    split_params,
+)
 
 
 def row(number: int = 1, **more) -> dict:

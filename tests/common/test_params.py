@@ -207,7 +207,11 @@ def test_every_dataset_needs_a_question_and_an_answer():
     ("path", "value", "message"),
     [
         ("datasets.medical_qa.format.style", "poem", "'alpaca', 'completion', 'chat', 'classification'"),
-        ("datasets.medical_qa.format.style", "chat", "datasets.medical_qa.format.preamble: unknown key (legal: shard_rows, style"),
+        (
+            "datasets.medical_qa.format.style",
+            "chat",
+            "datasets.medical_qa.format.preamble: unknown key (legal: shard_rows, style",
+        ),
         ("datasets.elements.format.style", "alpaca", "datasets.elements.scrape.columns: no instruction and no response"),
         ("datasets.elements.scrape.columns", {"turns": "m"}, "no instruction and no response; or no messages; expected"),
         ("datasets.invoices.label.method", "guess", "datasets.invoices.label: found "),

@@ -2,7 +2,6 @@ import json
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from stages.common.errors import StageError
 from stages.prompts import chat, completion, hosted
