@@ -5,7 +5,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from stages.common.schema import AlpacaFormat, Clean, Scrape, Split
+from stages.common.schema_data import Accounts, AlpacaFormat, ChatFormat, ClassificationFormat, Clean, CompletionFormat, Split
+from stages.common.schema_sources import Scrape
 
 ROOT = Path(__file__).parents[1]
 
@@ -67,12 +68,39 @@ def label_params(**changes) -> Clean:
 
 
 def split_params(**changes) -> Split:
-    given = {"given": "", "group": "", "train": 0.6, "validation": 0.2, "test": 0.2}
+    given = {"given": "", "group": "", "stratify": "", "train": 0.6, "validation": 0.2, "test": 0.2}
     return Split.model_validate(given | {"sample": 1.0, "near_duplicate": 0, "seed": 1} | changes)
+
+
+def accounts_params(**changes) -> Accounts:
+    given = {
+        "method": "accounts",
+        "lines": "lines",
+        "chart": "chart",
+        "account": "account",
+        "text": ["supplier", "wording"],
+        "separator": " | ",
+        "group": ["supplier", "wording"],
+        "conflicts": "drop_later",
+    }
+    return Accounts.model_validate(given | changes)
 
 
 def format_params(**changes) -> AlpacaFormat:
     return AlpacaFormat.model_validate({"style": "alpaca", "preamble": "", "shard_rows": 10} | changes)
+
+
+def completion_params(**changes) -> CompletionFormat:
+    given = {"style": "completion", "prompt_ending": " ->", "completion_start": " ", "completion_ending": " END"}
+    return CompletionFormat.model_validate(given | {"shard_rows": 10} | changes)
+
+
+def chat_params(**changes) -> ChatFormat:
+    return ChatFormat.model_validate({"style": "chat", "system": "", "shard_rows": 10} | changes)
+
+
+def classification_params(**changes) -> ClassificationFormat:
+    return ClassificationFormat.model_validate({"style": "classification", "shard_rows": 10} | changes)
 
 
 def folder_with(folder: Path, **files: bytes | str) -> Path:

@@ -97,6 +97,32 @@ def test_no_usable_row_is_an_error_and_writes_nothing(tmp_path):
     assert names(tmp_path / "out") == set()
 
 
+def talk(*contents: str, **more) -> dict:
+    turns = [{"role": "assistant" if i % 2 else "user", "content": content} for i, content in enumerate(contents)]
+    return {"messages": turns, **more}
+
+
+def test_conversations_are_kept_as_they_are_and_repeats_dropped(tmp_path):
+    rows = [talk(" q ", "a\r\n"), talk("Q", "A"), talk("q", "b"), talk("q", "b", "c", "d"), talk("q"), {"messages": []}]
+    kept, dropped, metrics = run(tmp_path, rows, required=["messages"])
+    assert [row["messages"] for row in kept] == [rows[0]["messages"], rows[3]["messages"]]
+    assert {row["task"] for row in kept} == {"text"}
+    assert [row["reason"] for row in dropped] == [
+        "duplicate but for case or white space",
+        "conflict",
+        "not usable: messages: no assistant turn to learn",
+        "missing messages",
+    ]
+    assert metrics["rows"] == 6
+
+
+def test_texts_with_labels_are_rows_of_task_label(tmp_path):
+    rows = [{"text": "a", "label": "x"}, {"text": "A", "label": "x"}, {"text": "a", "label": "y"}, {"text": "b", "label": 1}]
+    kept, dropped, _ = run(tmp_path, rows, required=["text", "label"])
+    assert kept == [{"id": "f#1", "task": "label", "text": "a", "label": "x"}]
+    assert [row["reason"] for row in dropped] == ["duplicate but for case or white space", "conflict", "not text: label"]
+
+
 some_text = st.sampled_from(["q", "Q", " q", "r", "", None, 5])
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.common.errors import StageError
 from stages.common.files import json_files, read_json, read_rows
 
 
@@ -13,3 +14,21 @@ def raw_rows(raw: Path, yields: str = "rows") -> Iterator[dict]:
         source = index.get(file.relative_to(raw).parts[0], {})
         if source.get("yields", "rows") == yields:
             yield from read_rows(file)
+
+
+def raw_source(raw: Path, name: str) -> Path:
+    """The folder of one source.
+
+    Raises:
+        StageError: naming the sources that there are.
+    """
+    folder = raw / name
+    if not folder.is_dir():
+        there = sorted(path.name for path in raw.iterdir() if path.is_dir()) if raw.is_dir() else []
+        raise StageError(
+            folder,
+            "no such source",
+            f"one of: {', '.join(there) or 'none was scraped'}",
+            "edit the names in datasets.<name>.label, or add the source to datasets.<name>.scrape.sources",
+        )
+    return folder

@@ -1,7 +1,7 @@
 """Every parameter with its type, its unit and its legal values. The schema refuses; it never fills in.
 
-Because nothing here can change what a stage writes (there are no defaults), neither this file nor schema_sources.py and
-sections.py, which belong to it, are dependencies of any stage.
+Because nothing here can change what a stage writes (there are no defaults), neither this file nor schema_sources.py,
+schema_data.py and sections.py, which belong to it, are dependencies of any stage.
 """
 
 import difflib
@@ -10,14 +10,14 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, Field, Tag, ValidationError
 
 from stages.common.errors import StageError, shorten
+from stages.common.schema_data import Format, Label, Split, sources_fit
 from stages.common.schema_sources import Scrape
 from stages.common.sections import Commit, Count, Fraction, Positive, Section, Sha256
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-COLUMNS = {"id", "task", "reason"}  # columns that stages write themselves
 RESERVED = {"answers", "verdicts", "sources", "speed"}  # folders of their own in data/ and metrics/
 
 # bases ---------------------------------------------------------------------------------------------------------------
@@ -49,42 +49,6 @@ class HostedBase(Section):
     kind: Literal["hosted"]
     provider: Literal["openai", "ollama"]
     model: str
-
-
-# datasets ------------------------------------------------------------------------------------------------------------
-
-
-class Clean(Section):
-    """Label by cleaning: rows without a value and duplicates are set aside."""
-
-    method: Literal["clean"]
-    required: Annotated[list[str], Field(min_length=1)]  # columns that must hold text
-    conflicts: Literal["drop_later", "keep"]  # same question, another answer
-
-
-class Split(Section):
-    given: str  # column that says train, validation or test; "" to split by hash
-    group: str  # rows that share this column stay on one side; "" for none
-    train: Fraction
-    validation: Fraction
-    test: Fraction
-    sample: Annotated[float, Field(gt=0, le=1)]  # share of the groups kept; smaller samples lie in larger ones
-    near_duplicate: Fraction  # Jaccard similarity from which a train row is too like a held-back one; 0: off
-    seed: Count
-
-    @model_validator(mode="after")
-    def _sums_to_one(self):
-        if abs(self.train + self.validation + self.test - 1) > 1e-9:
-            raise ValueError(f"train + validation + test must be 1, not {self.train + self.validation + self.test:g}")
-        return self
-
-
-class AlpacaFormat(Section):
-    """`### Instruction:`, an optional `### Input:`, `### Response:`."""
-
-    style: Literal["alpaca"]
-    preamble: str  # a sentence before the first heading; "" for none
-    shard_rows: Positive  # rows a file; later rows go to later files
 
 
 # models --------------------------------------------------------------------------------------------------------------
@@ -168,9 +132,9 @@ class BaseEntry(Section):
 class DatasetEntry(Section):
     source: str  # the directory that `scrape` reads
     scrape: Scrape
-    label: Clean
+    label: Label
     split: Split
-    format: AlpacaFormat
+    format: Format
 
 
 class ModelEntry(Section):
@@ -258,11 +222,14 @@ def _walk(location: tuple) -> tuple[list[str], object]:
 
 
 def _tags(member) -> list[str]:
-    """What pydantic calls a member of a union."""
-    kinds = [get_args(model.model_fields["kind"].annotation) for model in _models_below(member) if "kind" in model.model_fields]
-    return [extra.tag for extra in get_args(member)[1:] if isinstance(extra, Tag)] or [
-        kind for group in kinds for kind in group
-    ]
+    """What pydantic calls a member of a union: its tag, or the value of the field that tells its models from the others."""
+    given = [extra.tag for extra in get_args(member)[1:] if isinstance(extra, Tag)]
+    return given or [tag for model in _models_below(member) for tag in _told_by(model)]
+
+
+def _told_by(model: type[BaseModel]) -> tuple:
+    field = next((model.model_fields[name] for name in ("kind", "method", "style") if name in model.model_fields), None)
+    return get_args(field.annotation) if field else ()
 
 
 def _models_below(annotation) -> list[type[BaseModel]]:
@@ -289,10 +256,8 @@ def _wiring(params: dict):
     for first, second, folder in ((bases, models, "models/"), (datasets, models, "metrics/")):
         for name in sorted(set(first) & set(second)):
             yield f"{name}: names two things that would share {folder}{name}; rename one"
-    for name in datasets:
-        method = _mapping(datasets, name).get("label", {}).get("method")
-        for source, section in _mapping(_mapping(datasets, name).get("scrape", {}), "sources").items():
-            yield from _columns(f"datasets.{name}.scrape.sources.{source}", section, pairs=method == "clean")
+    for name, dataset in datasets.items():
+        yield from sources_fit(f"datasets.{name}", dataset)
     kinds = {name: _mapping(bases, name).get("base", {}).get("architecture") for name in bases}
     causal, encoders = ([name for name in bases if kinds[name] == kind] for kind in ("causal", "encoder"))
     wires = ("dataset", "base", "root", "judge_base")  # what is no text there has been reported already
@@ -319,17 +284,3 @@ def _wiring(params: dict):
             yield f"models.{name}.base: rounds in a circle: {' -> '.join([*chain, current])}"
         elif current in bases and model.get("root") != current:
             yield f"models.{name}.root: found {model.get('root')!r}, expected {current!r}, where its chain of rounds starts"
-
-
-def _columns(where: str, source: dict, pairs: bool):
-    """Problems of the names that rows get; `pairs`: whether they need a question and an answer."""
-    ours, kept = source.get("columns"), source.get("keep")
-    if not isinstance(ours, dict) or not isinstance(kept, list):
-        return
-    missing = [name for name in ("instruction", "response") if name not in ours]
-    if pairs and missing and set(ours) != {"name"}:
-        yield f"{where}.columns: no {' and no '.join(missing)}; expected a source column for both, or for `name` alone"
-    names = [*map(str, ours), *map(str, kept)]
-    for name in sorted({name for name in names if name in COLUMNS or names.count(name) > 1}):
-        why = "is written by the stages themselves" if name in COLUMNS else "is named twice"
-        yield f"{where}: column {name!r} in columns or keep {why}; give it another name in columns"

@@ -82,7 +82,7 @@ def test_no_is_text_and_no_truth_value(params_file):
 def test_an_unknown_key_is_refused_with_a_suggestion():
     text = problems(changed("datasets.medical_qa.split.tset", 0.1))
     assert "datasets.medical_qa.split.tset: unknown key; did you mean 'test'?" in text
-    assert "legal: given, group, near_duplicate, sample, seed, test, train, validation" in text
+    assert "legal: given, group, near_duplicate, sample, seed, stratify, test, train, validation" in text
 
 
 def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
@@ -201,6 +201,56 @@ def test_a_kept_column_cannot_take_the_place_of_ours():
 def test_every_dataset_needs_a_question_and_an_answer():
     text = problems(changed("datasets.medical_qa.scrape.sources.local.columns", {"instruction": "question"}))
     assert "datasets.medical_qa.scrape.sources.local.columns: no response" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("datasets.medical_qa.format.style", "poem", "'alpaca', 'completion', 'chat', 'classification'"),
+        (
+            "datasets.medical_qa.format.style",
+            "chat",
+            "datasets.medical_qa.format.preamble: unknown key (legal: shard_rows, style",
+        ),
+        (
+            "datasets.elements.format.style",
+            "alpaca",
+            "datasets.elements.scrape.sources.limericks.columns: no instruction and no response",
+        ),
+        (
+            "datasets.elements.scrape.sources.limericks.columns",
+            {"turns": "m"},
+            "no instruction and no response; or no messages; expected",
+        ),
+        ("datasets.invoices.label.method", "guess", "datasets.invoices.label: found "),
+        ("datasets.invoices.label.text", [], "datasets.invoices.label.text: found []"),
+        (
+            "datasets.invoices.label.chrt",
+            "a",
+            "label.chrt: unknown key; did you mean 'chart'? (legal: account, chart, conflicts",
+        ),
+        ("datasets.invoices.label.chart", "accounts", "label.chart: no source 'accounts'; expected one of lines, chart"),
+        (
+            "datasets.invoices.scrape.sources.chart.columns",
+            {"account": "compte"},
+            "datasets.invoices.scrape.sources.chart.columns: no number and no name, which label method accounts reads",
+        ),
+        (
+            "datasets.invoices.scrape.sources.lines.columns.group",
+            "libelle",
+            "column 'group' in columns or keep is written by the stages",
+        ),
+        ("datasets.invoices.split.given", "fold", "one of given and stratify must be empty"),
+    ],
+)
+def test_labels_and_styles(path, value, message):
+    assert message in problems(changed(path, value))
+
+
+def test_every_row_may_be_trained_on_and_held_back_besides():
+    params = changed("datasets.medical_qa.split.train", 1.0)
+    assert check(params, Path("params.yaml")).datasets["medical_qa"].split.test == 0.2
+    assert "validation + test must be at most 1" in problems(changed("datasets.medical_qa.split.test", 0.95, params))
 
 
 def test_all_problems_come_in_one_message():
