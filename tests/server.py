@@ -90,17 +90,20 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def with_ranges(body: bytes, etag: str, cuts: list[int], **headers: str) -> Callable[[dict], Answer]:
-    """A file that can be resumed, whose first answers break off after so many bytes each."""
+def with_ranges(body: bytes, etag: str, cuts: list[int], most: int = 1 << 30, **headers: str) -> Callable[[dict], Answer]:
+    """A file that can be resumed, whose first answers break off after so many bytes each; a part has at most `most` bytes.
+
+    A part comes with no more headers than RFC 9110 (15.3.7) asks for.
+    """
     left = list(cuts)
 
     def answer(asked: dict) -> Answer:
         cut = left.pop(0) if left else None
-        said = {"ETag": etag, **headers}
         if "range" in asked and asked.get("if-range") == etag:
             start = int(asked["range"].removeprefix("bytes=").rstrip("-"))
-            said["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
-            return Answer(body[start:], 206, said, cut)
-        return Answer(body, 200, said, cut)
+            part = body[start : start + most]
+            said = {"ETag": etag, "Content-Range": f"bytes {start}-{start + len(part) - 1}/{len(body)}"}
+            return Answer(part, 206, said, cut)
+        return Answer(body, 200, {"ETag": etag, **headers}, cut)
 
     return answer

@@ -26,7 +26,8 @@ from stages.common.schema_sources import WebSource
 from stages.common.scratch import fingerprint, scratch
 from stages.sources.visitor import Visitor
 
-BLOCK = 1 << 16
+BLOCK = 1 << 16  # bytes
+SAID = ("etag", "last_modified", "content_type", "content_encoding")  # headers that are noted
 FIX = "edit datasets.<name>.scrape.sources.<source>"
 
 
@@ -66,20 +67,22 @@ class Download:
             self.deadline = time.monotonic() + self.params.total_seconds
             return self.visitor.client.persist(self.url, self._attempt)
 
-    def _validator(self) -> str:
-        """What identifies the body that `partial` is a part of; "" where nothing does."""
+    def _known(self) -> dict:
+        """What its server said of the body that `partial` is a part of; nothing where there is no part to go on from."""
         try:
-            return json.loads(self.about.read_text(encoding="utf-8"))["validator"]
+            known = json.loads(self.about.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):  # the latter: killed while it was written
-            return ""
+            return {}
+        return known if known["validator"] and self.partial.exists() else {}
 
     def _attempt(self) -> dict:
         self._in_time()
         before = self.entry()
-        at = self.partial.stat().st_size if self.partial.exists() and self._validator() else 0
+        known = self._known()
+        at = self.partial.stat().st_size if known else 0
         headers = {"Accept-Encoding": "gzip"}
         if at:
-            headers |= {"Range": f"bytes={at}-", "If-Range": self._validator()}
+            headers |= {"Range": f"bytes={at}-", "If-Range": known["validator"]}
         elif before:
             told = {"If-None-Match": before["etag"], "If-Modified-Since": before["last_modified"]}
             headers |= {name: value for name, value in told.items() if value}
@@ -93,29 +96,32 @@ class Download:
             if response.status_code not in (200, 206):
                 words = f"status {response.status_code} {response.reason or ''}".strip()
                 raise StageError(self.url, words, "status 200", f"check the address, or {FIX}.urls")
-            at = self._start(response, at if response.status_code == 206 else 0)
-            self._receive(response, at)
-        return self._finish(response)
+            if response.status_code == 200:
+                known, at, whole = self._start(response), 0, _length(response)
+            else:
+                whole = self._go_on(response, at)
+            self._receive(response, at, whole, bool(known["validator"]))
+        return self._finish(known, response.url)
 
-    def _start(self, response: requests.Response, at: int) -> int:
-        """Note what is coming; returns the offset from which it comes."""
-        if response.status_code == 206:
-            span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-            if not at or not span or int(span[1]) != at:
-                self._forget()
-                raise Again(f"another part than asked for: {response.headers.get('Content-Range')}")
-            return at
-        etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
+    def _start(self, response: requests.Response) -> dict:
+        """Note what is coming, for the answer to a Range need not say it again."""
+        said = {name: response.headers.get(name.replace("_", "-"), "") for name in SAID}
+        strong = said["etag"] if not said["etag"].startswith("W/") else ""  # If-Range takes no weak one
+        known = said | {"validator": strong or said["last_modified"]}
         self._forget()
-        validator = etag if etag and not etag.startswith("W/") else modified  # If-Range takes no weak one
-        self.about.write_text(json.dumps({"validator": validator}), encoding="utf-8")
-        return 0
+        self.about.write_text(json.dumps(known), encoding="utf-8")
+        return known
 
-    def _receive(self, response: requests.Response, at: int) -> None:
-        length = response.headers.get("Content-Length", "")
-        whole = (
-            at + int(length) if length.isdecimal() and "chunked" not in response.headers.get("Transfer-Encoding", "") else None
-        )
+    def _go_on(self, response: requests.Response, at: int) -> int | None:
+        """The size of the whole body, of which the rest is coming; None where it is not said."""
+        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+        if not at or not span or int(span[1]) != at:
+            self._forget()
+            raise Again(f"another part than asked for: {response.headers.get('Content-Range')}")
+        return int(span[2]) if span[2] != "*" else None
+
+    def _receive(self, response: requests.Response, at: int, whole: int | None, resumable: bool) -> None:
+        """Append what comes to `partial`, which has `at` bytes."""
         self._bounded(whole or 0)
         size = at
         with open(self.partial, "ab" if at else "wb") as file:
@@ -123,23 +129,22 @@ class Download:
                 self._in_time()
                 try:
                     with passing(self.url):
-                        block = response.raw.read1(BLOCK) if hasattr(response.raw, "read1") else response.raw.read(BLOCK)
+                        block = response.raw.read1(BLOCK)
                 except Again as again:
-                    file.flush()
-                    raise Again(f"{again.reason}, at byte {size}", None, bool(self._validator()) and size > at) from None
+                    raise Again(f"{again.reason}, at byte {size}", None, resumable and size > at) from None
                 if not block:
                     break
                 size += len(block)
                 self._bounded(size)
                 file.write(block)
         if whole is not None and size < whole:
-            raise Again(f"cut at byte {size} of {whole}", None, bool(self._validator()) and size > at)
+            raise Again(f"cut at byte {size} of {whole}", None, resumable and size > at)
 
-    def _finish(self, response: requests.Response) -> dict:
+    def _finish(self, known: dict, final_url: str) -> dict:
         """Undo the transfer's compression and keep the body under its hash, then the entry that names it."""
         decoded, digest, size = self.folder / "decoded", hashlib.sha256(), 0
         with open(decoded, "wb") as file:
-            for block in self._decoded(response.headers.get("Content-Encoding", "").strip().lower()):
+            for block in self._decoded(known["content_encoding"].strip().lower()):
                 size += len(block)
                 self._bounded(size)
                 digest.update(block)
@@ -149,13 +154,13 @@ class Download:
         body = f"body-{digest.hexdigest()[:16]}"
         os.replace(decoded, self.folder / body)
         kind = Message()
-        kind["content-type"] = response.headers.get("Content-Type", "")
+        kind["content-type"] = known["content_type"]
         entry = {
             "url": self.url,
-            "final_url": response.url,
-            "etag": response.headers.get("ETag", ""),
-            "last_modified": response.headers.get("Last-Modified", ""),
-            "content_type": response.headers.get("Content-Type", ""),
+            "final_url": final_url,
+            "etag": known["etag"],
+            "last_modified": known["last_modified"],
+            "content_type": known["content_type"],
             "charset": str(kind.get_content_charset() or ""),
             "sha256": digest.hexdigest(),
             "bytes": size,
@@ -222,6 +227,12 @@ class Download:
         with open(self.folder / "lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _length(response: requests.Response) -> int | None:
+    """The bytes that the answer says it has; None where it says nothing, or comes in chunks, which say their own end."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() and "Transfer-Encoding" not in response.headers else None
 
 
 def _sha256(path: Path) -> str:

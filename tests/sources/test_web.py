@@ -221,6 +221,19 @@ def test_a_gzipped_cut_body_is_resumed_too(tmp_path, site):
     assert site.asked("/a")[1]["range"] == f"bytes={len(packed) // 2}-"
 
 
+def test_what_was_said_of_a_cut_body_holds_for_the_rest(tmp_path, site):
+    said = {"Content-Type": "text/plain; charset=latin-1", "Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+    site.answers["/a"] = with_ranges("name é".encode("latin-1"), '"v1"', [3], **said)
+    assert names(tmp_path, site, encoding="auto") == ["name é"]
+    assert index(tmp_path)["files"][0]["last_modified"] == said["Last-Modified"]
+
+
+def test_a_server_that_gives_smaller_parts_is_asked_for_the_rest(tmp_path, site):
+    site.answers["/a"] = with_ranges(b"n" * 100, '"v1"', [10], most=30)
+    assert names(tmp_path, site, retries=0) == ["n" * 100]
+    assert [said.get("range") for said in site.asked("/a")] == [None, "bytes=10-", "bytes=40-", "bytes=70-"]
+
+
 def test_a_kill_between_two_tries_loses_nothing(tmp_path, site):
     body = b"x" * 100_000
     site.answers["/a"] = with_ranges(body, '"v1"', [60_000])
