@@ -62,7 +62,7 @@ class HostedBase(Section):
 
 class Scrape(Section):
     files: str  # glob below `source`
-    reader: Literal["json", "jsonl", "csv", "parquet", "medquad"]
+    reader: Literal["json", "jsonl", "csv", "parquet", "medquad", "reviews_csv"]
     encoding: str  # of text files: utf-8, latin-1, …
     columns: dict[str, str]  # our name: the source's column; all must be there
     keep: list[str]  # columns carried along where a source has them
@@ -75,6 +75,22 @@ class Clean(Section):
     method: Literal["clean"]
     required: Annotated[list[str], Field(min_length=1)]  # columns that must hold text
     conflicts: Literal["drop_later", "keep"]  # same question, another answer
+
+
+class Parts(Section):
+    """Label reviews with the vehicle parts they name, by a dictionary; cleaned first, like `clean`."""
+
+    method: Literal["parts"]
+    reviews: str  # source of the reviews
+    text: str  # its column that is read, and becomes the instruction
+    dictionaries: Annotated[list[str], Field(min_length=1)]  # sources whose `name` is a part's, in order of precedence
+    synonyms: str  # source of rows name, means, within; "" for none
+    gold: str  # source of rows review, parts, faults to measure the labeller by; "" for none
+    target: Literal["parts", "faults"]  # what becomes the response: all parts, or those with a problem
+    none: Annotated[str, Field(min_length=1)]  # the response where there is none
+
+
+Label = Annotated[Clean | Parts, Field(discriminator="method")]
 
 
 class Split(Section):
@@ -183,7 +199,7 @@ class BaseEntry(Section):
 class DatasetEntry(Section):
     source: str  # the directory that `scrape` reads
     scrape: Scrape
-    label: Clean
+    label: Label
     split: Split
     format: AlpacaFormat
 
@@ -243,7 +259,7 @@ def _describe(error: dict) -> str:
     # pydantic names the chosen member of a union in the path (`base.wheel.sha256`): it is no key of the file
     keys = [str(part) for part in error["loc"]]
     kind, tags = error["type"], set(_tags())
-    keys = [key for i, key in enumerate(keys) if not (key in tags and i and keys[i - 1] in ("base", "tune"))]
+    keys = [key for i, key in enumerate(keys) if not (key in tags and i and keys[i - 1] in ("base", "tune", "label"))]
     where, found = ".".join(keys) or "the whole file", shorten(error["input"])
     if kind == "extra_forbidden":
         legal = _legal(error["loc"])
@@ -256,9 +272,14 @@ def _describe(error: dict) -> str:
 
 
 def _tags() -> list[str]:
-    return [
-        get_args(model.model_fields["kind"].annotation)[0] for model in (WheelBase, HubBase, HostedBase, Full, TopLayers, Lora)
-    ]
+    models = (WheelBase, HubBase, HostedBase, Full, TopLayers, Lora, Clean, Parts)
+    return [get_args(_tag(model))[0] for model in models]
+
+
+def _tag(model: type[BaseModel]):
+    """The annotation of the field by which a member of a union is chosen; None for another model."""
+    fields = model.model_fields
+    return next((fields[name].annotation for name in ("kind", "method") if name in fields), None)
 
 
 def _models_below(annotation) -> list[type[BaseModel]]:
@@ -274,7 +295,7 @@ def _legal(location: tuple) -> list[str]:
         fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
         if fields:
             models = [model for field in fields for model in _models_below(field)]
-        tagged = [m for m in models if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)]
+        tagged = [model for model in models if part in get_args(_tag(model))]
         models = tagged or models
     return sorted({name for model in models for name in model.model_fields})
 

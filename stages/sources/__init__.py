@@ -16,6 +16,10 @@ def reader(name: str) -> Reader:
         from stages.sources import tables
 
         return getattr(tables, f"read_{name}")
+    if name == "reviews_csv":
+        from stages.sources.reviews_csv import read_reviews_csv
+
+        return read_reviews_csv
     from stages.sources.medquad import read_medquad
 
     return read_medquad
