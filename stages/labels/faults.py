@@ -53,7 +53,7 @@ CONTRAST = re.compile(
     r" (?:but|however|although|though|otherwise|except|while|whereas|yet|apart from|other than|still|besides) "
 )
 PLACE = re.compile(
-    r" (?:in|inside|on|onto|under|beneath|below|behind|beside|by|near|across|into|over|against)(?: [a-z0-9']+){0,2} $"
+    r" (?:in|inside|on|onto|under|beneath|below|behind|beside|by|near|across|into|over|against)(?: [a-z0-9'-]+){0,2} $"
 )
 REFUSAL = re.compile(
     r" (?:(?:wo|would|do|does|did|ca|could|is|are)n't|wont|dont|doesnt|didnt|cant|cannot"

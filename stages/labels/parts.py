@@ -4,7 +4,7 @@ from itertools import zip_longest
 
 import ahocorasick
 
-from stages.labels.dictionary import Dictionary, fold
+from stages.labels.dictionary import Dictionary, fold, words_of
 from stages.labels.faults import faulty
 
 Span = tuple[int, int, int]  # start, end (past the last character), place in the names
@@ -20,30 +20,31 @@ class Finder:
         number = {name: place for place, name in enumerate(self.names)}
         self.automaton = ahocorasick.Automaton()
         for key, name in dictionary.written.items():
-            self.automaton.add_word(key, (len(key) - 1, number.get(name, NO_PART)))
+            self.automaton.add_word(f" {key} ", (len(key), number.get(name, NO_PART)))
         self.automaton.make_automaton()
 
     def spans(self, text: str) -> list[Span]:
         """Names in a folded text that begins and ends with a space, in order.
 
         They do not overlap: the leftmost, and of those that begin together the longest. Phrases that name no part are
-        among them as NO_PART.
+        among them as NO_PART. The automaton holds names between spaces, so that it knows the boundaries of words itself.
         """
-        found = []
-        for last, (before, what) in self.automaton.iter(text):
-            start = last - before
-            if not (text[start - 1].isalnum() or text[last + 1].isalnum()):
-                found.append((start, last + 1, what))
+        found = [(end - size, end, what) for end, (size, what) in self.automaton.iter(words_of(text))]
         return leftmost_longest(found) if len(found) > 1 else found
 
     def mentions(self, text: str) -> list[Span]:
-        """The spans of parts. Of names that follow each other with a space between, the last is meant: in `engine
-        mount` the mount, in a compound that no page lists as in one that does."""
+        """The spans of parts.
+
+        Of names that follow each other the last is meant: in `engine mount` the mount, in a compound that no page lists
+        as in one that a page does.
+        """
         spans = self.spans(text)
-        if not spans:
-            return spans
         after = [start for start, _, _ in spans[1:]]
-        return [s for s, follower in zip_longest(spans, after) if s[2] != NO_PART and s[1] + 1 != follower]
+        return [
+            (start, end, what)
+            for (start, end, what), follower in zip_longest(spans, after)
+            if what != NO_PART and (end + 1 != follower or text[end] not in " -")
+        ]
 
     def label(self, text: str) -> tuple[list[str], list[str]]:
         """Distinct parts in order of first mention, and those of them about which the text reports a problem."""
