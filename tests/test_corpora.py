@@ -63,7 +63,9 @@ def invoices() -> list[dict]:
 
 def chart() -> dict[str, str]:
     with open(SOURCES / "invoices" / "comptes.csv", encoding="utf-8") as rows:
-        return read_chart({"id": row["compte"], "number": row["compte"], "name": row["libelle"]} for row in csv.DictReader(rows))
+        return read_chart(
+            {"id": row["compte"], "number": row["compte"], "name": row["libelle"]} for row in csv.DictReader(rows)
+        )
 
 
 def near_duplicates(texts: list[str]) -> int:

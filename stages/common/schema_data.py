@@ -31,6 +31,19 @@ class Accounts(Section):
     conflicts: Literal["drop_later", "keep"]  # same text, another account
 
 
+class Parts(Section):
+    """Label reviews with the vehicle parts they name, by a dictionary; cleaned first, like `clean`."""
+
+    method: Literal["parts"]
+    reviews: str  # source of the reviews: rows with the column `text` and `problem`, why one is not to be used
+    text: str  # its column that is read, and becomes the instruction
+    dictionaries: Annotated[list[str], Field(min_length=1)]  # sources whose `name` is a part's, in order of precedence
+    synonyms: str  # source of rows name, means, within; "" for none
+    gold: str  # source of rows review, parts, faults to measure the labeller by; "" for none
+    target: Literal["parts", "faults"]  # what becomes the response: all parts, or those with a problem
+    none: Annotated[str, Field(min_length=1)]  # the response where there is none
+
+
 # split ---------------------------------------------------------------------------------------------------------------
 
 
@@ -93,7 +106,7 @@ class ClassificationFormat(Section):
     shard_rows: Positive
 
 
-Label = Annotated[Clean | Accounts, Field(discriminator="method")]
+Label = Annotated[Clean | Accounts | Parts, Field(discriminator="method")]
 Format = Annotated[AlpacaFormat | CompletionFormat | ChatFormat | ClassificationFormat, Field(discriminator="style")]
 
 
@@ -107,9 +120,23 @@ NEEDED = {
     "chat": (("instruction", "response"), ("messages",)),
     "classification": (("text", "label"),),
 }
-MADE = {"accounts": ["text", "label", "label_name", "group"]}  # columns that a label method adds
+# columns that a label method makes
+MADE = {
+    "accounts": ["text", "label", "label_name", "group"],
+    "parts": ["instruction", "response", "List_part", "Count_part", "List_fault", "group"],
+}
 # parameters of a label method that name sources, with the columns that each must have; the first one's rows are labelled
-NAMED = {"accounts": {"lines": (), "chart": ("number", "name")}}
+NAMED = {
+    "accounts": {"lines": (), "chart": ("number", "name")},
+    "parts": {
+        "reviews": ("problem",),
+        "dictionaries": ("name",),
+        "synonyms": ("name", "means", "within"),
+        "gold": ("review", "parts", "faults"),
+    },
+}
+# those whose values are columns that the labelled rows must have
+READ = {"accounts": ("text", "group", "account"), "parts": ("text",)}
 
 
 def sources_fit(where: str, dataset: dict) -> Iterator[str]:
@@ -122,14 +149,16 @@ def sources_fit(where: str, dataset: dict) -> Iterator[str]:
     for parameter, name, _ in named:
         if name not in sources:
             yield f"{where}.label.{parameter}: no source {name!r}; expected one of {', '.join(sources) or 'none'}"
-    roles = {name: columns for _, name, columns in reversed(named)}
     labelled = {named[0][1]} if named else {key for key, one in sources.items() if not _names_alone(one)}
+    read = [column for parameter in READ.get(method, ()) for column in _texts(label.get(parameter))]
     for key, source in sources.items():
         place, columns = f"{where}.scrape.sources.{key}", _columns(source)
         if columns is None:
             continue
         made = MADE.get(method, []) if key in labelled else []
-        if missing := [name for name in roles.get(key, ()) if name not in columns]:
+        needed = [column for _, name, needs in named if name == key for column in needs]
+        needed = dict.fromkeys(needed + read if named and key in labelled else needed)
+        if missing := [name for name in needed if name not in columns]:
             yield f"{place}.columns: no {' and no '.join(missing)}, which label method {method} reads"
         elif key in labelled:
             yield from _lacking(place, {*columns, *made}, str(style.get("style")))
@@ -141,10 +170,12 @@ def sources_fit(where: str, dataset: dict) -> Iterator[str]:
 def _named(label: dict) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """Parameter, source and needed columns of every source that a label section names."""
     for parameter, columns in NAMED.get(str(label.get("method")), {}).items():
-        names = label.get(parameter)
-        for name in names if isinstance(names, list) else [names]:
-            if isinstance(name, str) and name:
-                yield parameter, name, columns
+        yield from ((parameter, name, columns) for name in _texts(label.get(parameter)))
+
+
+def _texts(value: object) -> list[str]:
+    """The texts in a value or a list that are not empty."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
 
 
 def _columns(source: dict) -> list[str] | None:

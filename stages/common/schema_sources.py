@@ -32,7 +32,7 @@ class HtmlXpath(HtmlReader):
     xpath: str  # of elements, attributes or text; `re:` is EXSLT's regular expressions
 
 
-PlainReader = Literal["json", "jsonl", "csv", "parquet", "medquad", "lines"]
+PlainReader = Literal["json", "jsonl", "csv", "parquet", "medquad", "reviews_csv", "lines"]
 PageReader = Annotated[HtmlList | HtmlTable | HtmlXpath, Field(discriminator="kind")]
 Reader = Annotated[
     Annotated[PlainReader, Tag("plain")] | Annotated[PageReader, Tag("page")],

@@ -13,6 +13,10 @@ def method(name: str) -> Callable[..., Labelled]:
         from stages.labels.accounts import label_accounts
 
         return label_accounts
+    if name == "parts":
+        from stages.labels.reviews import label_parts
+
+        return label_parts
     from stages.labels.clean import label_clean
 
     return label_clean

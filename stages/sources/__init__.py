@@ -50,6 +50,10 @@ def reader(choice) -> Reader:
         from stages.sources import tables
 
         return getattr(tables, f"read_{choice}")
+    if choice == "reviews_csv":
+        from stages.sources.reviews_csv import read_reviews_csv
+
+        return read_reviews_csv
     if choice == "medquad":
         from stages.sources.medquad import read_medquad
 

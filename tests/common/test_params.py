@@ -240,6 +240,20 @@ def test_every_dataset_needs_a_question_and_an_answer():
             "libelle",
             "column 'group' in columns or keep is written by the stages",
         ),
+        ("datasets.invoices.label.text", ["suplier"], "sources.lines.columns: no suplier, which label method accounts reads"),
+        (
+            "datasets.car_reviews.label.dictionaries",
+            ["list"],
+            "label.dictionaries: no source 'list'; expected one of reviews, ",
+        ),
+        ("datasets.car_reviews.label.text", "text", "sources.reviews.columns: no text, which label method parts reads"),
+        ("datasets.car_reviews.label.target", "prices", "datasets.car_reviews.label.target: found 'prices'"),
+        ("datasets.car_reviews.format.style", "classification", "sources.reviews.columns: no text and no label; expected"),
+        (
+            "datasets.car_reviews.scrape.sources.synonyms.columns",
+            {"name": "name"},
+            "sources.synonyms.columns: no means and no within, which label method parts reads",
+        ),
         ("datasets.invoices.split.given", "fold", "one of given and stratify must be empty"),
     ],
 )
