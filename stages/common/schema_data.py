@@ -149,7 +149,9 @@ def sources_fit(where: str, dataset: dict) -> Iterator[str]:
     for parameter, name, _ in named:
         if name not in sources:
             yield f"{where}.label.{parameter}: no source {name!r}; expected one of {', '.join(sources) or 'none'}"
-    labelled = {named[0][1]} if named else {key for key, one in sources.items() if not _names_alone(one)}
+    first = next(iter(NAMED.get(method, ())), None)
+    labelled = {name for parameter, name, _ in named if parameter == first}
+    labelled = labelled if first else {key for key, one in sources.items() if not _names_alone(one)}
     read = [column for parameter in READ.get(method, ()) for column in _texts(label.get(parameter))]
     for key, source in sources.items():
         place, columns = f"{where}.scrape.sources.{key}", _columns(source)
@@ -157,7 +159,7 @@ def sources_fit(where: str, dataset: dict) -> Iterator[str]:
             continue
         made = MADE.get(method, []) if key in labelled else []
         needed = [column for _, name, needs in named if name == key for column in needs]
-        needed = dict.fromkeys(needed + read if named and key in labelled else needed)
+        needed = dict.fromkeys(needed + read if key in labelled else needed)
         if missing := [name for name in needed if name not in columns]:
             yield f"{place}.columns: no {' and no '.join(missing)}, which label method {method} reads"
         elif key in labelled:
