@@ -1,59 +1,62 @@
-"""Turn rows into conversations: messages to answer and the answer expected. Text only; tokens are the model's business."""
+"""Turn rows into what models learn: conversations with the answer expected, or texts with their label. No tokens yet."""
 
+import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
-from stages.common.files import atomic_directory, read_rows, write_json, write_rows
+from stages.common.files import atomic_directory, atomic_file, json_line, read_rows, write_json, write_rows
 from stages.common.progress import track
-from stages.common.schema import AlpacaFormat
-from stages.prompts import style
+from stages.common.schema_data import Format
+from stages.prompts import Refused, style
+from stages.prompts.lengths import Lengths, histogram
 from stages.splits import PARTS
 
 SHARDS = 1000
 
 
-class Lengths:
-    """Words and characters of many texts, kept as counts of each length."""
+class Formatter:
+    """Formats the rows of all parts, train first; knows their lengths, their labels and which were refused."""
 
-    def __init__(self):
-        self.counts = {"words": Counter(), "characters": Counter()}
+    def __init__(self, params: Format, refused):
+        self.style, self.params, self.refused, self.reasons = style(params.style), params, refused, Counter()
+        self.prompts, self.completions, self.labels = Lengths(), Lengths(), {}
 
-    def add(self, text: str) -> None:
-        self.counts["words"][len(text.split())] += 1
-        self.counts["characters"][len(text)] += 1
+    def rows(self, rows: Iterable[dict], part: str) -> Iterator[dict]:
+        """Formatted rows of a part; what the style refuses is written to `refused` with its reason.
 
-    def summary(self) -> dict[str, dict[str, float]]:
-        """Mean, median, 95th percentile and maximum of each unit."""
-        return {unit: _summary(counts) for unit, counts in self.counts.items() if counts}
+        Raises:
+            StageError: naming a label that is in validation or test and never in train.
+        """
+        for row in rows:
+            try:
+                made = self.style.rows(row, self.params)
+            except Refused as reason:
+                self.reasons[str(reason)] += 1
+                self.refused.write(json_line({"reason": str(reason), "part": part, **row}))
+                continue
+            for one in made:
+                if one["task"] == "label":
+                    self._know(one["label"], row, part)
+                    self.prompts.add(one["text"])
+                else:
+                    self.prompts.add("\n".join(message["content"] for message in one["messages"]))
+                    self.completions.add(one["completion"])
+                yield one
 
-
-def _summary(counts: Counter) -> dict[str, float]:
-    total, ordered = counts.total(), sorted(counts)
-
-    def quantile(share: float) -> int:
-        seen = 0
-        for value in ordered:
-            seen += counts[value]
-            if seen >= share * total:
-                return value
-        return ordered[-1]
-
-    mean = sum(value * count for value, count in counts.items()) / total
-    return {"mean": mean, "median": quantile(0.5), "p95": quantile(0.95), "max": ordered[-1]}
-
-
-def conversations(rows: Iterator[dict], params: AlpacaFormat, prompts: Lengths, completions: Lengths) -> Iterator[dict]:
-    """`id, task, messages, completion`, and a `paraphrase` where a row has one (another good answer, for the judge)."""
-    for row in rows:
-        messages = style(params.style).messages(row, params)
-        prompts.add("\n".join(message["content"] for message in messages))
-        completions.add(row["response"])
-        extra = {"paraphrase": row["paraphrase"]} if row.get("paraphrase") else {}
-        yield {"id": row["id"], "task": row["task"], "messages": messages, "completion": row["response"], **extra}
+    def _know(self, label: str, row: dict, part: str) -> None:
+        if part == "train":
+            self.labels.setdefault(label, row.get("label_name") or label)
+        elif label not in self.labels:
+            raise StageError(
+                f"{part} row {row['id']}",
+                f"label {label!r}, which no row in train has",
+                f"one of {', '.join(sorted(self.labels))}",
+                "set datasets.<name>.split.stratify to label, or add rows with this label",
+            )
 
 
 def write_shards(rows: Iterator[dict], folder: Path, shard_rows: int) -> int:
@@ -75,22 +78,27 @@ def write_shards(rows: Iterator[dict], folder: Path, shard_rows: int) -> int:
     return total
 
 
-def main(name: str, params: AlpacaFormat, splits: Path, formatted: Path, metrics: Path) -> None:
-    """Build the messages, the expected answers and the prompt contract."""
-    prompts, completions = Lengths(), Lengths()
+def main(name: str, params: Format, splits: Path, formatted: Path, metrics: Path, lengths: Path) -> None:
+    """Build the rows, the prompt contract and the list of labels (empty where the task is text)."""
     with atomic_directory(formatted) as folder:
-        counts = {
-            part: write_shards(
-                conversations(
-                    track(read_rows(splits / f"{part}.jsonl"), f"format {name} {part}"), params, prompts, completions
-                ),
-                folder / part,
-                params.shard_rows,
-            )
-            for part in PARTS
-        }
-        write_json(folder / "prompt.json", style(params.style).contract(params))
-    write_json(metrics, {"rows": counts, "prompt": prompts.summary(), "completion": completions.summary()})
+        with open(folder / "refused.jsonl", "w", encoding="utf-8") as refused:
+            found, counts = Formatter(params, refused), {}
+            for part in PARTS:
+                source = track(read_rows(splits / f"{part}.jsonl"), f"format {name} {part}")
+                counts[part] = write_shards(found.rows(source, part), folder / part, params.shard_rows)
+        if found.reasons and not counts["train"]:
+            refusals = f"no usable row in train: {dict(found.reasons)}"
+            raise StageError(splits, refusals, "at least one", "edit datasets.<name>.format")
+        write_json(folder / "prompt.json", found.style.contract(params))
+        labels = sorted(found.labels)
+        write_json(folder / "labels.json", {"labels": labels, "names": [found.labels[label] for label in labels]})
+    with atomic_file(lengths) as file:
+        table = csv.DictWriter(file, ("words", "prompts", "completions"), lineterminator="\n")
+        table.writeheader()
+        table.writerows(histogram(found.prompts, found.completions))
+    summary = {"prompt": found.prompts.summary(), "completion": found.completions.summary()}
+    extra = {"labels": len(found.labels)} if found.labels else {}
+    write_json(metrics, {"rows": counts, "refused": dict(sorted(found.reasons.items())), **extra, **summary})
 
 
 if __name__ == "__main__":
@@ -102,5 +110,6 @@ if __name__ == "__main__":
             "splits": "directory of split rows",
             "formatted": "directory to write",
             "metrics": "length statistics to write",
+            "lengths": "histogram of lengths to write",
         },
     )

@@ -9,10 +9,15 @@ from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_line, read_rows, write_json
 from stages.common.progress import track
-from stages.common.schema import Split
+from stages.common.schema_data import Split
 from stages.splits import PARTS
 from stages.splits.held_back import HeldBack
-from stages.splits.membership import part_of, sampled
+from stages.splits.membership import class_cuts, class_of, part_of, sampled
+
+
+def whole(params: Split) -> bool:
+    """Whether every row is trained on, what is held back elsewhere included."""
+    return params.train == 1 and not params.given
 
 
 def divide(read: Callable[[], Iterator[dict]], params: Split) -> Iterator[tuple[str, dict]]:
@@ -20,15 +25,18 @@ def divide(read: Callable[[], Iterator[dict]], params: Split) -> Iterator[tuple[
 
     Test rows come first, then validation, then train, each in the order of the source. A row that repeats or nearly
     repeats one held back before is dropped, except where the source arrived already split: that is taken as it is.
-    `read` starts a new pass over the rows; each part takes one.
+    At a train share of 1 every row is in train, and those of validation and test are there besides. `read` starts a new
+    pass over the rows; each part takes one, and so do the cuts of classes.
     """
-    held = HeldBack(params)
+    held, cuts = HeldBack(params), class_cuts(read(), params)
     for part in reversed(PARTS):
         for row in read():
             if not sampled(row, params):
                 if part == "train":
                     yield "dropped", {"reason": "not sampled", **row}
-            elif part_of(row, params) == part:
+            elif part == "train" and whole(params):
+                yield "train", row
+            elif part_of(row, params, cuts) == part:
                 reason = None if params.given else held.reason(row, part)
                 if part != "train":
                     held.add(row, part)
@@ -46,7 +54,7 @@ def leaks(parts: dict[str, Path], params: Split) -> int:
 
 def main(name: str, params: Split, labeled: Path, splits: Path, metrics: Path) -> None:
     """Split by a hash of each row's group: seeded, stable when rows are added, in nested samples."""
-    counts, reasons = Counter(), Counter()
+    counts, reasons, classes = Counter(), Counter(), {part: set() for part in PARTS}
     with atomic_directory(splits) as folder:
         paths = {part: folder / f"{part}.jsonl" for part in (*PARTS, "dropped")}
         with ExitStack() as stack:
@@ -56,6 +64,8 @@ def main(name: str, params: Split, labeled: Path, splits: Path, metrics: Path) -
                 counts[part] += 1
                 if part == "dropped":
                     reasons[row["reason"].partition(": ")[0]] += 1
+                else:
+                    classes[part].add(class_of(row, params))
         for part in PARTS:
             if not counts[part] and (params.given or getattr(params, part)):
                 raise StageError(
@@ -65,10 +75,12 @@ def main(name: str, params: Split, labeled: Path, splits: Path, metrics: Path) -
                     "more rows, another datasets.<name>.split.seed, larger shares or a larger sample",
                 )
         leaking = leaks(paths, params)
-    write_json(
-        metrics,
-        {**{part: counts[part] for part in PARTS}, "dropped": dict(sorted(reasons.items())), "leakage": leaking},
-    )
+    found = {part: counts[part] for part in PARTS} | {"dropped": dict(sorted(reasons.items())), "leakage": leaking}
+    if params.stratify:
+        found["classes"] = {part: len(classes[part]) for part in PARTS}
+    if whole(params):
+        found["trained_on_every_row"] = True  # leakage is then meant, or nothing is held back that could leak
+    write_json(metrics, found)
 
 
 if __name__ == "__main__":

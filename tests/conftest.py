@@ -1,9 +1,12 @@
 """Fixtures of all tests."""
 
+import socket
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.server import Server
 
 # the same examples every time and no deadline: a busy machine fails no test
 settings.register_profile("affinage", deadline=None, derandomize=True, max_examples=60, database=None)
@@ -25,3 +28,28 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}")
     return folder
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A web server of our own, reached without any proxy."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    running = Server()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def naps(monkeypatch) -> list[float]:
+    """Waits between tries: not waited, but listed."""
+    listed = []
+    monkeypatch.setattr("stages.common.http.sleep", listed.append)
+    return listed
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from stages.common.schema import AlpacaFormat, Clean, Scrape, Split
+from stages.common.schema_data import Accounts, AlpacaFormat, ChatFormat, ClassificationFormat, Clean, CompletionFormat, Split
+from stages.common.schema_sources import Scrape
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,16 +20,45 @@ json_values = st.recursive(
 )
 
 
-def scrape_params(reader: str, **changes) -> Scrape:
+def source_params(reader="jsonl", **changes) -> dict:
+    """One source, local unless `changes` say otherwise; None takes a leaf away."""
     given = {
+        "kind": "local",
         "files": "*",
         "reader": reader,
         "encoding": "utf-8",
         "columns": {"instruction": "question", "response": "answer"},
         "keep": [],
         "licence": "CC0-1.0",
+        "members": "",
+        "max_bytes": 1_000_000,
     }
-    return Scrape.model_validate(given | changes)
+    return {key: value for key, value in (given | changes).items() if value is not None}
+
+
+def web_params(urls: dict[str, str], reader="jsonl", **changes) -> dict:
+    """One web source that may visit this machine and does not wait."""
+    given = {
+        "kind": "web",
+        "files": None,
+        "urls": urls,
+        "sha256": dict.fromkeys(urls, ""),
+        "refresh": 0,
+        "contact": "",
+        "per_host_seconds": 0.0,
+        "hosts_at_once": 4,
+        "connect_seconds": 5.0,
+        "read_seconds": 5.0,
+        "total_seconds": 60.0,
+        "retries": 3,
+        "allow_private": True,
+    }
+    return source_params(reader, **given | changes)
+
+
+def scrape_params(reader="jsonl", **changes) -> Scrape:
+    """A section with one source, `local`."""
+    return Scrape.model_validate({"sources": {"local": source_params(reader, **changes)}})
 
 
 def label_params(**changes) -> Clean:
@@ -38,12 +68,39 @@ def label_params(**changes) -> Clean:
 
 
 def split_params(**changes) -> Split:
-    given = {"given": "", "group": "", "train": 0.6, "validation": 0.2, "test": 0.2}
+    given = {"given": "", "group": "", "stratify": "", "train": 0.6, "validation": 0.2, "test": 0.2}
     return Split.model_validate(given | {"sample": 1.0, "near_duplicate": 0, "seed": 1} | changes)
+
+
+def accounts_params(**changes) -> Accounts:
+    given = {
+        "method": "accounts",
+        "lines": "lines",
+        "chart": "chart",
+        "account": "account",
+        "text": ["supplier", "wording"],
+        "separator": " | ",
+        "group": ["supplier", "wording"],
+        "conflicts": "drop_later",
+    }
+    return Accounts.model_validate(given | changes)
 
 
 def format_params(**changes) -> AlpacaFormat:
     return AlpacaFormat.model_validate({"style": "alpaca", "preamble": "", "shard_rows": 10} | changes)
+
+
+def completion_params(**changes) -> CompletionFormat:
+    given = {"style": "completion", "prompt_ending": " ->", "completion_start": " ", "completion_ending": " END"}
+    return CompletionFormat.model_validate(given | {"shard_rows": 10} | changes)
+
+
+def chat_params(**changes) -> ChatFormat:
+    return ChatFormat.model_validate({"style": "chat", "system": "", "shard_rows": 10} | changes)
+
+
+def classification_params(**changes) -> ClassificationFormat:
+    return ClassificationFormat.model_validate({"style": "classification", "shard_rows": 10} | changes)
 
 
 def folder_with(folder: Path, **files: bytes | str) -> Path:

@@ -12,8 +12,19 @@ from stages import label, scrape, split
 from stages.common.errors import StageError
 from stages.common.files import read_json, read_rows, write_rows
 from stages.prompts import style
+from stages.prompts.lengths import Lengths
 from stages.splits import PARTS
-from tests.data_helpers import format_params, jsonl, label_params, names, odd_text, scrape_params, split_params
+from tests.data_helpers import (
+    classification_params,
+    completion_params,
+    format_params,
+    jsonl,
+    label_params,
+    names,
+    odd_text,
+    scrape_params,
+    split_params,
+)
 
 
 def row(number: int = 1, **more) -> dict:
@@ -24,7 +35,14 @@ def run(tmp_path, train: list[dict], **changes) -> dict:
     """Format into `tmp_path/out`, with one row each for validation and test; the metrics."""
     for part in PARTS:
         write_rows(tmp_path / "splits" / f"{part}.jsonl", train if part == "train" else [row(0)])
-    stage.main("set", format_params(**changes), tmp_path / "splits", tmp_path / "out", tmp_path / "metrics.json")
+    stage.main(
+        "set",
+        format_params(**changes),
+        tmp_path / "splits",
+        tmp_path / "out",
+        tmp_path / "metrics.json",
+        tmp_path / "lengths.csv",
+    )
     return read_json(tmp_path / "metrics.json")
 
 
@@ -67,8 +85,55 @@ def test_rows_become_conversations(tmp_path):
         {"id": "f#4", "task": "text", "messages": [user("question 4")], "completion": "answer 4"},
     ]
     shards = {"train/000.jsonl", "validation/000.jsonl", "test/000.jsonl"}
-    assert names(tmp_path / "out") == {*PARTS, *shards, "prompt.json"}
+    assert names(tmp_path / "out") == {*PARTS, *shards, "prompt.json", "labels.json", "refused.jsonl"}
     assert read_json(tmp_path / "out" / "prompt.json") == style("alpaca").contract(format_params())
+
+
+def formatted(tmp_path, params, **parts: list[dict]) -> dict:
+    """Format these rows; the metrics."""
+    for part in PARTS:
+        write_rows(tmp_path / "splits" / f"{part}.jsonl", parts.get(part, []))
+    stage.main("set", params, tmp_path / "splits", tmp_path / "out", tmp_path / "m.json", tmp_path / "lengths.csv")
+    return read_json(tmp_path / "m.json")
+
+
+def test_refused_rows_are_written_with_their_reason_and_counted(tmp_path):
+    bad = row(2, instruction="a -> b")
+    metrics = formatted(tmp_path, completion_params(), train=[row(1), bad], test=[row(3, response="the END")])
+    assert metrics["rows"] == {"train": 1, "validation": 0, "test": 0}
+    assert metrics["refused"] == {"completion ending in the completion": 1, "prompt ending in the prompt": 1}
+    refused = jsonl(tmp_path / "out" / "refused.jsonl")
+    assert refused[0] == {"reason": "prompt ending in the prompt", "part": "train", **bad}
+    with pytest.raises(StageError, match="no usable row in train[^$]*prompt ending in the prompt"):
+        formatted(tmp_path, completion_params(), train=[bad])
+
+
+def label_row(number: int, label: str, **more) -> dict:
+    return {"id": f"f#{number}", "task": "label", "text": f"text {number}", "label": label, "supplier": "x", **more}
+
+
+def test_texts_with_labels(tmp_path):
+    train = [label_row(1, "607", label_name="Achats"), label_row(2, "2183"), label_row(3, "607", label_name="Achats")]
+    metrics = formatted(tmp_path, classification_params(), train=train, test=[label_row(4, "2183")])
+    assert next(read_rows(tmp_path / "out" / "train")) == {"id": "f#1", "task": "label", "text": "text 1", "label": "607"}
+    assert read_json(tmp_path / "out" / "labels.json") == {"labels": ["2183", "607"], "names": ["2183", "Achats"]}
+    assert read_json(tmp_path / "out" / "prompt.json") == {"style": "classification", "chat_template": None, "stop": []}
+    assert (metrics["labels"], metrics["completion"]) == (2, {})
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_a_label_that_train_never_has_is_named(tmp_path, part):
+    with pytest.raises(StageError, match=rf"{part} row f#2\n[^$]*label '607'[^$]*one of 2183[^$]*split.stratify"):
+        formatted(tmp_path, classification_params(), train=[label_row(1, "2183")], **{part: [label_row(2, "607")]})
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_histogram_has_every_row(tmp_path):
+    run(tmp_path, [row(i, response="word " * i) for i in range(1, 20)])
+    lines = (tmp_path / "lengths.csv").read_text().splitlines()
+    assert lines[0] == "words,prompts,completions"
+    table = [list(map(int, line.split(","))) for line in lines[1:]]
+    assert [sum(column) for column in zip(*table, strict=True)][1:] == [21, 21]
 
 
 def shards(tmp_path) -> dict[str, bytes]:
@@ -144,7 +209,7 @@ def test_lengths_as_counted_by_hand(tmp_path):
     for part in ("validation", "test"):
         write_rows(tmp_path / "splits" / f"{part}.jsonl", [row(instruction="why not", response="x")])
     write_rows(tmp_path / "splits" / "train.jsonl", [row(instruction="why", response=answer) for answer in answers])
-    stage.main("set", format_params(), tmp_path / "splits", tmp_path / "out", tmp_path / "m.json")
+    stage.main("set", format_params(), tmp_path / "splits", tmp_path / "out", tmp_path / "m.json", tmp_path / "m.csv")
     found = read_json(tmp_path / "m.json")
     assert found["rows"] == {"train": 4, "validation": 1, "test": 1}
     assert found["completion"]["words"] == {"mean": 3.0, "median": 1, "p95": 10, "max": 10}
@@ -153,11 +218,11 @@ def test_lengths_as_counted_by_hand(tmp_path):
 
 
 def test_a_percentile_is_the_smallest_length_that_enough_texts_do_not_exceed():
-    lengths = stage.Lengths()
+    lengths = Lengths()
     for count in range(1, 101):
         lengths.add("x" * count)
     assert lengths.summary()["characters"] == {"mean": 50.5, "median": 50, "p95": 95, "max": 100}
-    assert stage.Lengths().summary() == {}
+    assert Lengths().summary() == {}
 
 
 def test_alpaca_from_its_source_to_prompts(tmp_path, real_data):
@@ -166,7 +231,9 @@ def test_alpaca_from_its_source_to_prompts(tmp_path, real_data):
     scrape.main("alpaca", params, real_data / "alpaca", tmp_path / "raw")
     label.main("alpaca", label_params(), tmp_path / "raw", tmp_path / "l.jsonl", tmp_path / "d.jsonl", tmp_path / "l.json")
     split.main("alpaca", split_params(), tmp_path / "l.jsonl", tmp_path / "splits", tmp_path / "s.json")
-    stage.main("alpaca", format_params(shard_rows=100), tmp_path / "splits", tmp_path / "out", tmp_path / "f.json")
+    stage.main(
+        "alpaca", format_params(shard_rows=100), tmp_path / "splits", tmp_path / "out", tmp_path / "f.json", tmp_path / "f.csv"
+    )
     found = {r["id"]: r for part in PARTS for r in read_rows(tmp_path / "out" / part)}
     labeled = jsonl(tmp_path / "l.jsonl")
     assert sum(read_json(tmp_path / "f.json")["rows"].values()) == len(labeled) == len(found)

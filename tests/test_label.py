@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from stages import label, scrape
 from stages.common.errors import StageError
-from stages.common.files import read_json, write_rows
+from stages.common.files import read_json, read_rows, write_json, write_rows
+from stages.common.raw import raw_rows
 from stages.labels.clean import clean
 from tests.data_helpers import jsonl, label_params, names, scrape_params
 
@@ -96,6 +97,32 @@ def test_no_usable_row_is_an_error_and_writes_nothing(tmp_path):
     assert names(tmp_path / "out") == set()
 
 
+def talk(*contents: str, **more) -> dict:
+    turns = [{"role": "assistant" if i % 2 else "user", "content": content} for i, content in enumerate(contents)]
+    return {"messages": turns, **more}
+
+
+def test_conversations_are_kept_as_they_are_and_repeats_dropped(tmp_path):
+    rows = [talk(" q ", "a\r\n"), talk("Q", "A"), talk("q", "b"), talk("q", "b", "c", "d"), talk("q"), {"messages": []}]
+    kept, dropped, metrics = run(tmp_path, rows, required=["messages"])
+    assert [row["messages"] for row in kept] == [rows[0]["messages"], rows[3]["messages"]]
+    assert {row["task"] for row in kept} == {"text"}
+    assert [row["reason"] for row in dropped] == [
+        "duplicate but for case or white space",
+        "conflict",
+        "not usable: messages: no assistant turn to learn",
+        "missing messages",
+    ]
+    assert metrics["rows"] == 6
+
+
+def test_texts_with_labels_are_rows_of_task_label(tmp_path):
+    rows = [{"text": "a", "label": "x"}, {"text": "A", "label": "x"}, {"text": "a", "label": "y"}, {"text": "b", "label": 1}]
+    kept, dropped, _ = run(tmp_path, rows, required=["text", "label"])
+    assert kept == [{"id": "f#1", "task": "label", "text": "a", "label": "x"}]
+    assert [row["reason"] for row in dropped] == ["duplicate but for case or white space", "conflict", "not text: label"]
+
+
 some_text = st.sampled_from(["q", "Q", " q", "r", "", None, 5])
 
 
@@ -116,7 +143,7 @@ def test_medquad(tmp_path, real_data):
     files = real_data / "medical_qa" / "MedQuAD"
     params = scrape_params("medquad", files="**/*.xml", keep=["qtype", "focus", "document"])
     scrape.main("medquad", params, files, tmp_path / "raw")
-    sources = read_json(tmp_path / "raw" / "sources.json")["files"]
+    sources = read_json(tmp_path / "raw" / "sources.json")["sources"]["local"]["files"]
     assert len(sources) == len(list(files.rglob("*.xml"))) == 361
     out = [tmp_path / name for name in ("labeled.jsonl", "dropped.jsonl", "metrics.json")]
     label.main("medquad", label_params(), tmp_path / "raw", *out)
@@ -126,3 +153,15 @@ def test_medquad(tmp_path, real_data):
     assert metrics["dropped"] == Counter(row["reason"] for row in dropped)
     assert len({row["id"] for row in kept + dropped}) == metrics["rows"]
     assert all(row["instruction"] and row["response"] and row["focus"] for row in kept)
+
+
+def test_sources_of_names_are_not_labelled(tmp_path):
+    for source, row in (("local", qa()), ("parts", {"name": "Brake pad"})):
+        write_rows(tmp_path / "raw" / source / "f.jsonl", [{"id": f"{source}/f#1", **row}])
+    yields = {"local": "rows", "parts": "names"}
+    write_json(tmp_path / "raw" / "sources.json", {"sources": {key: {"yields": value} for key, value in yields.items()}})
+    out = [tmp_path / name for name in ("labeled.jsonl", "dropped.jsonl", "label.json")]
+    label.main("set", label_params(), tmp_path / "raw", *out)
+    assert [row["id"] for row in read_rows(out[0])] == ["local/f#1"]
+    assert read_json(out[2])["rows"] == 1
+    assert [row["name"] for row in raw_rows(tmp_path / "raw", "names")] == ["Brake pad"]

@@ -21,7 +21,7 @@ def run(tmp_path, reader: str, **changes) -> dict[str, list[dict]]:
     """Scrape `tmp_path/source`; the rows of each file written."""
     out = tmp_path / "data" / "raw"
     scrape.main("set", scrape_params(reader, **changes), tmp_path / "source", out)
-    return {path.relative_to(out).as_posix(): jsonl(path) for path in sorted(out.rglob("*.jsonl"))}
+    return {path.relative_to(out / "local").as_posix(): jsonl(path) for path in sorted(out.rglob("*.jsonl"))}
 
 
 def refused(tmp_path, reader: str, **changes) -> str:
@@ -43,23 +43,23 @@ def refused(tmp_path, reader: str, **changes) -> str:
 )
 def test_every_format_gives_the_same_rows(tmp_path, reader, content):
     folder_with(tmp_path / "source", f=content)
-    assert run(tmp_path, reader) == {"f.jsonl": [{"id": "f#1", "instruction": "q", "response": "a"}]}
+    assert run(tmp_path, reader) == {"f.jsonl": [{"id": "local/f#1", "instruction": "q", "response": "a"}]}
 
 
 def test_parquet(tmp_path):
     source = folder_with(tmp_path / "source")
     parquet.write_table(pa.table({"answer": ["a", "b"], "question": ["q", "r"]}), source / "f.parquet")
     assert run(tmp_path, "parquet")["f.parquet.jsonl"] == [
-        {"id": "f.parquet#1", "instruction": "q", "response": "a"},
-        {"id": "f.parquet#2", "instruction": "r", "response": "b"},
+        {"id": "local/f.parquet#1", "instruction": "q", "response": "a"},
+        {"id": "local/f.parquet#2", "instruction": "r", "response": "b"},
     ]
 
 
 def test_columns_are_kept_where_a_source_has_them(tmp_path):
     folder_with(tmp_path / "source", f='[{"question": 1, "answer": null, "x": [2]}, {"question": "", "answer": "", "y": 3}]')
     assert run(tmp_path, "json", keep=["x", "z"])["f.jsonl"] == [
-        {"id": "f#1", "instruction": 1, "response": None, "x": [2]},
-        {"id": "f#2", "instruction": "", "response": ""},
+        {"id": "local/f#1", "instruction": 1, "response": None, "x": [2]},
+        {"id": "local/f#2", "instruction": "", "response": ""},
     ]
 
 
@@ -68,22 +68,27 @@ def test_files_come_in_order_of_their_paths_with_their_hashes(tmp_path):
     source = folder_with(tmp_path / "source", **rows)
     folder_with(source / "a_folder", a="question,answer\n9,10\n")
     found = run(tmp_path, "csv", files="**/*", licence="MIT")
-    assert [row["id"] for row in found["a_folder/a.jsonl"] + found["b.jsonl"]] == ["a_folder/a#1", "b#1", "b#2"]
-    index = read_json(tmp_path / "data/raw/sources.json")
-    assert index["licence"] == "MIT"
+    assert [row["id"] for row in found["a_folder/a.jsonl"] + found["b.jsonl"]] == [
+        "local/a_folder/a#1",
+        "local/b#1",
+        "local/b#2",
+    ]
+    index = read_json(tmp_path / "data/raw/sources.json")["sources"]["local"]
+    assert (index["kind"], index["licence"], index["yields"]) == ("local", "MIT", "rows")
     assert [(entry["file"], entry["rows"]) for entry in index["files"]] == [("C", 1), ("a", 1), ("a_folder/a", 1), ("b", 2)]
     assert index["files"][3]["sha256"] == hashlib.sha256(rows["b"].encode()).hexdigest()
+    assert index["files"][3]["bytes"] == len(rows["b"])
 
 
 def test_a_rerun_gives_the_same_bytes_and_forgets_removed_files(tmp_path):
     source = folder_with(tmp_path / "source", a="question,answer\n1,2\n", b="question,answer\n3,4\n")
     run(tmp_path, "csv")
-    before = {path: path.read_bytes() for path in sorted((tmp_path / "data/raw").iterdir())}
+    before = {path: path.read_bytes() for path in sorted((tmp_path / "data/raw").rglob("*.json*"))}
     run(tmp_path, "csv")
-    assert {path: path.read_bytes() for path in sorted((tmp_path / "data/raw").iterdir())} == before
+    assert {path: path.read_bytes() for path in sorted((tmp_path / "data/raw").rglob("*.json*"))} == before
     (source / "a").unlink()
     run(tmp_path, "csv")
-    assert names(tmp_path / "data") == {"raw", "raw/b.jsonl", "raw/sources.json"}
+    assert names(tmp_path / "data") == {"raw", "raw/local", "raw/local/b.jsonl", "raw/sources.json"}
 
 
 def test_no_source_folder_is_named(tmp_path):
@@ -107,7 +112,7 @@ def test_a_glob_cannot_leave_the_source(tmp_path, files):
 @pytest.mark.parametrize("files", ["", ".", "**x"])
 def test_a_glob_that_is_none_is_refused(tmp_path, files):
     folder_with(tmp_path / "source", a="x")
-    assert "edit datasets.<name>.scrape.files" in refused(tmp_path, "csv", files=files)
+    assert "edit datasets.<name>.scrape.sources.<source>.files" in refused(tmp_path, "csv", files=files)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +148,7 @@ def test_a_source_without_any_row_is_refused(tmp_path, reader, content):
 def test_a_file_without_rows_beside_others_is_noted(tmp_path, capsys):
     folder_with(tmp_path / "source", a="", b="question,answer\n1,2\n")
     assert [len(rows) for rows in run(tmp_path, "csv").values()] == [0, 1]
-    assert [entry["rows"] for entry in read_json(tmp_path / "data/raw/sources.json")["files"]] == [0, 1]
+    assert [entry["rows"] for entry in read_json(tmp_path / "data/raw/sources.json")["sources"]["local"]["files"]] == [0, 1]
     assert "no row in 1 of 2 files: a" in capsys.readouterr().err
 
 
@@ -153,8 +158,8 @@ def test_a_bad_file_leaves_the_output_of_the_run_before(tmp_path):
     folder_with(source, b="question,answer\n1,2,3\n")
     with pytest.raises(StageError):
         run(tmp_path, "csv")
-    assert {"a.jsonl": jsonl(tmp_path / "data/raw/a.jsonl")} == before
-    assert names(tmp_path / "data") == {"raw", "raw/a.jsonl", "raw/sources.json"}
+    assert {"a.jsonl": jsonl(tmp_path / "data/raw/local/a.jsonl")} == before
+    assert names(tmp_path / "data") == {"raw", "raw/local", "raw/local/a.jsonl", "raw/sources.json"}
 
 
 def test_a_missing_column_names_what_was_found_and_wanted(tmp_path):
@@ -171,7 +176,7 @@ def test_values_that_json_cannot_hold_are_refused_only_where_they_are_wanted(tmp
     row = {"question": "q", "answer": "a", "strange": value}
     parquet.write_table(pa.Table.from_pylist([row]), source / "f")
     assert "f row 1\n  found:    not text or numbers: strange (" in refused(tmp_path, "parquet", keep=["strange"])
-    assert run(tmp_path, "parquet")["f.jsonl"] == [{"id": "f#1", "instruction": "q", "response": "a"}]
+    assert run(tmp_path, "parquet")["f.jsonl"] == [{"id": "local/f#1", "instruction": "q", "response": "a"}]
 
 
 def stage(folder, *arguments) -> subprocess.CompletedProcess:
@@ -194,7 +199,9 @@ def project(tmp_path):
 def test_on_the_command_line(project):
     done = stage(project, "medical_qa", "--source", "source", "--out", "raw")
     assert (done.returncode, done.stdout) == (0, "")
-    assert jsonl(project / "raw/a.jsonl.jsonl") == [{"id": "a.jsonl#1", "instruction": "q", "response": "a", "focus": "f"}]
+    assert jsonl(project / "raw/local/a.jsonl.jsonl") == [
+        {"id": "local/a.jsonl#1", "instruction": "q", "response": "a", "focus": "f"}
+    ]
 
 
 def test_wrong_parameters_on_the_command_line_end_with_a_message_and_no_traceback(project):
@@ -203,8 +210,8 @@ def test_wrong_parameters_on_the_command_line_end_with_a_message_and_no_tracebac
     done = stage(project, "medical_qa", "--source", "source", "--out", "raw")
     assert done.returncode == 1
     assert done.stderr.startswith("error: params.yaml\n")
-    assert "datasets.medical_qa.scrape.raeder: unknown key; did you mean 'reader'?" in done.stderr
-    assert "datasets.medical_qa.scrape.reader: missing" in done.stderr
+    assert "datasets.medical_qa.scrape.sources.local.raeder: unknown key; did you mean 'reader'?" in done.stderr
+    assert "datasets.medical_qa.scrape.sources.local.reader: missing" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (project / "raw").exists()
 

@@ -206,6 +206,50 @@ def test_a_part_that_nobody_asked_for_may_be_empty(tmp_path):
     assert {part: len(rows) for part, rows in parts.items()} == {"train": 2, "validation": 0, "test": 0, "dropped": 0}
 
 
+def test_every_row_may_be_trained_on_and_the_metric_says_so(tmp_path):
+    rows = [row(i) for i in range(60)]
+    parts, metrics = run(tmp_path, rows, train=1.0, validation=0.1, test=0.2)
+    assert parts["train"] == rows and parts["dropped"] == []
+    assert parts["test"] == [r for r in rows if part_of(r, split_params()) == "test"]
+    assert metrics["leakage"] == len(parts["test"]) + len(parts["validation"]) > 0
+    assert metrics["trained_on_every_row"] is True
+    _, metrics = run(tmp_path, rows, train=1.0, validation=0.0, test=0.0)
+    assert metrics == {
+        **{"train": 60, "validation": 0, "test": 0, "dropped": {}, "leakage": 0},
+        "trained_on_every_row": True,
+    }
+
+
+def test_classes_are_on_every_side_and_counted(tmp_path):
+    rows = [{"id": f"f#{i}", "task": "label", "text": f"text {i}", "label": f"class {min(i % 20, 4)}"} for i in range(60)]
+    parts, metrics = run(tmp_path, rows, stratify="label", train=0.9, validation=0.05, test=0.05)
+    assert metrics["classes"] == {"train": 5, "validation": 5, "test": 5}
+    assert all({r["label"] for r in parts[part]} == {r["label"] for r in rows} for part in PARTS)
+    assert metrics["leakage"] == 0
+
+
+def test_a_group_of_two_classes_is_not_on_both_sides(tmp_path):
+    rows = [
+        {"id": f"f#{i}", "task": "label", "text": f"text {i}", "label": f"class {i % 2}", "group": f"group {i // 2}"}
+        for i in range(120)
+    ]
+    parts, metrics = run(tmp_path, rows, stratify="label", group="group")
+    sides = {(r["group"], part) for part in PARTS for r in parts[part]}
+    assert len(sides) == len({group for group, _ in sides})
+    assert metrics["leakage"] == 0 and metrics["dropped"]
+
+
+def test_conversations_are_held_back_by_what_they_ask(tmp_path):
+    def turns(number: int, system: str) -> dict:
+        said = [("system", system), ("user", f"question {number}"), ("assistant", f"answer {number}")]
+        return {"id": f"{system}#{number}", "task": "text", "messages": [{"role": r, "content": c} for r, c in said]}
+
+    parts, metrics = run(tmp_path, [turns(i, system) for system in ("one", "two") for i in range(40)])
+    sides = {(r["messages"][1]["content"], part) for part in PARTS for r in parts[part]}
+    assert len(sides) == 40
+    assert metrics["leakage"] == 0
+
+
 def test_alpaca(tmp_path, real_data):
     columns = {"instruction": "instruction", "input": "input", "response": "output"}
     params = scrape_params("json", files="llamafactory_alpaca_en_demo.json", columns=columns)

@@ -1,30 +1,24 @@
 """Every parameter with its type, its unit and its legal values. The schema refuses; it never fills in.
 
-Because nothing here can change what a stage writes (there are no defaults), this file is no dependency of any stage.
+Because nothing here can change what a stage writes (there are no defaults), neither this file nor schema_sources.py,
+schema_data.py and sections.py, which belong to it, are dependencies of any stage.
 """
 
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from types import UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, Tag, ValidationError
 
 from stages.common.errors import StageError, shorten
+from stages.common.schema_data import Format, Label, Split, sources_fit
+from stages.common.schema_sources import Scrape
+from stages.common.sections import Commit, Count, Fraction, Positive, Section, Sha256
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-COLUMNS = {"id", "task", "reason"}  # columns that stages write themselves
 RESERVED = {"answers", "verdicts", "sources", "speed"}  # folders of their own in data/ and metrics/
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
-Count = Annotated[int, Field(ge=0)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
 
 # bases ---------------------------------------------------------------------------------------------------------------
 
@@ -45,7 +39,7 @@ class HubBase(Section):
 
     kind: Literal["hub"]
     repo: str  # owner/name
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]  # a commit: tags and branches move
+    revision: Commit
     architecture: Literal["causal", "encoder"]
 
 
@@ -55,51 +49,6 @@ class HostedBase(Section):
     kind: Literal["hosted"]
     provider: Literal["openai", "ollama"]
     model: str
-
-
-# datasets ------------------------------------------------------------------------------------------------------------
-
-
-class Scrape(Section):
-    files: str  # glob below `source`
-    reader: Literal["json", "jsonl", "csv", "parquet", "medquad"]
-    encoding: str  # of text files: utf-8, latin-1, …
-    columns: dict[str, str]  # our name: the source's column; all must be there
-    keep: list[str]  # columns carried along where a source has them
-    licence: str  # noted in sources.json
-
-
-class Clean(Section):
-    """Label by cleaning: rows without a value and duplicates are set aside."""
-
-    method: Literal["clean"]
-    required: Annotated[list[str], Field(min_length=1)]  # columns that must hold text
-    conflicts: Literal["drop_later", "keep"]  # same question, another answer
-
-
-class Split(Section):
-    given: str  # column that says train, validation or test; "" to split by hash
-    group: str  # rows that share this column stay on one side; "" for none
-    train: Fraction
-    validation: Fraction
-    test: Fraction
-    sample: Annotated[float, Field(gt=0, le=1)]  # share of the groups kept; smaller samples lie in larger ones
-    near_duplicate: Fraction  # Jaccard similarity from which a train row is too like a held-back one; 0: off
-    seed: Count
-
-    @model_validator(mode="after")
-    def _sums_to_one(self):
-        if abs(self.train + self.validation + self.test - 1) > 1e-9:
-            raise ValueError(f"train + validation + test must be 1, not {self.train + self.validation + self.test:g}")
-        return self
-
-
-class AlpacaFormat(Section):
-    """`### Instruction:`, an optional `### Input:`, `### Response:`."""
-
-    style: Literal["alpaca"]
-    preamble: str  # a sentence before the first heading; "" for none
-    shard_rows: Positive  # rows a file; later rows go to later files
 
 
 # models --------------------------------------------------------------------------------------------------------------
@@ -183,9 +132,9 @@ class BaseEntry(Section):
 class DatasetEntry(Section):
     source: str  # the directory that `scrape` reads
     scrape: Scrape
-    label: Clean
+    label: Label
     split: Split
-    format: AlpacaFormat
+    format: Format
 
 
 class ModelEntry(Section):
@@ -240,13 +189,10 @@ def check(params: dict, path: Path) -> Params:
 
 
 def _describe(error: dict) -> str:
-    # pydantic names the chosen member of a union in the path (`base.wheel.sha256`): it is no key of the file
-    keys = [str(part) for part in error["loc"]]
-    kind, tags = error["type"], set(_tags())
-    keys = [key for i, key in enumerate(keys) if not (key in tags and i and keys[i - 1] in ("base", "tune"))]
+    kind, keys = error["type"], _walk(error["loc"])[0]
     where, found = ".".join(keys) or "the whole file", shorten(error["input"])
     if kind == "extra_forbidden":
-        legal = _legal(error["loc"])
+        legal = sorted({name for model in _models_below(_walk(error["loc"][:-1])[1]) for name in model.model_fields})
         near = difflib.get_close_matches(keys[-1], legal, n=1)
         return f"{where}: unknown key{f'; did you mean {near[0]!r}?' if near else ''} (legal: {', '.join(legal)})"
     if kind == "missing":
@@ -255,28 +201,41 @@ def _describe(error: dict) -> str:
     return f"{where}: found {found}, expected {expected}"
 
 
-def _tags() -> list[str]:
-    return [
-        get_args(model.model_fields["kind"].annotation)[0] for model in (WheelBase, HubBase, HostedBase, Full, TopLayers, Lora)
-    ]
+def _walk(location: tuple) -> tuple[list[str], object]:
+    """The keys of the file on the way to a problem, and the type expected there.
+
+    pydantic also names the chosen members of unions (`base.wheel.sha256`), which are no keys of the file.
+    """
+    keys, here = [], Params
+    for part in location:
+        while get_origin(here) is Annotated:
+            here = get_args(here)[0]
+        if get_origin(here) in (Union, UnionType):
+            here = next((member for member in get_args(here) if part in _tags(member)), None)
+        elif part != "[key]":
+            keys.append(str(part))
+            if isinstance(here, type) and issubclass(here, BaseModel):
+                here = here.model_fields[part].annotation if part in here.model_fields else None
+            else:
+                here = get_args(here)[1] if get_origin(here) is dict else None
+    return keys, here
+
+
+def _tags(member) -> list[str]:
+    """What pydantic calls a member of a union: its tag, or the value of the field that tells its models from the others."""
+    given = [extra.tag for extra in get_args(member)[1:] if isinstance(extra, Tag)]
+    return given or [tag for model in _models_below(member) for tag in _told_by(model)]
+
+
+def _told_by(model: type[BaseModel]) -> tuple:
+    field = next((model.model_fields[name] for name in ("kind", "method", "style") if name in model.model_fields), None)
+    return get_args(field.annotation) if field else ()
 
 
 def _models_below(annotation) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in _models_below(part)]
-
-
-def _legal(location: tuple) -> list[str]:
-    """The keys that the mapping at `location[:-1]` may have."""
-    models: list[type[BaseModel]] = [Params]
-    for part in location[:1] * (len(location) > 1) + location[2:-1]:  # an entry's own name, the second part, says nothing
-        fields = [model.model_fields[part].annotation for model in models if part in model.model_fields]
-        if fields:
-            models = [model for field in fields for model in _models_below(field)]
-        tagged = [m for m in models if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)]
-        models = tagged or models
-    return sorted({name for model in models for name in model.model_fields})
 
 
 def _mapping(params: dict, kind: str) -> dict[str, dict]:
@@ -298,7 +257,7 @@ def _wiring(params: dict):
         for name in sorted(set(first) & set(second)):
             yield f"{name}: names two things that would share {folder}{name}; rename one"
     for name, dataset in datasets.items():
-        yield from _columns(f"datasets.{name}.scrape", dataset.get("scrape"))
+        yield from sources_fit(f"datasets.{name}", dataset)
     kinds = {name: _mapping(bases, name).get("base", {}).get("architecture") for name in bases}
     causal, encoders = ([name for name in bases if kinds[name] == kind] for kind in ("causal", "encoder"))
     wires = ("dataset", "base", "root", "judge_base")  # what is no text there has been reported already
@@ -325,16 +284,3 @@ def _wiring(params: dict):
             yield f"models.{name}.base: rounds in a circle: {' -> '.join([*chain, current])}"
         elif current in bases and model.get("root") != current:
             yield f"models.{name}.root: found {model.get('root')!r}, expected {current!r}, where its chain of rounds starts"
-
-
-def _columns(where: str, scrape: object):
-    """Problems of the names that rows get."""
-    ours, kept = (scrape.get("columns"), scrape.get("keep")) if isinstance(scrape, dict) else (None, None)
-    if not isinstance(ours, dict) or not isinstance(kept, list):
-        return
-    if missing := [name for name in ("instruction", "response") if name not in ours]:
-        yield f"{where}.columns: no {' and no '.join(missing)}; expected a source column for both"
-    names = [*map(str, ours), *map(str, kept)]
-    for name in sorted({name for name in names if name in COLUMNS or names.count(name) > 1}):
-        why = "is written by the stages themselves" if name in COLUMNS else "is named twice"
-        yield f"{where}: column {name!r} in columns or keep {why}; give it another name in columns"

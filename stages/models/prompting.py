@@ -8,6 +8,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
+from stages.common.errors import StageError
 from stages.models.directory import write_config
 
 
@@ -21,8 +22,23 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> l
     return tokenizer(render(tokenizer, messages), add_special_tokens=False)["input_ids"]
 
 
-def adopt_template(tokenizer: PreTrainedTokenizerBase, template: str) -> None:
-    """Give the tokenizer the dataset's prompt; one that begins every text with a token of its own keeps doing so."""
+def adopt_template(tokenizer: PreTrainedTokenizerBase, template: str | None) -> None:
+    """Give the tokenizer the dataset's prompt; one that begins every text with a token of its own keeps doing so.
+
+    None: the tokenizer keeps its own (style `chat`), as it is.
+
+    Raises:
+        StageError: if it is to keep its own and has none.
+    """
+    if template is None:
+        if not tokenizer.chat_template:
+            raise StageError(
+                "tokenizer of the base model",
+                "no chat template",
+                "one of its own: style chat keeps the template that the base was trained with",
+                "choose a base tuned for chat, or another datasets.<name>.format.style",
+            )
+        return
     begins = tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]
     tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template
 

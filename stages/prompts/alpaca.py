@@ -6,7 +6,8 @@ judging and every server that loads the model render them by the chat template s
 
 import json
 
-from stages.common.schema import AlpacaFormat
+from stages.common.schema_data import AlpacaFormat
+from stages.prompts import formatted
 
 INPUT_HEADING = "\n\n### Input:\n"
 
@@ -15,6 +16,11 @@ def messages(row: dict, params: AlpacaFormat) -> list[dict]:
     """The conversation up to the answer: one user turn, the input below the instruction."""
     given = row.get("input") or ""
     return [{"role": "user", "content": row["instruction"] + (INPUT_HEADING + given if given else "")}]
+
+
+def rows(row: dict, params: AlpacaFormat) -> list[dict]:
+    """One row: the conversation and the answer expected."""
+    return [formatted(row, messages(row, params), row["response"])]
 
 
 def contract(params: AlpacaFormat) -> dict:

@@ -28,7 +28,7 @@ def read_jsonl(path: Path, encoding: str) -> Iterator[dict]:
                         f"{path} line {number}",
                         f"{shorten(line)} ({error})",
                         "one JSON object a line",
-                        "edit the line, or set datasets.<name>.scrape.reader",
+                        "edit the line, or set datasets.<name>.scrape.sources.<source>.reader",
                     ) from None
                 yield _mapping(value, f"{path} line {number}")
     except UnicodeError as error:
@@ -47,7 +47,7 @@ def read_json(path: Path, encoding: str) -> Iterator[dict]:
             f"{path} line {error.lineno} column {error.colno}",
             f"broken JSON: {error.msg}",
             "an array of objects",
-            "edit the file, or set datasets.<name>.scrape.reader to jsonl",
+            "edit the file, or set datasets.<name>.scrape.sources.<source>.reader to jsonl",
         ) from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands of brackets
         raise StageError(path, str(error), "an array of objects", "edit the file") from None

@@ -54,4 +54,6 @@ def read_parquet(path: Path, encoding: str) -> Iterator[dict]:
                 yield from batch.to_pylist()
     except (ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: text not in UTF-8, dates past 9999
         found = " ".join(str(error).split()) or type(error).__name__
-        raise StageError(path, found, "a Parquet file", "check the file and datasets.<name>.scrape.reader") from None
+        raise StageError(
+            path, found, "a Parquet file", "check the file and datasets.<name>.scrape.sources.<source>.reader"
+        ) from None

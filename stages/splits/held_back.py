@@ -1,8 +1,8 @@
 """What has been held back for validation and test, and whether another row repeats any of it."""
 
-from stages.common.schema import Split
+from stages.common.schema_data import Split
 from stages.common.seen import Seen
-from stages.common.text import normal, question
+from stages.common.text import answer, question
 from stages.splits.membership import group_of
 
 
@@ -40,4 +40,4 @@ class HeldBack:
 
 
 def _text(row: dict) -> str:
-    return f"{question(row)}\n{normal(row['response'])}"
+    return f"{question(row)}\n{answer(row)}"

@@ -1,11 +1,25 @@
-"""Which part a row belongs to: decided by a hash of its group alone, so it never depends on order or on other rows."""
+"""Which part a row belongs to: decided by a hash of its group, so it never depends on order.
+
+Without classes it does not depend on other rows either. With classes (`stratify`) each class is to be on every side,
+and no rule can promise both that and that no row ever moves: a class whose rows all hash to train must lend one out.
+The rule here moves as few as can be. Within a class the groups are put in order of their hash; the cuts between test,
+validation and train lie where the shares say, and are moved only where a side would be empty, just so far that it has
+one group. A class that is on every side by its hashes alone has the plain cuts: whatever is added to it, no row moves.
+A class of fewer groups than sides fills train first, then test, then validation.
+"""
 
 import hashlib
+from array import array
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable
 
 from stages.common.errors import StageError, shorten
-from stages.common.schema import Split
+from stages.common.schema_data import Split
 from stages.common.text import normal, question
 from stages.splits import PARTS
+
+Cuts = dict[str, tuple[float, float]]  # class: below the first lies test, below the second validation, then train
 
 
 def uniform(seed: int, purpose: str, group: str) -> float:
@@ -24,8 +38,57 @@ def sampled(row: dict, params: Split) -> bool:
     return uniform(params.seed, "sample", group_of(row, params)) < params.sample
 
 
-def part_of(row: dict, params: Split) -> str:
-    """train, validation or test.
+def class_of(row: dict, params: Split) -> str:
+    """The row's class; "" where none is asked for.
+
+    Raises:
+        StageError: if the row has no value in the column of classes.
+    """
+    found = normal(row.get(params.stratify)) if params.stratify else ""
+    if params.stratify and not found:
+        raise StageError(
+            f"row {row['id']}",
+            f"{params.stratify} = {shorten(row.get(params.stratify))}",
+            "a class",
+            "make the label stage require it, or edit datasets.<name>.split.stratify",
+        )
+    return found
+
+
+def place_of(row: dict, params: Split) -> float:
+    """Where its group lies in [0, 1). With classes, each has an order of its own; a group of two classes is two groups."""
+    group = group_of(row, params)
+    return uniform(params.seed, "part", f"{class_of(row, params)}\0{group}" if params.stratify else group)
+
+
+def class_cuts(rows: Iterable[dict], params: Split) -> Cuts:
+    """The cuts of every class; none without `stratify`. Holds one number a row (8 bytes)."""
+    places = defaultdict(lambda: array("d"))
+    for row in rows if params.stratify else ():
+        if sampled(row, params):
+            places[class_of(row, params)].append(place_of(row, params))
+    return {name: cuts(sorted(set(found)), params) for name, found in places.items()}
+
+
+def cuts(places: list[float], params: Split) -> tuple[float, float]:
+    """Where test and validation end, for a class with groups at `places` (ascending, distinct)."""
+    total = len(places)
+    train = int(0 < params.train < 1)  # at 1 every row is trained on anyway
+    test = int(params.test > 0 and total > train)
+    validation = int(params.validation > 0 and total > train + test)
+    ends = params.test, params.test + params.validation
+    plain = [bisect_left(places, end) for end in ends]
+    first = min(max(plain[0], test), total - train - validation)
+    second = min(max(plain[1], first + validation), total - train)
+
+    def cut(side: int, index: int) -> float:
+        return ends[side] if index == plain[side] else places[index] if index < total else 1.0
+
+    return cut(0, first), cut(1, second)
+
+
+def part_of(row: dict, params: Split, found: Cuts | None = None) -> str:
+    """train, validation or test; `found`: the cuts of the classes, where there are any.
 
     Raises:
         StageError: if the source says the part itself (`given`) and says something else.
@@ -40,5 +103,6 @@ def part_of(row: dict, params: Split) -> str:
                 'edit the source, or set datasets.<name>.split.given to ""',
             )
         return part
-    place = uniform(params.seed, "part", group_of(row, params))
-    return "test" if place < params.test else "validation" if place < params.test + params.validation else "train"
+    test, validation = (found or {}).get(class_of(row, params), (params.test, params.test + params.validation))
+    place = place_of(row, params)
+    return "test" if place < test else "validation" if place < validation else "train"

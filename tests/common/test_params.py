@@ -8,7 +8,7 @@ import pytest
 from stages.common.errors import StageError
 from stages.common.params import read, section
 from stages.common.schema import Split, check
-from tests.data_helpers import ROOT
+from tests.data_helpers import ROOT, web_params
 
 COMMITTED = read(ROOT / "params.yaml")
 
@@ -82,7 +82,7 @@ def test_no_is_text_and_no_truth_value(params_file):
 def test_an_unknown_key_is_refused_with_a_suggestion():
     text = problems(changed("datasets.medical_qa.split.tset", 0.1))
     assert "datasets.medical_qa.split.tset: unknown key; did you mean 'test'?" in text
-    assert "legal: given, group, near_duplicate, sample, seed, test, train, validation" in text
+    assert "legal: given, group, near_duplicate, sample, seed, stratify, test, train, validation" in text
 
 
 def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
@@ -106,7 +106,7 @@ def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
         ("models.medical.judge.judges", {}, "models.medical.judge.judges: found {}"),
         ("models.medical.generate.probes", "one", "generate.probes: found 'one', expected a list"),
         ("datasets.medical_qa.source", None, "datasets.medical_qa.source: found None, expected text"),
-        ("datasets.medical_qa.scrape.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'parquet' or 'medquad'"),
+        ("datasets.medical_qa.scrape.sources.local.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'parquet'"),
         ("datasets.medical_qa.split.sample", 0, "datasets.medical_qa.split.sample: found 0"),
         ("bases.minilm.base.sha256", "abc", "bases.minilm.base.sha256: found 'abc'"),
         ("datasets", [], "datasets: found [], expected a mapping"),
@@ -187,20 +187,84 @@ def test_names_that_are_no_plain_folder_are_refused(kind, name):
 
 @pytest.mark.parametrize("name", ["id", "task", "reason"])
 def test_columns_that_stages_write_cannot_be_overwritten(name):
-    kept = problems(changed("datasets.medical_qa.scrape.keep", [name]))
-    assert f"datasets.medical_qa.scrape: column '{name}' in columns or keep is written by the stages" in kept
+    kept = problems(changed("datasets.medical_qa.scrape.sources.local.keep", [name]))
+    assert f"datasets.medical_qa.scrape.sources.local: column '{name}' in columns or keep is written by the stages" in kept
     columns = {"instruction": "question", "response": "answer", name: "number"}
-    assert f"column '{name}'" in problems(changed("datasets.medical_qa.scrape.columns", columns))
+    assert f"column '{name}'" in problems(changed("datasets.medical_qa.scrape.sources.local.columns", columns))
 
 
 def test_a_kept_column_cannot_take_the_place_of_ours():
-    text = problems(changed("datasets.medical_qa.scrape.keep", ["response"]))
+    text = problems(changed("datasets.medical_qa.scrape.sources.local.keep", ["response"]))
     assert "column 'response' in columns or keep is named twice" in text
 
 
 def test_every_dataset_needs_a_question_and_an_answer():
-    text = problems(changed("datasets.medical_qa.scrape.columns", {"instruction": "question"}))
-    assert "datasets.medical_qa.scrape.columns: no response" in text
+    text = problems(changed("datasets.medical_qa.scrape.sources.local.columns", {"instruction": "question"}))
+    assert "datasets.medical_qa.scrape.sources.local.columns: no response" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("datasets.medical_qa.format.style", "poem", "'alpaca', 'completion', 'chat', 'classification'"),
+        (
+            "datasets.medical_qa.format.style",
+            "chat",
+            "datasets.medical_qa.format.preamble: unknown key (legal: shard_rows, style",
+        ),
+        (
+            "datasets.elements.format.style",
+            "alpaca",
+            "datasets.elements.scrape.sources.limericks.columns: no instruction and no response",
+        ),
+        (
+            "datasets.elements.scrape.sources.limericks.columns",
+            {"turns": "m"},
+            "no instruction and no response; or no messages; expected",
+        ),
+        ("datasets.invoices.label.method", "guess", "datasets.invoices.label: found "),
+        ("datasets.invoices.label.text", [], "datasets.invoices.label.text: found []"),
+        (
+            "datasets.invoices.label.chrt",
+            "a",
+            "label.chrt: unknown key; did you mean 'chart'? (legal: account, chart, conflicts",
+        ),
+        ("datasets.invoices.label.chart", "accounts", "label.chart: no source 'accounts'; expected one of lines, chart"),
+        (
+            "datasets.invoices.scrape.sources.chart.columns",
+            {"account": "compte"},
+            "datasets.invoices.scrape.sources.chart.columns: no number and no name, which label method accounts reads",
+        ),
+        (
+            "datasets.invoices.scrape.sources.lines.columns.group",
+            "libelle",
+            "column 'group' in columns or keep is written by the stages",
+        ),
+        ("datasets.invoices.label.text", ["suplier"], "sources.lines.columns: no suplier, which label method accounts reads"),
+        (
+            "datasets.car_reviews.label.dictionaries",
+            ["list"],
+            "label.dictionaries: no source 'list'; expected one of reviews, ",
+        ),
+        ("datasets.car_reviews.label.text", "text", "sources.reviews.columns: no text, which label method parts reads"),
+        ("datasets.car_reviews.label.target", "prices", "datasets.car_reviews.label.target: found 'prices'"),
+        ("datasets.car_reviews.format.style", "classification", "sources.reviews.columns: no text and no label; expected"),
+        (
+            "datasets.car_reviews.scrape.sources.synonyms.columns",
+            {"name": "name"},
+            "sources.synonyms.columns: no means and no within, which label method parts reads",
+        ),
+        ("datasets.invoices.split.given", "fold", "one of given and stratify must be empty"),
+    ],
+)
+def test_labels_and_styles(path, value, message):
+    assert message in problems(changed(path, value))
+
+
+def test_every_row_may_be_trained_on_and_held_back_besides():
+    params = changed("datasets.medical_qa.split.train", 1.0)
+    assert check(params, Path("params.yaml")).datasets["medical_qa"].split.test == 0.2
+    assert "validation + test must be at most 1" in problems(changed("datasets.medical_qa.split.test", 0.95, params))
 
 
 def test_all_problems_come_in_one_message():
@@ -244,3 +308,45 @@ def test_a_file_that_is_not_utf8_is_refused(tmp_path):
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(StageError, match="run from the repository's root"):
         read(tmp_path / "params.yaml")
+
+
+WEB = web_params({"a.html": "https://example.org/a"}, {"kind": "html_list", "within": "//body", "without": [], "notes": "keep"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "wbe"}, "scrape.sources.parts: found"),
+        ({"url": "x"}, "sources.parts.url: unknown key; did you mean 'urls'? (legal: allow_private, columns, connect_seconds"),
+        ({"urls": {"a.html": "ftp://example.org/"}}, "scrape.sources.parts.urls.a.html: found 'ftp://example.org/'"),
+        ({"urls": {"a.html": "https://me:secret@example.org/"}}, "scrape.sources.parts.urls.a.html: found"),
+        ({"urls": {"../a": "https://example.org/"}}, "scrape.sources.parts.urls.../a: found '../a'"),
+        ({"sha256": {}}, "sources.parts: found"),
+        ({"sha256": {}}, "only in one: ['a.html']"),
+        ({"sha256": {"a.html": "abc"}}, "sources.parts.sha256.a.html: found 'abc'"),
+        ({"reader": "html"}, "sources.parts.reader: found 'html', expected 'json'"),
+        (
+            {"reader": {"kind": "html_xpath", "within": "//body"}},
+            "sources.parts.reader.within: unknown key; did you mean 'without'? (legal: kind, notes",
+        ),
+        ({"reader": {"kind": "html_liste"}}, "sources.parts.reader: found"),
+        ({"hosts_at_once": 0}, "sources.parts.hosts_at_once: found 0"),
+        ({"columns": {"nmae": "name"}}, "sources.parts.columns: no instruction and no response"),
+    ],
+)
+def test_a_wrong_source_is_named_by_its_place_in_the_file(changes, message):
+    source = WEB | {"columns": {"name": "name"}} | changes
+    assert message in problems(changed("datasets.medical_qa.scrape.sources.parts", source))
+
+
+def test_a_right_source_is_taken():
+    params = changed("datasets.medical_qa.scrape.sources.web", WEB | {"columns": {"name": "name"}})
+    kinds = [source.kind for source in check(params, Path("params.yaml")).datasets["medical_qa"].scrape.sources.values()]
+    assert kinds == ["local", "web"]
+
+
+@pytest.mark.parametrize("name", ["Web", "a/b", "..", ""])
+def test_a_source_is_named_like_a_folder(name):
+    params = copy.deepcopy(COMMITTED)
+    params["datasets"]["medical_qa"]["scrape"]["sources"][name] = WEB | {"columns": {"name": "name"}}
+    assert f"datasets.medical_qa.scrape.sources.{name}: found '{name}'" in problems(params)

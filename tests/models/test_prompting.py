@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.schema import AlpacaFormat
+from stages.common.errors import StageError
+from stages.common.schema_data import AlpacaFormat
 from stages.models.directory import load, load_tokenizer, save
 from stages.models.prompting import adopt_template, encode_prompt, read_prompt, render, write_prompt
 from stages.prompts import style
@@ -60,6 +61,14 @@ def test_a_preamble_stands_before_the_first_heading_alone(preamble):
     assert render(tokenizer, ROW["messages"]) == f"{preamble}\n\n{PROMPT}"
     system = [{"role": "system", "content": "Be brief."}, *ROW["messages"]]
     assert render(tokenizer, system) == f"Be brief.\n\n{PROMPT}"
+
+
+def test_no_template_keeps_the_tokenizer_s_own_and_needs_one():
+    tokenizer = tiny.tokenizer(begins=True)
+    adopt_template(tokenizer, None)
+    assert tokenizer.chat_template == tiny.CHAT
+    with pytest.raises(StageError, match="no chat template[^$]*format.style"):
+        adopt_template(tiny.tokenizer(chat=None), None)
 
 
 def test_contract_round_trip(tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stages.common.errors import StageError
 from stages.sources import reader
 
-READERS = ("json", "jsonl", "csv", "parquet", "medquad")
+READERS = ("json", "jsonl", "csv", "parquet", "medquad", "lines")
 pieces = [
     *(
         b'{"a": 1}',
@@ -58,7 +58,7 @@ def test_latin_1_is_refused_by_line_and_byte_and_read_when_declared(tmp_path, na
     assert caught.value.where == f"{path} line 2"
     column = (row % b"n\xe9").splitlines()[1].index(b"\xe9") + 1
     assert caught.value.found == f"byte 0xe9 at column {column}"
-    assert "scrape.encoding (latin-1" in caught.value.fix
+    assert "<source>.encoding (latin-1" in caught.value.fix
     assert list(reader(name)(path, "latin-1"))[-1] == {"a": "né"}
 
 
@@ -74,7 +74,7 @@ def test_a_byte_far_into_a_file_is_found(tmp_path):
 def test_an_encoding_that_is_none_is_refused(tmp_path, name, encoding):
     path = tmp_path / "source.file"
     path.write_bytes(b"[]")
-    with pytest.raises(StageError, match="set datasets.<name>.scrape.encoding") as caught:
+    with pytest.raises(StageError, match="set datasets.<name>.scrape.sources.<source>.encoding") as caught:
         list(reader(name)(path, encoding))
     assert caught.value.where == str(path)
 

@@ -1,0 +1,34 @@
+"""What `scrape` left: rows to be labelled, and names to label them by, told apart by `sources.json`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages.common.errors import StageError
+from stages.common.files import json_files, read_json, read_rows
+
+
+def raw_rows(raw: Path, yields: str = "rows") -> Iterator[dict]:
+    """The rows of all sources that yield `rows` or `names`, in order of sources and files; what nothing is said of is rows."""
+    index = read_json(raw / "sources.json")["sources"] if (raw / "sources.json").exists() else {}
+    for file in json_files(raw):
+        source = index.get(file.relative_to(raw).parts[0], {})
+        if source.get("yields", "rows") == yields:
+            yield from read_rows(file)
+
+
+def raw_source(raw: Path, name: str) -> Path:
+    """The folder of one source.
+
+    Raises:
+        StageError: naming the sources that there are.
+    """
+    folder = raw / name
+    if not folder.is_dir():
+        there = sorted(path.name for path in raw.iterdir() if path.is_dir()) if raw.is_dir() else []
+        raise StageError(
+            folder,
+            "no such source",
+            f"one of: {', '.join(there) or 'none was scraped'}",
+            "edit the names in datasets.<name>.label, or add the source to datasets.<name>.scrape.sources",
+        )
+    return folder

@@ -1,0 +1,113 @@
+"""The sources of `scrape`: where files come from (`kind`), and how each is read (`reader`)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from stages.common.sections import Commit, Count, Positive, Seconds, Section
+
+# readers -------------------------------------------------------------------------------------------------------------
+
+
+class HtmlReader(Section):
+    """Names out of a page; navigation, references, footnote marks, hidden and script text are left out (sources/page.py)."""
+
+    without: list[str]  # headings whose sections are left out, in any case: [See also, References]
+    notes: Literal["keep", "apart"]  # text in parentheses: stays in `name`, or goes to a column `note`
+
+
+class HtmlList(HtmlReader):
+    kind: Literal["html_list"]
+    within: str  # XPath of the parts of the page whose `li` are read: //body
+
+
+class HtmlTable(HtmlReader):
+    kind: Literal["html_table"]
+    within: str  # XPath of the parts of the page whose tables are read
+    column: str | Positive  # its header's text in any case, or its number from the left, from 1
+
+
+class HtmlXpath(HtmlReader):
+    kind: Literal["html_xpath"]
+    xpath: str  # of elements, attributes or text; `re:` is EXSLT's regular expressions
+
+
+PlainReader = Literal["json", "jsonl", "csv", "parquet", "medquad", "reviews_csv", "lines"]
+PageReader = Annotated[HtmlList | HtmlTable | HtmlXpath, Field(discriminator="kind")]
+Reader = Annotated[
+    Annotated[PlainReader, Tag("plain")] | Annotated[PageReader, Tag("page")],
+    Discriminator(lambda value: "page" if isinstance(value, dict | HtmlReader) else "plain"),
+]
+
+# kinds ---------------------------------------------------------------------------------------------------------------
+
+
+class Source(Section):
+    reader: Reader
+    encoding: str  # of text files: utf-8, latin-1, …; auto: by byte order mark, UTF-8, server's header, <meta>
+    columns: dict[str, str]  # our name: the source's column; all must be there; {name: …} alone: a source of names
+    keep: list[str]  # columns carried along where a source has them
+    licence: str  # noted in sources.json
+    members: str  # glob of the files to read in zip, tar and gz archives, each a folder of files; "": archives stay closed
+    max_bytes: Positive  # of one download, and of all that one archive holds
+
+
+class LocalSource(Source):
+    kind: Literal["local"]
+    files: str  # glob below the dataset's `source`
+
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+MaybeSha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
+Address = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]  # no password: this file is committed
+
+
+class WebSource(Source):
+    """Pages and files of web servers, fetched once and then read from `.cache/http`."""
+
+    kind: Literal["web"]
+    urls: Annotated[dict[FileName, Address], Field(min_length=1)]  # the name that each gets below `raw`: its address
+    sha256: dict[str, MaybeSha256]  # of each, gzip transport undone; "": not pinned, whatever came first is kept
+    refresh: Count  # raise it to ask the servers of what is not pinned whether it changed
+    contact: str  # address for the servers' operators, sent in User-Agent; "" for none
+    per_host_seconds: Annotated[float, Field(ge=0)]  # between two requests to a host; a longer Crawl-delay wins
+    hosts_at_once: Positive
+    connect_seconds: Seconds
+    read_seconds: Seconds  # without a byte
+    total_seconds: Seconds  # for a whole file, waits and retries included
+    retries: Count  # after failures that may pass; a try that brought bytes to resume from does not count
+    allow_private: bool  # whether addresses of private networks and this machine may be visited
+
+    @model_validator(mode="after")
+    def _every_file_has_both(self):
+        if different := sorted(set(self.urls) ^ set(self.sha256)):
+            raise ValueError(f'urls and sha256 must name the same files ("" where not pinned); only in one: {different}')
+        return self
+
+
+class HubSource(Source):
+    """Files of a dataset of the Hugging Face hub at one commit; `refs/convert/parquet` has one for most datasets."""
+
+    kind: Literal["hub"]
+    repo: str  # owner/name
+    revision: Commit
+    files: str  # glob in the repository
+
+
+class KaggleSource(Source):
+    """One version of a Kaggle dataset; needs `pip install kagglehub`, and a key for some datasets."""
+
+    kind: Literal["kaggle"]
+    dataset: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+$")]  # owner/name
+    version: Positive
+    files: str  # glob in the dataset
+
+
+class Scrape(Section):
+    sources: Annotated[
+        dict[
+            Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
+            Annotated[LocalSource | WebSource | HubSource | KaggleSource, Field(discriminator="kind")],
+        ],
+        Field(min_length=1),
+    ]  # by the name of their folder in `raw`

@@ -1,0 +1,36 @@
+"""The chat style: turns by system, user and assistant under the base's own chat template.
+
+Every assistant turn that is to be learned ends a row of its own, whose `messages` are all turns before it. Turns of
+weight 0 are read and never learned; what follows the last turn to learn is left out, for nothing is learned from it.
+"""
+
+from stages.common.chat import learned
+from stages.common.schema_data import ChatFormat
+from stages.prompts import formatted
+
+
+def conversation(row: dict, params: ChatFormat) -> list[dict]:
+    """The turns of a row, those of a question and its answer included, with the system message in front."""
+    turns = row.get("messages")
+    if turns is None:
+        asked = row["instruction"] + (f"\n\n{row['input']}" if row.get("input") else "")
+        turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": row["response"]}]
+    first = [{"role": "system", "content": params.system}] if params.system and turns[0]["role"] != "system" else []
+    return first + turns
+
+
+def rows(row: dict, params: ChatFormat) -> list[dict]:
+    """A row for every turn to learn, in their order; the last one has the row's id, earlier ones `<id>/turn<place>`.
+
+    A paraphrase is one of the last answer and stays with it.
+    """
+    turns = conversation(row, params)
+    *earlier, last = learned(turns)
+    bare = [{key: value for key, value in turn.items() if key != "weight"} for turn in turns]
+    made = [{"id": f"{row['id']}/turn{i}"} for i in earlier] + [row]
+    return [formatted(one, bare[:i], bare[i]["content"]) for one, i in zip(made, [*earlier, last], strict=True)]
+
+
+def contract(params: ChatFormat) -> dict:
+    """The prompt contract; `chat_template` None: the model keeps its tokenizer's own."""
+    return {"style": "chat", "chat_template": None, "stop": []}

@@ -1,0 +1,56 @@
+"""Files of a dataset of the Hugging Face hub at one commit, kept below `.cache/hub/` and read from there ever after."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages.common.errors import StageError
+from stages.common.schema_sources import HubSource
+from stages.common.scratch import fingerprint, remember, scratch
+from stages.sources import Found
+from stages.sources.archive import matches
+
+
+def fetch(name: str, params: HubSource, source: Path) -> Iterator[Found]:
+    """The files behind `params.files`. With all of them in the cache no network is needed."""
+    folder = scratch("hub", name, fingerprint(params.repo, params.revision))
+    where = f"{params.repo}@{params.revision[:12]}"
+    there = remember(folder, "listing", lambda: _ask(where, _list, params))
+    files = sorted(file for file in there if matches(params.files, file))
+    if not files:
+        raise StageError(
+            where,
+            f"no file {params.files!r}",
+            f"at least one; there are: {', '.join(sorted(there)[:8]) or 'none'}",
+            "edit datasets.<name>.scrape.sources.<source>.files, or take the commit of refs/convert/parquet as revision",
+        )
+    address = f"https://huggingface.co/datasets/{params.repo}/resolve/{params.revision}"
+    for file in files:
+        path = remember(folder, fingerprint(file), lambda file=file: _ask(where, _download, params, file, folder / "files"))
+        yield Found(file, folder / path, "", {"url": f"{address}/{file}"})
+
+
+def _list(params: HubSource) -> list[str]:
+    from huggingface_hub import HfApi
+
+    return HfApi().list_repo_files(params.repo, revision=params.revision, repo_type="dataset")
+
+
+def _download(params: HubSource, file: str, folder: Path) -> str:
+    from huggingface_hub import hf_hub_download
+
+    path = hf_hub_download(params.repo, file, revision=params.revision, repo_type="dataset", local_dir=folder)
+    return Path(path).relative_to(folder.parent).as_posix()
+
+
+def _ask(where: str, action, *arguments):
+    from huggingface_hub.errors import HFValidationError, HTTPError
+
+    try:
+        return action(*arguments)
+    except (HTTPError, HFValidationError, OSError) as error:  # the hub's own errors are OSErrors
+        raise StageError(
+            where,
+            " ".join(str(error).split())[:300],
+            "a reachable dataset of the hub, or its files in the cache from an earlier run",
+            "check the network, the name and the revision; for gated datasets accept the licence and set HF_TOKEN",
+        ) from None

@@ -1,0 +1,31 @@
+"""One version of a Kaggle dataset, through the optional package `kagglehub`, which keeps it in a cache of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stages.common.errors import StageError
+from stages.common.schema_sources import KaggleSource
+from stages.sources import Found, local
+
+
+def fetch(name: str, params: KaggleSource, source: Path) -> Iterator[Found]:
+    """The files behind `params.files` of the version named."""
+    handle = f"{params.dataset}/versions/{params.version}"
+    try:
+        import kagglehub
+    except ImportError:
+        raise StageError(
+            f"kaggle {handle}", "no package kagglehub", "it installed, for sources of kind kaggle", "pip install kagglehub"
+        ) from None
+    try:
+        folder = Path(kagglehub.dataset_download(handle))
+    except Exception as error:  # kagglehub raises what requests, its own client and zipfile raise, without a common base
+        raise StageError(
+            f"kaggle {handle}",
+            " ".join(str(error).split())[:300] or type(error).__name__,
+            "a reachable version of a Kaggle dataset",
+            "check the network, the name and the version; some datasets need KAGGLE_USERNAME and KAGGLE_KEY",
+        ) from None
+    address = f"https://www.kaggle.com/datasets/{params.dataset}/versions/{params.version}"
+    for path in local.find(folder, params.files):
+        yield Found(path.relative_to(folder).as_posix(), path, "", {"url": address})

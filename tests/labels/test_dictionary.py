@@ -1,0 +1,105 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.common.errors import StageError
+from stages.labels.dictionary import base, build, fold, plural, singular, split_name, words_of
+from tests.data_helpers import odd_text
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        ("Bonnet/hood", ["Bonnet", "hood"]),
+        ("Bonnet/hood latch", ["Bonnet latch", "hood latch"]),
+        ("Brake disc/rotor", ["Brake disc", "Brake rotor"]),
+        ("Parking brake / handbrake", ["Parking brake", "handbrake"]),
+        ("Engine mount/motor mount", ["Engine mount", "motor mount"]),
+        ("Starter/starter motor", ["Starter", "starter motor"]),
+        ("A/C", ["A/C"]),
+        ("A/C compressor", ["A/C compressor"]),
+        ("Nuts and bolts", ["Nuts", "bolts"]),
+        ("Inlet and exhaust manifold", ["Inlet manifold", "exhaust manifold"]),
+        ("Rack and pinion", ["Rack and pinion"]),
+        ("Catalytic converter (cat)[2]", ["Catalytic converter"]),
+        ("Fuel tank (or fuel filler) door", ["Fuel tank door"]),
+        ("1. Cylinder †", ["Cylinder"]),
+        ("Strut\n mount *", ["Strut mount"]),
+        ("Sensor²", ["Sensor"]),
+        ("", []),
+        ("(none)", []),
+        (" / ", []),
+    ],
+)
+def test_entries_are_split_into_names(entry, names):
+    assert split_name(entry) == names
+
+
+@pytest.mark.parametrize(
+    ("one", "many"),
+    [("brake", "brakes"), ("switch", "switches"), ("battery", "batteries"), ("lens", "lenses"), ("chassis", "chassis"),
+     ("tray", "trays"), ("axle", "axles"), ("glass", "glasses"), ("fuse", "fuses"), ("box", "boxes")],
+)  # fmt: skip
+def test_plurals(one, many):
+    assert plural(one) == many
+    assert singular(many) == one
+    assert singular(one) == one
+
+
+def test_an_upper_case_abbreviation_is_no_plural():
+    assert base("ABS") == "abs"
+    assert base("Brakes") == "brake"
+
+
+@pytest.mark.parametrize("written", ["up-pipe", "Up pipes", "UPPIPES", "up‑pipe", "up pipe"])
+def test_hyphens_spaces_plurals_and_case_are_one_name(written):
+    assert build(["Up-pipe"]).canonical(written) == "up-pipe"
+
+
+def test_the_same_part_written_twice_is_one_name():
+    assert build(["Glove box", "Glovebox", "Glove-boxes"]).names == ["glove box"]
+
+
+def test_abbreviations_with_a_stroke():
+    found = build(["A/C", "A/C compressor"])
+    assert [found.canonical(name) for name in ("A/C", "AC", "ac compressors", "a c")] == ["a/c", "a/c", "a/c compressor", None]
+
+
+def test_stop_names_are_set_aside_with_their_reason():
+    found = build(["and", "Set", "Others", "", "12", "Wheel", "what one should always look at before one buys a car"])
+    assert found.names == ["wheel"]
+    assert [reason for _, reason in found.dropped] == [*["stop name"] * 3, "empty", "no word", "over 6 words"]
+    assert found.canonical("set") is None
+
+
+def test_synonyms():
+    rows = [
+        {"name": "bonnet", "means": "hood", "within": "yes"},
+        {"name": "tranny", "means": "transmission", "within": ""},
+        {"name": "bumper to bumper", "means": "", "within": ""},
+    ]
+    found = build(["Bonnet", "Hood latch", "Bumper"], rows)
+    assert found.names == ["hood", "transmission", "hood latch", "bumper"]
+    assert [found.canonical(name) for name in ("bonnets", "bonnet latch", "Tranny")] == ["hood", "hood latch", "transmission"]
+    assert found.canonical("bumper to bumper") is None
+
+
+def test_a_dictionary_without_names_and_a_synonym_without_one_are_refused():
+    with pytest.raises(StageError, match="no name of a part"):
+        build(["and"])
+    with pytest.raises(StageError, match="synonym 1"):
+        build(["Wheel"], [{"name": "", "means": "wheel"}])
+
+
+@given(odd_text)
+def test_folding_settles_and_words_keep_their_place(text):
+    folded = fold(text)
+    assert fold(folded) == folded
+    assert len(words_of(folded)) == len(folded)
+
+
+@given(st.lists(odd_text, max_size=5))
+def test_any_entries_give_names_that_are_found_again(entries):
+    found = build([*entries, "wheel"])
+    for name in found.names:
+        assert found.canonical(name) == name

@@ -1,0 +1,175 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages import label
+from stages.common.errors import StageError
+from stages.common.files import read_json, write_rows
+from stages.common.schema_data import Parts
+from stages.labels.dictionary import build
+from stages.labels.parts import NO_PART, Finder, leftmost_longest
+from tests.data_helpers import jsonl
+
+NAMES = ["Hood", "Brake", "Brake pad", "Brake pad sensor", "Key", "Seat", "Engine", "A/C", "Car seat belt", "Café table"]
+NAMES += ["Pump", "Hose", "Radiator", "Mount"]
+SYNONYMS = [{"name": "bonnet", "means": "hood", "within": "yes"}, {"name": "key to", "means": "", "within": ""}]
+FINDER = Finder(build(NAMES, SYNONYMS))
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("", []),
+        ("The brakes, then the seat and the brakes again", ["brake", "seat"]),
+        ("brake pads", ["brake pad"]),
+        ("Brake-pad sensors!", ["brake pad sensor"]),
+        ("brake, pad", ["brake"]),
+        ("brake pad's", ["brake pad"]),
+        ("brake  \n pad", ["brake pad"]),
+        ("unbraked keyless hoodie", []),
+        ("(seat)/engine;hood...brakes", ["seat", "engine", "hood", "brake"]),
+        ("the bonnet", ["hood"]),
+        ("the key to it", []),
+        ("the keys", ["key"]),
+        ("A/C, AC, a c", ["a/c"]),
+        ("CAFE\u0301 TABLE", ["café table"]),
+        ("brakeé", []),
+        ("the engine mount", ["mount"]),
+        ("the engine, mounts", ["engine", "mount"]),
+        ("seats - brakes", ["seat", "brake"]),
+    ],
+)
+def test_longest_names_on_word_boundaries_in_order_of_first_mention(text, parts):
+    assert FINDER.parts(text) == parts
+    assert FINDER.label(text)[0] == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("The brakes failed.", ["brake"]),
+        ("The brakes never failed.", []),
+        ("No problem with the brakes or the seats.", []),
+        ("Great engine but the seat squeaks.", ["seat"]),
+        ("The pump, the hose and the radiator leak.", ["pump", "hose", "radiator"]),
+        ("The pump leaked. The seats are fine.", ["pump"]),
+        ("The hood won't open.", ["hood"]),
+        ("The hood doesn't squeak.", []),
+        ("The seat is not comfortable.", ["seat"]),
+        ("The pump burst in the engine.", []),
+        ("The pump broke inside the engine.", ["pump"]),
+        ("Seats, brakes, engine.", []),
+    ],
+)
+def test_faults(text, faults):
+    assert FINDER.label(text)[1] == faults
+
+
+def slow(text: str, names: list[str]) -> list[str]:
+    """What `parts` must find, word by word."""
+    words, found, place = text.split(" "), [], 0
+    while place < len(words):
+        fitting = [name for name in names if words[place : place + len(name.split())] == name.split()]
+        best = max(fitting, key=len, default=None)
+        found += [best] if best else []
+        place += len(best.split()) if best else 1
+    return found
+
+
+@given(st.lists(st.sampled_from(["aa", "bb", "cc", "dd"]), min_size=1, max_size=12))
+def test_spans_are_those_of_a_search_word_by_word(words):
+    names = ["aa", "aa bb", "bb cc", "bb cc dd", "cc dd aa bb", "dd"]
+    finder = Finder(build(names))
+    text = " ".join(words)
+    assert [finder.names[what] for _, _, what in finder.spans(f" {text} ")] == slow(text, names)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 6)), max_size=12), st.randoms())
+def test_leftmost_longest_does_not_overlap_and_does_not_depend_on_order(pairs, random):
+    spans = [(start, start + size, 0) for start, size in pairs]
+    kept = leftmost_longest(spans)
+    assert all(one[1] <= two[0] for one, two in zip(kept, kept[1:], strict=False))
+    random.shuffle(spans)
+    assert leftmost_longest(spans) == kept
+    assert not spans or kept[0] == max((s for s in spans if s[0] == min(spans)[0]), key=lambda s: s[1])
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_labelled_and_faults_are_among_its_parts(text):
+    parts, faults = FINDER.label(text)
+    assert len(set(parts)) == len(parts)
+    assert set(faults) <= set(parts)
+    assert NO_PART not in parts
+
+
+def parts_params(**changes) -> Parts:
+    given = {"method": "parts", "reviews": "reviews", "text": "review", "dictionaries": ["pages"], "synonyms": "synonyms"}
+    return Parts.model_validate(given | {"gold": "gold", "target": "parts", "none": "none"} | changes)
+
+
+def run(tmp_path, reviews: list[dict], **changes) -> tuple[list[dict], list[dict], dict]:
+    raw = tmp_path / "raw"
+    write_rows(raw / "pages" / "p.jsonl", [{"id": f"p#{i}", "name": name} for i, name in enumerate([*NAMES, "and"], 1)])
+    write_rows(raw / "synonyms" / "s.jsonl", SYNONYMS)
+    gold = {"id": "g#1", "review": "Brakes failed, unknown thing and seat", "parts": ["brake", "thing"], "faults": ["brake"]}
+    write_rows(raw / "gold" / "g.jsonl", [gold])
+    write_rows(raw / "reviews" / "r.jsonl", [{"id": f"r#{i}", **row} for i, row in enumerate(reviews, 1)])
+    out = [tmp_path / "out" / name for name in ("labeled.jsonl", "dropped.jsonl", "metrics.json")]
+    label.main("cars", parts_params(**changes), raw, *out)
+    return jsonl(out[0]), jsonl(out[1]), read_json(out[2])
+
+
+def test_rows_dropped_rows_and_metrics(tmp_path):
+    reviews = [
+        {"review": " The bonnet leaks, the seats are nice. ", "title": "a", "problem": ""},
+        {"review": "4", "problem": "shifted columns; 6 fields"},
+        {"review": "the bonnet leaks, the  seats are nice.", "title": "b", "problem": ""},
+        {"review": "Fun.", "problem": ""},
+        {"review": "", "problem": ""},
+        {"review": 5},
+    ]
+    kept, dropped, metrics = run(tmp_path, reviews)
+    assert kept[0] == {
+        "id": "r#1",
+        "task": "text",
+        "instruction": "The bonnet leaks, the seats are nice.",
+        "response": "hood, seat",
+        "List_part": ["hood", "seat"],
+        "Count_part": 2,
+        "List_fault": ["hood"],
+        "group": kept[0]["group"],
+    }
+    assert [(row["id"], row["response"]) for row in kept[1:]] == [("r#4", "none")]
+    assert [(row["id"], row["reason"]) for row in dropped] == [
+        ("r#2", "shifted columns; 6 fields"),
+        ("r#3", "duplicate but for case or white space"),
+        ("r#5", "missing instruction"),
+        ("r#6", "not text: instruction"),
+    ]
+    assert metrics["rows"] == 6 and metrics["kept"] == 2
+    assert metrics["dropped"]["shifted columns"] == 1
+    assert metrics["share_with_part"] == 0.5
+    assert metrics["names_never_seen"] == len(metrics["never_seen"]) == metrics["names"] - 2
+    assert metrics["entries_without_name"] == {"stop name": 1}
+    found = metrics["gold"]["parts"]
+    assert (found["precision"], found["recall"], found["recall_of_all"]) == (0.5, 1, 0.5)
+    assert metrics["gold"]["faults"]["recall"] == 1
+
+
+def test_faults_may_be_what_is_to_be_answered(tmp_path):
+    kept, _, metrics = run(
+        tmp_path, [{"review": "The bonnet leaks. Nice seats."}], target="faults", gold="", synonyms="synonyms"
+    )
+    assert kept[0]["response"] == "hood"
+    assert "gold" not in metrics
+
+
+def test_the_same_text_under_another_title_is_one_group(tmp_path):
+    from stages.labels.reviews import group
+
+    assert group("A  Review") == group("a review\n") != group("another")
+
+
+def test_a_source_that_was_not_scraped_is_named_with_those_that_were(tmp_path):
+    with pytest.raises(StageError, match=r"raw/elsewhere\n[^$]*one of: gold, pages, reviews, synonyms"):
+        run(tmp_path, [{"review": "x"}], dictionaries=["elsewhere"])

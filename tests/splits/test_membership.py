@@ -1,0 +1,111 @@
+"""Membership within classes; without them see tests/test_split.py."""
+
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stages.common.errors import StageError
+from stages.splits import PARTS
+from stages.splits.membership import class_cuts, part_of, place_of
+from tests.data_helpers import split_params
+
+
+def row(number: int, name: str = "a", **more) -> dict:
+    return {"id": f"f#{number}", "text": f"text {number}", "label": name, **more}
+
+
+def divided(rows: list[dict], **changes) -> dict[str, str]:
+    params = split_params(stratify="label", **changes)
+    cuts = class_cuts(rows, params)
+    return {one["id"]: part_of(one, params, cuts) for one in rows}
+
+
+def natural(one: dict, **changes) -> str:
+    """Where a row's own hash puts it."""
+    return part_of(one, split_params(stratify="label", **changes), {})
+
+
+def sides(rows: list[dict], found: dict[str, str]) -> dict[str, Counter]:
+    counts = defaultdict(Counter)
+    for one in rows:
+        counts[one["label"]][found[one["id"]]] += 1
+    return counts
+
+
+some_rows = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(
+    lambda classes: [row(i, f"class {name}") for i, name in enumerate(classes)]
+)
+rare = st.sampled_from(
+    [{}, {"train": 0.9, "validation": 0.05, "test": 0.05}, {"train": 0.02, "validation": 0.49, "test": 0.49}]
+)
+
+
+@given(some_rows, rare)
+def test_a_class_of_three_is_on_every_side_a_smaller_one_trains_first(rows, shares):
+    for counts in sides(rows, divided(rows, **shares)).values():
+        wanted = ("train", "test", "validation")[: counts.total()]
+        assert all(counts[part] for part in wanted)
+
+
+@given(some_rows, rare, st.randoms())
+def test_membership_does_not_depend_on_order(rows, shares, rng):
+    assert divided(rows, **shares) == divided(rng.sample(rows, len(rows)), **shares)
+
+
+@given(some_rows, some_rows, rare)
+def test_added_rows_move_no_row_of_a_class_that_is_on_every_side_by_its_hashes(rows, more, shares):
+    more = [{**new, "id": f"new {new['id']}", "text": f"new {new['text']}"} for new in more]
+    before, after = divided(rows, **shares), divided(rows + more, **shares)
+    for name in {one["label"] for one in rows}:
+        of_class = [one for one in rows if one["label"] == name]
+        if {natural(one, **shares) for one in of_class} == set(PARTS):
+            assert all(before[one["id"]] == after[one["id"]] == natural(one, **shares) for one in of_class)
+
+
+@given(some_rows, rare)
+def test_only_stand_ins_lie_elsewhere_than_their_hash_says(rows, shares):
+    found = divided(rows, **shares)
+    for name, counts in sides(rows, found).items():
+        of_class = [one for one in rows if one["label"] == name]
+        moved = [one for one in of_class if found[one["id"]] != natural(one, **shares)]
+        if counts.total() >= 3:
+            own = Counter(natural(one, **shares) for one in of_class)
+            missing = sum(not own[part] for part in PARTS)
+            assert len(moved) <= 2 * missing  # one a missing side, and one that makes room between
+
+
+@given(some_rows, st.integers(1, 4))
+def test_groups_are_whole_within_their_class(rows, size):
+    rows = [{**one, "group": f"group {i // size}"} for i, one in enumerate(rows)]
+    found = divided(rows, group="group")
+    parts = {(one["label"], one["group"], found[one["id"]]) for one in rows}
+    assert len(parts) == len({(name, group) for name, group, _ in parts})
+
+
+def test_a_large_class_keeps_the_shares():
+    rows = [row(i) for i in range(3000)]
+    counts = sides(rows, divided(rows))["a"]
+    assert all(
+        abs(counts[part] / 3000 - share) < 0.03 for part, share in {"train": 0.6, "validation": 0.2, "test": 0.2}.items()
+    )
+
+
+def test_classes_have_orders_of_their_own():
+    params = split_params(stratify="label", group="group")
+    assert place_of(row(1, "a", group="g"), params) != place_of(row(1, "b", group="g"), params)
+
+
+@pytest.mark.parametrize("shares", [(1.0, 0.0, 0.0), (0.5, 0.0, 0.5), (0.5, 0.5, 0.0), (0.0, 0.5, 0.5), (1.0, 0.2, 0.2)])
+def test_sides_that_nobody_asked_for_stay_empty(shares):
+    asked = dict(zip(PARTS, shares, strict=True))
+    rows = [row(i, f"class {i % 7}") for i in range(60)]
+    for counts in sides(rows, divided(rows, **asked)).values():
+        assert all(bool(counts[part]) == bool(share) for part, share in asked.items() if part != "train" or share < 1)
+
+
+@pytest.mark.parametrize("value", [None, "", " "])
+def test_a_row_without_a_class_is_named(value):
+    with pytest.raises(StageError, match=r"row f#1\n[^$]*label = "):
+        divided([row(1, value)])
