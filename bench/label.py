@@ -20,20 +20,22 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import ahocorasick  # noqa: E402
-from lxml import html  # noqa: E402
 
+from stages.common.params import read  # noqa: E402
+from stages.common.schema import check  # noqa: E402
 from stages.labels.dictionary import build  # noqa: E402
 from stages.labels.parts import Finder  # noqa: E402
+from stages.sources import reader  # noqa: E402
 from stages.sources.reviews_csv import read_reviews_csv  # noqa: E402
 
 SOURCES = ROOT / "data" / "sources" / "car_reviews"
 
 
 def entries() -> list[str]:
-    """Names off the two pages, roughly: enough to measure with."""
-    page, table = (html.parse(SOURCES / "parts" / name).getroot() for name in ("list.html", "table.html"))
-    cells = [*page.xpath("//main/ul//li"), *table.xpath("//table[contains(@class, 'parts')]/tbody/tr/td[1]")]
-    return [" ".join("".join(cell.xpath("./text()|./a/text()|./b/text()")).split()) for cell in cells]
+    """Names off the two pages, read as `scrape` reads them."""
+    sources = check(read(ROOT / "params.yaml"), ROOT / "params.yaml").datasets["car_reviews"].scrape.sources
+    pages = [sources["parts_list"], sources["parts_table"]]
+    return [row["name"] for page in pages for row in reader(page.reader)(SOURCES / page.files, page.encoding)]
 
 
 def reviews(count: int, seed: int = 1) -> list[str]:

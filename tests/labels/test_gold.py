@@ -4,11 +4,13 @@ import csv
 import json
 
 import pytest
-from lxml import html
 
+from stages.common.params import read
+from stages.common.schema import check
 from stages.labels.dictionary import build
 from stages.labels.parts import Finder
 from stages.labels.reviews import against_gold
+from stages.sources import reader
 from tests.imports import ROOT
 
 SOURCES = ROOT / "data" / "sources" / "car_reviews"
@@ -16,10 +18,9 @@ SOURCES = ROOT / "data" / "sources" / "car_reviews"
 
 @pytest.fixture(scope="module")
 def dictionary():
-    page, table = (html.parse(SOURCES / "parts" / name).getroot() for name in ("list.html", "table.html"))
-    cells = [*page.xpath("//main/ul[not(@class)]//li[not(@hidden or @style)]"), *table.xpath("//tr[not(@style)]/td[1]")]
-    cells = [cell for cell in cells if not cell.xpath("ancestor::table[not(contains(@class, 'parts'))] or ancestor::tfoot")]
-    entries = ["".join(cell.xpath("./text()|./a/text()|./b/text()")) for cell in cells]
+    sources = check(read(ROOT / "params.yaml"), ROOT / "params.yaml").datasets["car_reviews"].scrape.sources
+    pages = [sources["parts_list"], sources["parts_table"]]
+    entries = [row["name"] for page in pages for row in reader(page.reader)(SOURCES / page.files, page.encoding)]
     with open(SOURCES / "synonyms.csv", encoding="utf-8", newline="") as file:
         return build(entries, csv.DictReader(file))
 

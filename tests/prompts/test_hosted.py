@@ -32,7 +32,7 @@ def test_a_good_file_has_no_problem(tmp_path):
         {"messages": used, "tools": tools, "parallel_tool_calls": False},
         {"messages": [turn("developer"), turn("user", [{"type": "text", "text": "x"}]), turn("assistant", weight=1)]},
     ]
-    hosted.check(file(tmp_path / "f.jsonl", *good))
+    assert hosted.check(file(tmp_path / "f.jsonl", *good)) is None  # problems would raise
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_the_bound_of_tokens_counts_bytes_and_frames():
 
 @given(json_values)
 def test_no_row_makes_the_check_itself_fail(value):
-    list(hosted.row_problems(value))
-    list(hosted.row_problems({"messages": value}))
-    list(hosted.row_problems({"messages": [value, {"role": "assistant", "content": value, "name": value, "weight": value}]}))
+    answer = {"role": "assistant", "content": value, "name": value, "weight": value}
+    for row in (value, {"messages": value}, {"messages": [value, answer]}):
+        assert all(isinstance(problem, str) and problem for problem in hosted.row_problems(row))
 
 
 def test_chat_rows_go_out_with_each_turn_learned_once(tmp_path):
@@ -143,4 +143,4 @@ def test_keys_agree_with_the_service_s_description():
 
 
 def test_the_embedded_conversations_are_such_a_file():
-    hosted.check(ROOT / "data" / "sources" / "elements" / "limericks.jsonl")
+    assert hosted.check(ROOT / "data" / "sources" / "elements" / "limericks.jsonl") is None
