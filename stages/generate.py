@@ -8,7 +8,7 @@ from pathlib import Path
 from stages.common.cli import run_stage
 from stages.common.files import read_rows, write_json, write_rows
 from stages.common.progress import Progress
-from stages.common.schema import Generate
+from stages.common.schema_models import Generate
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.decoding import local, sampling
 from stages.decoding.contestants import Contestant, contestants

@@ -11,8 +11,8 @@ from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_file, read_rows, write_json, write_rows
 from stages.common.progress import Progress
-from stages.common.schema import EmbeddedJudge as EmbeddedOptions
-from stages.common.schema import Judge
+from stages.common.schema_models import EmbeddedJudge as EmbeddedOptions
+from stages.common.schema_models import Judge
 from stages.decoding.contestants import Contestant, contestants
 from stages.judging.embedded import EmbeddedJudge
 from stages.judging.intervals import Bootstrap, mean, with_count

@@ -7,7 +7,7 @@ from pathlib import Path
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, atomic_file, read_json, read_rows, write_json
-from stages.common.schema import CausalTraining
+from stages.common.schema_models import CausalTraining
 from stages.common.scratch import code_hash, content_hash, fingerprint, scratch
 from stages.models import directory, prompting, runtime
 from stages.training import batches, causal, score, tune

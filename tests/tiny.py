@@ -26,8 +26,8 @@ from transformers import (
 )
 
 from stages.common.files import write_json, write_rows
-from stages.common.schema import CausalTraining, Generate, Judge
 from stages.common.schema_data import AlpacaFormat
+from stages.common.schema_models import CausalTraining, Generate, Judge
 from stages.models.directory import load_tokenizer, save
 from stages.prompts import style
 from stages.training.batches import Example, encode_all

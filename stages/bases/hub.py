@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stages.common.errors import StageError
-from stages.common.schema import HubBase
+from stages.common.schema_models import HubBase
 from stages.common.scratch import fingerprint, scratch
 
 FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "LICENSE*"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory
-from stages.common.schema import WheelBase
+from stages.common.schema_models import WheelBase
 from stages.common.scratch import fingerprint, scratch
 
 

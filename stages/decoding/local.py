@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.common.schema import Generate
+from stages.common.schema_models import Generate
 from stages.decoding.sampling import choose, penalize, stream
 
 

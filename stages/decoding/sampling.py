@@ -4,7 +4,7 @@ import hashlib
 
 import torch
 
-from stages.common.schema import Generate
+from stages.common.schema_models import Generate
 
 
 def stream(seed: int, text: str) -> torch.Generator:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from stages.common.errors import StageError
 from stages.common.progress import Progress
-from stages.common.schema import CausalTraining
+from stages.common.schema_models import CausalTraining
 from stages.models.runtime import autocast, precision
 from stages.training.batches import Example, collate, micro_batches
 from stages.training.checkpoint import Checkpoints

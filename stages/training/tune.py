@@ -5,7 +5,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from stages.common.errors import StageError
-from stages.common.schema import Full, Lora, TopLayers
+from stages.common.schema_models import Full, Lora, TopLayers
 
 
 def blocks(model: PreTrainedModel) -> nn.ModuleList:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from stages.common.errors import StageError
-from stages.common.schema import Full, Lora, TopLayers
+from stages.common.schema_models import Full, Lora, TopLayers
 from stages.training.tune import blocks, finish, optimizer, prepare, schedule, trainable
 from tests import tiny
 
