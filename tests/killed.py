@@ -15,7 +15,7 @@ import torch
 
 import stages.train
 from stages.models import directory
-from stages.training import causal
+from stages.training import causal, local
 from stages.training.checkpoint import Checkpoints
 from tests import tiny
 
@@ -62,7 +62,7 @@ def in_model(number: int) -> None:
 
 
 def before_table(_: int) -> None:
-    stages.train.write_table = lambda *_: die()
+    local.write_table = lambda *_: die()
 
 
 KILLS = {kill.__name__: kill for kill in (before_step, in_save, in_model, before_table)}
