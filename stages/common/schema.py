@@ -38,6 +38,7 @@ class DatasetEntry(Section):
 
 class ModelEntry(Section):
     dataset: str
+    shards: str  # below formatted/: `train`, or one file of it such as train/000.jsonl; other rows do not concern the model
     base: str  # what training starts from: a base or an earlier round
     root: str  # the base at the start of the chain of rounds, which answers are compared with
     judge_base: str  # the encoder of the embedded judge

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from stages.common.sections import Commit, Count, Fraction, Positive, Section, Sha256
 
@@ -42,6 +42,12 @@ Base = Annotated[WheelBase | HubBase | HostedBase, Field(discriminator="kind")]
 # models --------------------------------------------------------------------------------------------------------------
 
 
+def _rising(span: list[int]) -> list[int]:
+    if span[0] >= span[1]:
+        raise ValueError(f"[from, to] with from under to, not {span}")
+    return span
+
+
 class Full(Section):
     kind: Literal["full"]
 
@@ -54,35 +60,67 @@ class TopLayers(Section):
 
 
 class Lora(Section):
-    """Low-rank adapters on every linear layer (arXiv 2106.09685), merged into the weights at the end."""
+    """Low-rank adapters on every linear layer (arXiv 2106.09685)."""
 
     kind: Literal["lora"]
     rank: Positive
     alpha: Positive
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    save: Literal["merged", "adapter"]  # merged into the weights, or the adapter alone, which needs its base beside it
 
 
-class CausalTraining(Section):
-    method: Literal["causal"]
+Span = Annotated[list[Count], Field(min_length=2, max_length=2), AfterValidator(_rising)]  # [from, to): places of rows
+
+
+class LocalTraining(Section):
+    """What every training on this machine has."""
+
     tune: Annotated[Full | TopLayers | Lora, Field(discriminator="kind")]
-    shuffle_pairs: bool  # answers dealt out among the questions: the twin that shows what is only style
+    rows: Literal["all"] | Span  # of the train part, by `place`; a round names the rows it takes
+    wrong_rows: Literal["none"] | Span  # rows looked at again: those that the base gets wrong are added ...
+    wrong_times: Count  # ... so many times
     epochs: Positive
-    max_tokens: Annotated[int, Field(ge=8)]  # prompt, answer and end token; longer answers are cut and counted
-    batch_rows: Positive  # rows an optimizer step
+    max_tokens: Annotated[int, Field(ge=8)]  # of a row; longer ones are cut and counted
+    batch_rows: Positive  # rows an optimizer step, over all processes
     micro_tokens: Positive  # tokens in memory at once; batches are accumulated, results stay the same
-    packing: bool  # rows end to end with no attention across; false: padded to the longest
     learning_rate: Annotated[float, Field(gt=0)]
     schedule: Literal["linear", "cosine", "constant"]
     warmup: Fraction  # share of all steps
     weight_decay: Annotated[float, Field(ge=0)]  # not on norms and biases
     max_grad_norm: Annotated[float, Field(gt=0)]
+    dropout: Literal["own"] | Annotated[float, Field(ge=0, lt=1)]  # own: as the base was built
     precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 where the device is fast at it
+    gradient_checkpointing: bool  # activations are made again in the backward pass: less memory, a third more work
+    compile: bool  # torch.compile, on a GPU: minutes at the start, faster steps
+    deterministic: bool  # the same bytes again on one kind of machine; costs some speed on a GPU
     evaluations: Positive  # on the validation rows, an epoch
     patience: Count  # evaluations without a better loss before training stops; 0: never stop
+    logger: Literal["none", "tensorboard", "dvclive", "wandb"]  # to watch live; changes no result
     seed: Count
 
+    @model_validator(mode="after")
+    def _wrong_rows_are_repeated(self):
+        if (self.wrong_rows == "none") != (self.wrong_times == 0):
+            raise ValueError("wrong_rows and wrong_times go together: none and 0, or [from, to] and how many times")
+        return self
 
-Train = CausalTraining
+
+class CausalTraining(LocalTraining):
+    """A language model learns the answers; prompt and padding are masked."""
+
+    method: Literal["causal"]
+    shuffle_pairs: bool  # answers dealt out among the questions: the twin that shows what is only style
+    packing: bool  # rows end to end with no attention across; false: padded to the longest
+
+
+class ClassifierTraining(LocalTraining):
+    """A head over an encoder or a decoder learns the labels (AutoModelForSequenceClassification)."""
+
+    method: Literal["classifier"]
+    class_weights: Literal["none", "balanced"]  # balanced: every class weighs the same in the loss
+
+
+Train = Annotated[CausalTraining | ClassifierTraining, Field(discriminator="method")]
 
 
 class Generate(Section):
