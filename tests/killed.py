@@ -74,10 +74,10 @@ def train(folder: Path, params: dict) -> None:
     os.environ["AFFINAGE_SCRATCH"] = str(folder / "scratch")
     step = loop.Run.step
 
-    def noted(*args) -> dict:
+    def noted(*args):
         row = step(*args)
         with open(folder / "steps.txt", "a") as file:
-            file.write(f"{row['step']}\n")
+            file.write(f"{row.place['step']}\n")
         return row
 
     loop.Run.step = noted

@@ -200,7 +200,7 @@ def task(params: CausalTraining) -> Causal:
 
 def scoring(micro_tokens: int, packing: bool = True) -> Causal:
     """The task by which rows are scored."""
-    return Causal(micro_tokens, "packed" if packing else "padded", PAD, CONTEXT)
+    return Causal(micro_tokens, "packed" if packing else "padded", PAD)
 
 
 def generation(**changes) -> Generate:

@@ -24,7 +24,7 @@ def expected_scores(who: Contestant, rows: list[dict]) -> list[score.Score]:
 
     def make() -> list[tuple]:
         model = directory.load(who.folder).to(runtime.device())
-        task = causal.Causal(MICRO_TOKENS, "packed", model.config.pad_token_id or 0, room)
+        task = causal.Causal(MICRO_TOKENS, "packed", model.config.pad_token_id or 0)
         return [astuple(one) for one in score.score(model, [e for e in whole if e is not None], task)]
 
     key = fingerprint([(e.prompt, e.completion) for e in whole if e is not None])

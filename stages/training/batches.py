@@ -1,6 +1,6 @@
 """From rows to tensors: tokens, masks, and batches that fit in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,8 +46,15 @@ class Batch:
     def to(self, where: torch.device) -> "Batch":
         """The same on a device."""
 
+        return self._each(lambda tensor: tensor.to(where, non_blocking=True))
+
+    def pinned(self) -> "Batch":
+        """The same in memory from which a GPU fetches by itself."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
         def moved(value):
-            return value.to(where, non_blocking=True) if isinstance(value, torch.Tensor) else value
+            return change(value) if isinstance(value, torch.Tensor) else value
 
         return Batch(
             {name: moved(value) for name, value in self.inputs.items()},
@@ -118,12 +125,11 @@ def micro_batches(examples: list[Example], micro_tokens: int, packing: bool) -> 
         yield group
 
 
-def collate(examples: list[Example], layout: str, pad_token_id: int, longest: int) -> Batch:
+def collate(examples: list[Example], layout: str, pad_token_id: int) -> Batch:
     """Tensors for one micro-batch.
 
     Args:
-        layout: `padded` on the right, `packed` end to end with a dense mask, or `ragged`: packed for attention.packed_rows.
-        longest: no row has more tokens; a bound that stays the same for all batches.
+        layout: `padded` on the right, `packed` end to end with a dense mask, or `ragged`: packed for gpu.packed_rows.
     """
     sizes = np.array([len(e) for e in examples])
     learned = np.array([len(e.completion) for e in examples])
@@ -138,7 +144,7 @@ def collate(examples: list[Example], layout: str, pad_token_id: int, longest: in
     else:
         starts = np.cumsum(sizes) - sizes
         inputs = _packed(examples, sizes, starts) | (
-            _ends(sizes, longest) if layout == "ragged" else {"attention_mask": _own_past(sizes)}
+            _ends(sizes) if layout == "ragged" else {"attention_mask": _own_past(sizes)}
         )
         keep, take = columns + starts[rows], None
     inputs["logits_to_keep"] = torch.from_numpy(keep)
@@ -159,8 +165,9 @@ def _own_past(sizes: np.ndarray) -> torch.Tensor:
     return torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)[None, None]
 
 
-def _ends(sizes: np.ndarray, longest: int) -> dict[str, torch.Tensor | int]:
-    """Where rows begin and end, by the names that transformers gives them."""
+def _ends(sizes: np.ndarray) -> dict[str, torch.Tensor | int]:
+    """Where rows begin and end, by the names that transformers gives them; a bound of their length, in few different values."""
+    longest = -(-int(sizes.max()) // 128) * 128
     ends = torch.from_numpy(np.concatenate([[0], np.cumsum(sizes)])).int()
     return {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": longest, "max_length_k": longest}
 

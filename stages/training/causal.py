@@ -14,15 +14,13 @@ class Causal:
     """
     Args:
         micro_tokens: of a micro-batch, padding counted.
-        layout: of a batch: `padded`, `packed` (one line, dense mask) or `ragged` (one line, attention.packed_rows).
+        layout: of a batch: `padded`, `packed` (one line, dense mask) or `ragged` (one line, gpu.packed_rows).
         pad_token_id: what padding is made of.
-        max_tokens: of the longest row.
     """
 
     micro_tokens: int
     layout: str
     pad_token_id: int
-    max_tokens: int
 
     def groups(self, examples: list[Example]) -> list[list[Example]]:
         """Micro-batches of examples, in their order."""
@@ -30,7 +28,7 @@ class Causal:
 
     def collate(self, group: list[Example]) -> Batch:
         """Tensors of a micro-batch."""
-        return collate(group, self.layout, self.pad_token_id, self.max_tokens)
+        return collate(group, self.layout, self.pad_token_id)
 
     def forward(self, model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood in nats [n] and whether the best token was the right one [n], for every target token."""

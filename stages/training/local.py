@@ -11,7 +11,7 @@ from stages.common.files import atomic_directory, read_json, read_rows, write_js
 from stages.common.schema_models import LocalTraining
 from stages.common.scratch import code_hash, content_hash, fingerprint, scratch
 from stages.models import directory, prompting, runtime
-from stages.training import attention, batches, causal, classifier, loop, parallel, score, selection, tune
+from stages.training import batches, causal, classifier, gpu, loop, parallel, score, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
 from stages.training.table import write_table
@@ -61,11 +61,11 @@ def _causal(params, tokenizer, formatted: Path, base: Path, rows: list[dict], ag
     model = directory.load(base).to(runtime.device())
     _set_dropout(model, params.dropout)
     layout = "padded" if not params.packing else "packed"
-    if layout == "packed" and attention.can_pack(model, runtime.precision(params.precision, model.device), params.dropout):
+    if layout == "packed" and gpu.can_pack(model, runtime.precision(params.precision, model.device), params.dropout):
         layout = "ragged"
-        model.set_attn_implementation(attention.NAME)
-    pad = model.config.pad_token_id or 0
-    task = causal.Causal(params.micro_tokens, layout, pad, params.max_tokens)
+        model.set_attn_implementation(gpu.NAME)
+    gpu.widen_head(model)
+    task = causal.Causal(params.micro_tokens, layout, model.config.pad_token_id or 0)
     if params.shuffle_pairs:
         rows = selection.shuffled_pairs(rows, params.seed)
 
@@ -138,7 +138,7 @@ def train_local(
     world = parallel.join()
     found = prepare(name, params, rows, formatted, base)
     inputs = [formatted / "prompt.json", formatted / "labels.json", rows, formatted / "validation", base]
-    code = code_hash(prompting, attention, batches, causal, classifier, loop, selection, score, tune)
+    code = code_hash(prompting, batches, causal, classifier, gpu, loop, selection, score, tune)
     key = fingerprint([*map(content_hash, inputs)], params.model_dump(exclude=NOT_IN_RESULT), code)
     checkpoints, watching = Checkpoints(scratch("train", name, key)), logger(params.logger if world.first else "none", name)
     began = time.monotonic()

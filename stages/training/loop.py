@@ -27,6 +27,7 @@ from stages.training.selection import order
 from stages.training.tune import blocks, optimizer, prepare, schedule, trainable
 
 CHECKPOINT_SECONDS = 60
+STEPS_BETWEEN_ASKING = 10  # whether it is time for a checkpoint: several processes must agree, which takes time
 ADVICE = "look at these rows, lower train.learning_rate, or set train.precision to fp32; the last good checkpoint is kept"
 
 
@@ -58,6 +59,28 @@ class State:
     best: dict | None = None
     waited: int = 0
     stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A step whose figures (`sums`: loss, targets right, rows right) a GPU may still be computing."""
+
+    batch: list
+    weight: float
+    sums: torch.Tensor
+    place: dict[str, int]
+
+    def row(self) -> dict:
+        """Its row of the table of steps."""
+        loss, right, whole = self.sums.tolist()
+        if not math.isfinite(loss):
+            rows = ", ".join(e.id for e in self.batch)
+            raise StageError(f"step {self.place['step']}", f"a loss of {loss} on rows {rows}", "a finite loss", ADVICE)
+        return self.place | {
+            "training_loss": loss / self.weight,
+            "training_sequence_accuracy": whole / len(self.batch),
+            "training_token_accuracy": right / sum(e.targets for e in self.batch),
+        }
 
 
 def evaluation_steps(an_epoch: int, params: LocalTraining) -> set[int]:
@@ -124,23 +147,21 @@ class Run:
         saved = time.monotonic()
         shown = Progress(steps, what, "step", done=state.step) if self.world.first else Progress(None, what, quiet=True)
         with shown as progress, ThreadPoolExecutor(1) as ahead:
-            batches = ahead.submit(self._batches, chosen(state.step)) if state.step < steps else None
+            batches, waiting = ahead.submit(self._batches, chosen(state.step % steps)), None
             while state.step < steps and not state.stopped:
                 batch, ready = chosen(state.step), batches.result()
                 if state.step + 1 < steps:  # the next batch is made while this one is computed
                     batches = ahead.submit(self._batches, chosen(state.step + 1))
                 for group in self.optim.param_groups:
                     group["lr"] = params.learning_rate * schedule(params.schedule, state.step, steps, params.warmup)
-                row = self.step(batch, ready)
-                if state.step in evaluate_at:
-                    row |= validate(self.model, validation, self.task, params)
-                    state.history.append({"step": state.step, **{k: v for k, v in row.items() if k.startswith("validation")}})
-                    self._keep_best()
-                state.rows.append(row)
-                if self.world.first:
-                    self.logger.log(row)
-                progress.add(1, loss=f"{row['training_loss']:.3f}", tokens=state.tokens, memory=memory(self.device))
-                if state.step in evaluate_at or self._minute_over(saved):
+                launched, waiting = waiting, self.step(batch, ready)
+                self._note(launched, progress)  # a step late: a GPU computes while the next step is launched
+                looked = state.step in evaluate_at
+                if looked or self._minute_over(saved) or state.step == steps:
+                    self._note(waiting, progress)
+                    waiting = None
+                    if looked:
+                        self._look(validation)
                     self._save()
                     saved = time.monotonic()
         if state.best is not None:
@@ -158,15 +179,16 @@ class Run:
 
     def _batches(self, batch: list) -> list:
         """This process's micro-batches of an optimizer batch."""
-        return [self.task.collate(group) for group in self.task.groups(self.world.share(batch))]
+        made = [self.task.collate(group) for group in self.task.groups(self.world.share(batch))]
+        return [one.pinned() for one in made] if self.device.type == "cuda" else made
 
-    def step(self, batch: list, ready: list) -> dict:
-        """One optimizer step over the examples of `batch`, whose tensors are `ready`; returns its row of the table."""
+    def step(self, batch: list, ready: list) -> Launched:
+        """One optimizer step over the examples of `batch`, whose tensors are `ready`."""
         weight = self.task.weight(batch)
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, targets right, rows right
-        rounds = self.world.most(len(ready), self.device) if self.sharded else len(ready)
+        passes = self.world.most(len(ready), self.device) if self.sharded else len(ready)
         try:
-            for i in range(rounds):  # where parameters are shared out, every process must take part in every pass
+            for i in range(passes):  # where parameters are shared out, every process must take part in every pass
                 part = (ready[i] if i < len(ready) else self.task.collate(batch[:1])).to(self.device)
                 with autocast(self.device, self.dtype):
                     losses, correct = self.forward(self.model, part)
@@ -180,32 +202,42 @@ class Run:
                 "a batch that fits in memory",
                 f"lower train.micro_tokens ({self.params.micro_tokens}), or set train.gradient_checkpointing",
             ) from None
+        learning = list(trainable(self.model).values())
         if self.world.size > 1 and not self.sharded:
-            parallel.sum_gradients(list(trainable(self.model).values()))
-        loss, right, whole = self.world.total(sums).tolist()
-        if not math.isfinite(loss):
-            rows = ", ".join(e.id for e in batch)
-            raise StageError(f"step {self.state.step + 1}", f"a loss of {loss} on rows {rows}", "a finite loss", ADVICE)
+            parallel.sum_gradients(learning)
         self.scaler.unscale_(self.optim)
-        torch.nn.utils.clip_grad_norm_(trainable(self.model).values(), self.params.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(learning, self.params.max_grad_norm)
         self.scaler.step(self.optim)
         self.scaler.update()
         self.optim.zero_grad(set_to_none=True)
         self.state.step += 1
         self.state.tokens += sum(map(len, batch))
         self.state.examples += len(batch)
-        return {
-            "step": self.state.step,
-            "elapsed_tokens": self.state.tokens,
-            "elapsed_examples": self.state.examples,
-            "training_loss": loss / weight,
-            "training_sequence_accuracy": whole / len(batch),
-            "training_token_accuracy": right / sum(e.targets for e in batch),
-        }
+        place = {"step": self.state.step, "elapsed_tokens": self.state.tokens, "elapsed_examples": self.state.examples}
+        return Launched(batch, weight, self.world.total(sums), place)
+
+    def _note(self, launched: Launched | None, progress: Progress) -> None:
+        """Put a step into the table once its figures are there."""
+        if launched is None:
+            return
+        row = launched.row()
+        self.state.rows.append(row)
+        if self.world.first:
+            self.logger.log(row)
+        progress.add(1, loss=f"{row['training_loss']:.3f}", tokens=row["elapsed_tokens"], memory=memory(self.device))
+
+    def _look(self, validation: list) -> None:
+        """Measure the validation rows, and keep this state if it is the best so far."""
+        found = validate(self.model, validation, self.task, self.params)
+        self.state.rows[-1] |= found
+        self.state.history.append({"step": self.state.step, **found})
+        self._keep_best()
 
     def _minute_over(self, saved: float) -> bool:
         over = time.monotonic() - saved > CHECKPOINT_SECONDS
-        return any(self.world.gather(over))
+        if self.world.size == 1:
+            return over
+        return self.state.step % STEPS_BETWEEN_ASKING == 0 and any(self.world.gather(over))
 
     def _keep_best(self) -> None:
         state, latest = self.state, self.state.history[-1]["validation_loss"]

@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 def targets_logits(model, examples, packing):
     """The logits of every target token, by row."""
-    batch = collate(examples, "packed" if packing else "padded", tiny.PAD, tiny.CONTEXT)
+    batch = collate(examples, "packed" if packing else "padded", tiny.PAD)
     with torch.no_grad():
         logits = model(**batch.inputs, use_cache=False).logits
     logits = logits[0] if packing else logits[batch.take]
@@ -41,7 +41,7 @@ def test_another_row_changes_nothing(packing):
 @pytest.mark.parametrize("packing", [True, False], ids=["packed", "padded"])
 def test_targets_are_the_completions_alone(packing):
     examples = tiny.examples(5)
-    batch = collate(examples, "packed" if packing else "padded", tiny.PAD, tiny.CONTEXT)
+    batch = collate(examples, "packed" if packing else "padded", tiny.PAD)
     assert batch.targets.tolist() == [token for e in examples for token in e.completion]
     assert batch.rows.tolist() == [i for i, e in enumerate(examples) for _ in e.completion]
     ids, kept = batch.inputs["input_ids"], batch.inputs["logits_to_keep"]
