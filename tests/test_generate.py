@@ -21,7 +21,9 @@ def models(tmp_path_factory):
         tiny.formatted(folder / "formatted")
         for base, out in (("base", "tuned"), ("tuned", "second")):
             files = {name: folder / f"{out}.{name}" for name in ("table", "metrics", "speed")}
-            train.main(out, tiny.training(), folder / "formatted", folder / base, folder / out, **files)
+            formatted = folder / "formatted"
+            places = {"rows": formatted / "train", "formatted": formatted, "base": folder / base, "out": folder / out}
+            train.main(out, tiny.training(), **places, **files)
     return folder
 
 

@@ -21,7 +21,8 @@ def made(tmp_path_factory):
         base, formatted = tiny.base(folder / "base"), tiny.formatted(folder / "formatted")
         tiny.encoder(folder / "encoder")
         files = {name: folder / f"tuned.{name}" for name in ("table", "metrics", "speed")}
-        train.main("tuned", tiny.training(epochs=6), formatted, base, folder / "tuned", **files)
+        places = {"rows": formatted / "train", "formatted": formatted, "base": base, "out": folder / "tuned"}
+        train.main("tuned", tiny.training(epochs=6), **places, **files)
         options = tiny.generation(max_new_tokens=24, probes=["Why?"])
         places = {"formatted": formatted, "model": folder / "tuned", "base": base, "root": base}
         generate.main("tuned", options, **places, out=folder / "answers.jsonl", speed=folder / "speed.json")

@@ -82,6 +82,7 @@ def test_a_recipe_runs_from_source_to_verdict(name, tmp_path, monkeypatch):
     train.main(
         name,
         model.train,
+        rows=work / "formatted" / model.shards,
         formatted=work / "formatted",
         base=work / "base",
         out=work / "model",

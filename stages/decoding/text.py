@@ -9,7 +9,7 @@ from stages.common.files import write_json, write_rows
 from stages.common.progress import Progress
 from stages.common.schema_models import Generate
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
-from stages.decoding import local, sampling
+from stages.decoding import caches, local, sampling
 from stages.decoding.contestants import Contestant, contestants
 from stages.models import directory, runtime
 
@@ -30,7 +30,7 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
 
     settings = options.model_dump(exclude={"probes"})
     cache = scratch(
-        "generate", "answers", fingerprint(content_hash(who.folder), settings, who.stop, code_hash(local, sampling))
+        "generate", "answers", fingerprint(content_hash(who.folder), settings, who.stop, code_hash(caches, local, sampling))
     )
     room = directory.context_length(who.folder) - options.max_new_tokens
     for group in local.groups(prompts, options.batch_rows, room):

@@ -22,6 +22,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.training.batches import Example
+from stages.training.causal import Causal
 from stages.training.score import score
 
 NAMES = ("meaning", "precision", "recall", "short", "long", "fresh", "own words", "fluency", "ending")
@@ -79,7 +80,8 @@ class Fluency:
         new = sorted({self._beginning(text) for text in texts} - self.known.keys())
         examples = {tokens: Example("", [start, tokens[0]], list(tokens[1:])) for tokens in new if len(tokens) > 1}
         self.known |= dict.fromkeys(new, 0.0)
-        found = score(self.model, list(examples.values()), MICRO_TOKENS)
+        task = Causal(MICRO_TOKENS, "packed", self.model.config.pad_token_id or 0)
+        found = score(self.model, list(examples.values()), task)
         self.known |= {tokens: -one.nll / one.tokens for tokens, one in zip(examples, found, strict=True)}
 
     def __getitem__(self, text: str) -> float:

@@ -21,6 +21,18 @@ def precision(name: str, where: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
+def has_flash(model, dtype: torch.dtype) -> bool:
+    """Whether flash attention's variable-length kernel computes what this transformers model means: half precision on a GPU
+    of compute capability 8.0, and no cap on attention scores."""
+    return (
+        model.device.type == "cuda"
+        and torch.cuda.get_device_capability(model.device) >= (8, 0)
+        and dtype in (torch.bfloat16, torch.float16)
+        and model._supports_flash_attn
+        and not getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
+    )
+
+
 def autocast(where: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Mixed precision: parameters stay float32, matrix products run in `dtype`."""
     return nullcontext() if dtype is torch.float32 else torch.autocast(where.type, dtype)

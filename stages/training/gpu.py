@@ -14,6 +14,9 @@ import torch
 from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
+from stages.models import runtime
+from stages.training.tune import blocks
+
 NAME = "packed_rows"
 
 
@@ -44,17 +47,20 @@ AttentionInterface.register(NAME, packed_rows)
 
 
 def can_pack(model: PreTrainedModel, dtype: torch.dtype, dropout: str | float) -> bool:
-    """Whether the kernel computes just what the model means: half precision on a GPU, no dropout or cap inside attention."""
+    """Whether the kernel computes what the model means, which is no dropout inside attention."""
     config = model.config.get_text_config()
     own = max(getattr(config, name, None) or 0.0 for name in ("attention_dropout", "attn_pdrop"))
-    return (
-        model.device.type == "cuda"
-        and torch.cuda.get_device_capability(model.device) >= (8, 0)
-        and dtype in (torch.bfloat16, torch.float16)
-        and model._supports_flash_attn
-        and not (own if dropout == "own" else dropout)
-        and not getattr(config, "attn_logit_softcapping", None)
-    )
+    return runtime.has_flash(model, dtype) and not (own if dropout == "own" else dropout)
+
+
+def stream_in(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Let what goes from block to block be of `dtype`, as it is where weights are; autocast alone would carry float32 there,
+    half of what norms read and write."""
+
+    def cast(_, arguments: tuple) -> tuple:
+        return (arguments[0].to(dtype), *arguments[1:])
+
+    blocks(model)[0].register_forward_pre_hook(cast)
 
 
 def widen_head(model: PreTrainedModel) -> None:

@@ -61,9 +61,11 @@ def _causal(params, tokenizer, formatted: Path, base: Path, rows: list[dict], ag
     model = directory.load(base).to(runtime.device())
     _set_dropout(model, params.dropout)
     layout = "padded" if not params.packing else "packed"
-    if layout == "packed" and gpu.can_pack(model, runtime.precision(params.precision, model.device), params.dropout):
+    dtype = runtime.precision(params.precision, model.device)
+    if layout == "packed" and gpu.can_pack(model, dtype, params.dropout):
         layout = "ragged"
         model.set_attn_implementation(gpu.NAME)
+        gpu.stream_in(model, dtype)
     gpu.widen_head(model)
     task = causal.Causal(params.micro_tokens, layout, model.config.pad_token_id or 0)
     if params.shuffle_pairs:
