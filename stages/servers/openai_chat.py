@@ -1,5 +1,6 @@
 """A model behind an OpenAI-compatible server (OpenAI, vLLM, llama.cpp's server, Ollama's /v1), asked through `openai`."""
 
+import json
 import os
 import time
 
@@ -38,24 +39,25 @@ class OpenAIChat:
             timeout=seconds,
             http_client=openai.DefaultHttpxClient(**http),
         )
-        self.schemas = True  # until the server refuses one
+        self.refused: set[str] = set()  # schemas that the server does not take: OpenAI's own must be objects, some take none
 
     def identity(self) -> dict:
         """Such a server gives no digest: address and name are all there is."""
         return {"base_url": self.address, "model": self.model}
 
     def ask(self, messages: list[dict], options: Options) -> Reply:
-        """One try; where the server takes no JSON schema, without one from then on."""
-        if options.schema and self.schemas:
-            try:
-                return self._ask(messages, options, options.schema)
-            except Rejected as refused:
-                if refused.too_long:
-                    raise
-                reply = self._ask(messages, options, None)  # may be refused for another reason, and raises then
-                self.schemas = False
-                return reply
-        return self._ask(messages, options, None)
+        """One try; where the server does not take the JSON schema, without it from then on."""
+        schema = json.dumps(options.schema)
+        if not options.schema or schema in self.refused:
+            return self._ask(messages, options, None)
+        try:
+            return self._ask(messages, options, options.schema)
+        except Rejected as refusal:
+            if refusal.too_long:
+                raise
+            reply = self._ask(messages, options, None)  # what was refused for another reason is refused again
+            self.refused.add(schema)
+            return reply
 
     def _ask(self, messages: list[dict], options: Options, schema: dict | None) -> Reply:
         # OpenAI's newer models refuse the older name, other servers do not know the newer one
@@ -91,7 +93,7 @@ class OpenAIChat:
                 self.where, str(error), "an address and a model that the server knows", "check model and base_url"
             ) from None
         finish = "refused" if refused else "length" if finish == "length" else "stop"
-        return Reply(text or "", finish, *counted, str(answer.model or self.model), time.monotonic() - start)
+        return Reply(text or "", finish, *counted, _name(answer.model) or self.model, time.monotonic() - start)
 
     def down(self, reason: str) -> StageError:
         """How to start a server."""
@@ -101,3 +103,8 @@ class OpenAIChat:
             "a running server",
             f"check base_url and the network; a server of your own is started for example with: vllm serve {self.model}",
         )
+
+
+def _name(model: object) -> str:
+    """What the server calls the model; llama.cpp's names the file with its path, which is no one's business."""
+    return model.rsplit("/", 1)[-1] if isinstance(model, str) and model.startswith("/") else str(model or "")

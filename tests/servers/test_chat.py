@@ -82,7 +82,8 @@ def test_a_server_without_schemas_is_asked_without(serve):
     found = chat(server, "openai")
     for _ in range(2):
         assert found.ask(MESSAGES, options(schema=SCHEMA)).text == "{}"
-    assert ["response_format" in body for body in server.bodies] == [True, False, False]
+    found.ask(MESSAGES, options(schema={**SCHEMA, "title": "another"}))
+    assert ["response_format" in body for body in server.bodies] == [True, False, False, True, False]
 
 
 @BOTH
