@@ -29,8 +29,7 @@ class OpenAIChat:
         self.address, self.model, self.library, self.openai = base_url or OWN, model, httpx2, openai
         self.where = f"model {model!r} at {self.address}"
         key = os.environ.get("OPENAI_API_KEY", "")
-        if not (key or base_url):
-            raise StageError(self.where, "no OPENAI_API_KEY in the environment", "a key", "export OPENAI_API_KEY=…")
+        self.able = bool(key or base_url)
         http = http_options(httpx2, self.where, seconds, key)
         self.client = openai.OpenAI(
             api_key=key or NO_KEY,
@@ -47,6 +46,8 @@ class OpenAIChat:
 
     def ask(self, messages: list[dict], options: Options) -> Reply:
         """One try; where the server does not take the JSON schema, without it from then on."""
+        if not self.able:  # said here and not earlier: what was kept needs no key
+            raise StageError(self.where, "no OPENAI_API_KEY in the environment", "a key", "export OPENAI_API_KEY=…")
         schema = json.dumps(options.schema)
         if not options.schema or schema in self.refused:
             return self._ask(messages, options, None)
@@ -83,17 +84,17 @@ class OpenAIChat:
                 except self.openai.APIError as error:
                     raise (error.__cause__ or ValueError(str(error))) from None
                 choice, usage = answer.choices[0], answer.usage
-                text, finish = choice.message.content, choice.finish_reason
+                text, finish = choice.message.content or "", choice.finish_reason
                 refused = bool(choice.message.refusal) or finish == "content_filter"
-                if not isinstance(text if text is not None else "", str) or not (finish or refused):
-                    raise TypeError("no text")
                 counted = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+                if not (isinstance(text, str) and (finish or refused) and all(isinstance(n, int | None) for n in counted)):
+                    raise TypeError("the package does not check types")
         except Missing as error:
             raise StageError(
                 self.where, str(error), "an address and a model that the server knows", "check model and base_url"
             ) from None
         finish = "refused" if refused else "length" if finish == "length" else "stop"
-        return Reply(text or "", finish, *counted, _name(answer.model) or self.model, time.monotonic() - start)
+        return Reply(text, finish, *counted, _name(answer.model) or self.model, time.monotonic() - start)
 
     def down(self, reason: str) -> StageError:
         """How to start a server."""
