@@ -1,8 +1,6 @@
 """Hosted contestants: messages in, answers kept as they come, tokens and latency apart."""
 
 import json
-import os
-import signal
 import threading
 
 import pytest
@@ -13,7 +11,7 @@ from stages.common.files import read_rows, write_json, write_rows
 from stages.decoding.served import context
 from stages.models.prompting import write_prompt
 from tests import tiny
-from tests.servers.loopback import Fault, Said
+from tests.servers.loopback import Fault, Said, killed
 
 BOTH = pytest.mark.parametrize("provider", ["ollama", "openai"])
 COMPLETION = {"style": "completion", "stop": [" END"], "prompt_ending": " ->"}
@@ -141,13 +139,7 @@ def test_killed_half_way_nothing_is_asked_twice(serve, work):
         return speak(body)
 
     server.speak = slowly
-    child = os.fork()
-    if not child:
-        run(work, server, batch_rows=2)
-        os._exit(0)
-    assert reached.wait(20)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    killed(lambda: run(work, server, batch_rows=2), reached)
     server.speak = speak
     assert not (work / "answers.jsonl").exists()
     rows = run(work, server, batch_rows=2)

@@ -1,8 +1,6 @@
 """Judges behind servers: every kind of bad verdict and of bad luck, what is kept, and what follows from it."""
 
 import json
-import os
-import signal
 import threading
 
 import numpy as np
@@ -15,7 +13,7 @@ from stages.judging.intervals import Bootstrap
 from stages.judging.prompt_files import INTEGER, load
 from stages.judging.server import ServerJudge
 from tests import tiny
-from tests.servers.loopback import Fault, Loopback, Said, honest, texts
+from tests.servers.loopback import Fault, Loopback, Said, honest, killed, texts
 
 ROWS = [{"messages": row["messages"], "expected": row["completion"]} for row in tiny.rows(12)]
 EXPECTED = [row["expected"] for row in ROWS]
@@ -280,13 +278,7 @@ def test_killed_half_way_nothing_is_asked_twice(serve):
         return speak(body)
 
     server.speak = slowly
-    child = os.fork()
-    if not child:
-        opinion(server)
-        os._exit(0)
-    assert reached.wait(20)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    killed(lambda: opinion(server), reached)
     server.speak = speak
     before = len(server.bodies)
     made = opinion(server)
