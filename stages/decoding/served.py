@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections import Counter
 from dataclasses import asdict
 
 from stages.common.errors import StageError
@@ -61,25 +62,25 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
 
     keys = [fingerprint(messages) for messages in asked]
     different = dict(zip(keys, asked, strict=True))  # like prompts are asked once
-    before = sum((cache / f"{key[:32]}.json").exists() for key in different)
-    made = {}
+    fresh = {key for key in different if not (cache / f"{key[:32]}.json").exists()}
+    made, times = {}, Counter(keys)
     answered = pool.map(lambda key: remember(cache, key, lambda: make(different[key])), list(different))
     for key, one in zip(different, answered, strict=True):
         made[key] = one
-        progress.add(keys.count(key), who=who.name)
-    return [Answer(**made[key]["answer"]) for key in keys], speed(rows, [made[key] for key in keys], before, start)
+        progress.add(times[key], who=who.name)
+    seconds = time.monotonic() - start
+    speed = latencies(rows, [made[key] for key in keys])
+    written = sum(made[key]["answer"]["tokens"] for key in fresh)
+    speed |= {"seconds": seconds, "asked": len(fresh), "tokens": written, "tokens_per_second": written / seconds}
+    return [Answer(**made[key]["answer"]) for key in keys], speed
 
 
-def speed(rows: list[dict], made: list[dict], before: int, start: float) -> dict:
-    """Totals, and the seconds that each answer took (a list: tables of metrics leave lists out)."""
-    latencies = [one["seconds"] for one in made]
+def latencies(rows: list[dict], made: list[dict]) -> dict:
+    """The seconds that each answer took when it was made (a list: tables of metrics leave lists out)."""
+    seconds = [one["seconds"] for one in made]
     return {
-        "seconds": time.monotonic() - start,
-        "kept_from_before": before,
-        "tokens": sum(one["answer"]["tokens"] for one in made),
-        "prompt_tokens": sum(one["answer"]["prompt_tokens"] for one in made),
-        "latency_median": statistics.median(latencies) if latencies else 0.0,
-        "latency_highest": max(latencies, default=0.0),
+        "latency_median": statistics.median(seconds) if seconds else 0.0,
+        "latency_highest": max(seconds, default=0.0),
         "answers": [{"id": row["id"], "seconds": one["seconds"]} for row, one in zip(rows, made, strict=True)],
     }
 
