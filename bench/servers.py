@@ -1,10 +1,11 @@
 """What asking a server costs beside the server's own time: verdicts from a loopback server of known speed.
 
-    python bench/servers.py [--verdicts 200] [--seconds 0.2] [--parallel 8]
+    python bench/servers.py [--verdicts 200] [--seconds 0.2] [--parallel 8] [--concurrency 12]
 
-The server, a process of its own, takes `--seconds` for an answer and serves `--parallel` at once. Printed is the time of all
-verdicts (asked through Ollama's and through OpenAI's client, checked and kept) over the least possible one, without and with
-the loading of the client, which happens once a run, and that of the same pass again, when all is kept.
+The server, a process of its own, takes `--seconds` for an answer and serves `--parallel` at once; `--concurrency` requests are
+in flight, some more than it serves, so that it never waits. Printed is the time of all verdicts (asked through Ollama's and
+through OpenAI's client, checked and kept) over the least possible one, without and with the loading of the client, which
+happens once a run, and that of the same pass again, when all is kept.
 """
 
 import argparse
@@ -38,8 +39,8 @@ def start(seconds: float, parallel: int) -> tuple[int, str]:
         return child, told.read()
 
 
-def judge(kind: str, address: str, parallel: int) -> Asker:
-    """A judge that has as many requests in flight as the server serves."""
+def judge(kind: str, address: str, concurrency: int) -> Asker:
+    """A judge with so many requests in flight."""
     options = {
         "kind": kind,
         "model": "llama3",
@@ -47,7 +48,7 @@ def judge(kind: str, address: str, parallel: int) -> Asker:
         "prompt": "score_100.v1",
         "pairwise": "",
         "controls": 1,
-        "concurrency": parallel,
+        "concurrency": concurrency,
         "timeout_seconds": 60.0,
         "attempts": 2,
         "max_tokens": 8,
@@ -62,6 +63,7 @@ def main() -> None:
     parser.add_argument("--verdicts", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=0.2)
     parser.add_argument("--parallel", type=int, default=8)
+    parser.add_argument("--concurrency", type=int, default=12)
     options = parser.parse_args()
     os.environ["NO_PROXY"] = "127.0.0.1"
     child, address = start(options.seconds, options.parallel)
@@ -72,7 +74,7 @@ def main() -> None:
             os.environ["AFFINAGE_SCRATCH"] = folder
             for kind in ("ollama", "openai"):
                 begun = time.perf_counter()
-                asker = judge(kind, address, options.parallel)
+                asker = judge(kind, address, options.concurrency)
                 times = [time.perf_counter() - begun]
                 for _ in range(2):
                     begun = time.perf_counter()
