@@ -153,9 +153,7 @@ def _lines_of_keys(module, query, key, value, mask, scaling=None, sliding_window
     """What transformers calls as attention: `query` [1, H, tokens, D] and so on; returns [1, tokens, H, D]."""
     query, key, value = (part[0].transpose(0, 1).to(value.dtype) for part in (query, key, value))
     how = {"scale": scaling, "window_size": (sliding_window - 1 if sliding_window else -1, 0)}
-    if query.shape[1] != key.shape[1]:
-        how["enable_gqa"] = True
-    return decoder.attend(module.layer_idx, query, (key, value), **how)[None], None
+    return decoder.attend(module.layer_idx, query, (key, value), **how, **runtime.grouped(query, key))[None], None
 
 
 AttentionInterface.register(NAME, _lines_of_keys)

@@ -69,7 +69,7 @@ class _Writing:
     def answers(self, prompts: list[list[int]]) -> list[Answer]:
         texts = [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in self.written]
         parts = zip(texts, self.written, prompts, self.finish, strict=True)
-        return [Answer(_until(text, self.stop).strip(), len(tokens), len(prompt), end) for text, tokens, prompt, end in parts]
+        return [Answer(until(text, self.stop).strip(), len(tokens), len(prompt), end) for text, tokens, prompt, end in parts]
 
 
 @torch.inference_mode()
@@ -138,7 +138,7 @@ def _seen(prompts: list[list[int]], ids: torch.Tensor, mask: torch.Tensor, model
     return seen
 
 
-def _until(text: str, stop: list[str]) -> str:
+def until(text: str, stop: list[str]) -> str:
     """`text` up to the first stop string."""
     places = [text.find(end) for end in stop if end in text]
     return text[: min(places)] if places else text

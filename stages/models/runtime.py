@@ -1,5 +1,6 @@
 """Where and how models run: device, precision, determinism, and a record of it all."""
 
+import inspect
 import os
 import platform
 import resource
@@ -31,6 +32,15 @@ def has_flash(model, dtype: torch.dtype) -> bool:
         and model._supports_flash_attn
         and not getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
     )
+
+
+def grouped(query: torch.Tensor, key: torch.Tensor) -> dict[str, bool]:
+    """What varlen_attn must be told where several heads of `query` [tokens, H, D] share one of `key`. Before PyTorch 2.13 it
+    sees that by itself and knows no such option."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    asked = query.shape[1] != key.shape[1] and "enable_gqa" in inspect.signature(varlen_attn).parameters
+    return {"enable_gqa": True} if asked else {}
 
 
 def autocast(where: torch.device, dtype: torch.dtype) -> AbstractContextManager:

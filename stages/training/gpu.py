@@ -37,9 +37,8 @@ def packed_rows(
 
     q, k, v = (part[0].transpose(0, 1).to(value.dtype) for part in (query, key, value))
     window = (sliding_window - 1 if sliding_window else -1, 0)
-    grouped = {"enable_gqa": True} if q.shape[1] != k.shape[1] else {}
     ends, longest = cu_seq_lens_q, max_length_q
-    found = varlen_attn(q, k, v, ends, ends, longest, longest, scale=scaling, window_size=window, **grouped)
+    found = varlen_attn(q, k, v, ends, ends, longest, longest, scale=scaling, window_size=window, **runtime.grouped(q, k))
     return found[None], None
 
 
