@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 
 from stages.common.cli import run_stage
@@ -26,11 +26,13 @@ class Formatter:
         self.prompts, self.completions, self.labels = Lengths(), Lengths(), {}
 
     def rows(self, rows: Iterable[dict], part: str) -> Iterator[dict]:
-        """Formatted rows of a part; what the style refuses is written to `refused` with its reason.
+        """Formatted rows of a part, each with its `place` there, from 0, by which a round of training names what it takes;
+        what the style refuses is written to `refused` with its reason.
 
         Raises:
             StageError: naming a label that is in validation or test and never in train.
         """
+        places = count()
         for row in rows:
             try:
                 made = self.style.rows(row, self.params)
@@ -45,7 +47,7 @@ class Formatter:
                 else:
                     self.prompts.add("\n".join(message["content"] for message in one["messages"]))
                     self.completions.add(one["completion"])
-                yield one
+                yield {"id": one["id"], "task": one["task"], "place": next(places), **one}
 
     def _know(self, label: str, row: dict, part: str) -> None:
         if part == "train":
