@@ -10,13 +10,7 @@ from stages.common.scratch import code_hash, content_hash, fingerprint, scratch
 from stages.models import directory, prompting, runtime
 from stages.training import batches, causal, score, tune
 from stages.training.checkpoint import Checkpoints
-from stages.training.table import write_table
-
-
-def mean_of_last(rows: list[dict], steps: int) -> float:
-    """The training loss, averaged over the last `steps` steps: one epoch."""
-    losses = [row["training_loss"] for row in rows[-steps:]]
-    return sum(losses) / len(losses)
+from stages.training.table import mean_of_last, write_table
 
 
 def train_local(

@@ -1,0 +1,64 @@
+"""The files of a job: formatted rows as the service takes them, checked by its rules before anything is sent."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.common.errors import StageError
+from stages.common.files import atomic_file, json_line, read_rows
+from stages.prompts import hosted
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A file to upload: its hash, its rows, and a bound of their tokens."""
+
+    path: Path
+    sha256: str
+    rows: int
+    tokens: int
+
+
+def chosen(source: Path, which: str | list[int], where: str) -> Iterator[dict]:
+    """The rows of a round: all, or those whose place in the part lies from the first number up to, not including, the second.
+
+    Raises:
+        StageError: if there are fewer rows than asked for.
+    """
+    found = total = 0
+    for row in read_rows(source):
+        total += 1
+        if which == "all" or which[0] <= row["place"] < which[1]:
+            found += 1
+            yield row
+    if which != "all" and found < which[1] - which[0]:
+        raise StageError(
+            where,
+            f"{which}: {found} rows of the {total} in {source}",
+            f"{which[1] - which[0]} rows there",
+            "all, or [first, end] within the places of the rows (from 0; end is not taken)",
+        )
+
+
+def prepare(source: Iterator[dict], contract: dict, path: Path, least_rows: int) -> Prepared:
+    """Write rows of task text as messages, marks of a style kept, and check them.
+
+    Raises:
+        StageError: naming each line that the service would refuse.
+    """
+    digest, rows, tokens = hashlib.sha256(), 0, 0
+    with atomic_file(path) as file:
+        for row in source:
+            if row["task"] != "text":
+                raise StageError(
+                    f"row {row['id']}", f"task {row['task']}", "task text", "a hosted job learns to answer: another dataset"
+                )
+            made = hosted.hosted_row(row, contract)
+            line = json_line(made)
+            file.write(line)
+            digest.update(line.encode())
+            rows += 1
+            tokens += hosted.most_tokens(made)
+    hosted.check(path, least_rows=least_rows)
+    return Prepared(path, digest.hexdigest(), rows, tokens)
