@@ -116,7 +116,7 @@ def _walk(location: tuple) -> tuple[list[str], object]:
             if isinstance(here, type) and issubclass(here, BaseModel):
                 here = here.model_fields[part].annotation if part in here.model_fields else None
             else:
-                here = get_args(here)[1] if get_origin(here) is dict else None
+                here = get_args(here)[-1] if get_origin(here) in (dict, list) else None
     return keys, here
 
 

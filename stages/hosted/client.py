@@ -23,6 +23,7 @@ UPLOAD_SECONDS = 900  # for the answer to an upload, which comes after all of it
 PAGE = 100
 HIDDEN = "[key]"
 _SPENT = {"insufficient_quota", "billing_hard_limit_reached"}  # 429s that no waiting changes
+_NOT_YET = re.compile(r"being processed|not (yet )?ready")  # a file just uploaded, status 400
 _LIKE_A_KEY = re.compile(r"\bsk-[\w*.-]{4,}")  # services quote keys half masked
 
 Result = TypeVar("Result")
@@ -104,7 +105,7 @@ class Service:
             return Missing(
                 f"{self.where}: {what}", said, "something that is there", "check the name and bases.<base>.base.base_url"
             )
-        if status == 429 and body.get("code") not in _SPENT or status == 400 and "being processed" in message:
+        if status == 429 and body.get("code") not in _SPENT or status == 400 and _NOT_YET.search(message):
             return Refused(f"{what}: {said}", retry_after(error.response))
         if status in PASSING and status != 429 or status >= 500:
             return Again(f"{what}: {said}", retry_after(error.response))

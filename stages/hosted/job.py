@@ -17,7 +17,7 @@ from stages.hosted.cost import DATED
 from stages.hosted.state import State, once
 
 MARK = "affinage"  # key of the job's metadata that holds its fingerprint
-ENDED = ("succeeded", "failed", "cancelled")
+ENDED = ("succeeded", "failed", "cancelled", "canceled")  # the last one is Azure's
 POLL, LONGEST = 5.0, 60.0  # seconds between two looks at a job; between two tries while the service is away
 MOST_LINES = 5  # offending lines shown
 
@@ -61,7 +61,7 @@ def find(service: Service, state: State, request: dict, attempt: int) -> dict | 
         elif not job.get("metadata") and _as_asked(job, request):
             alike.append(job)
     if marked:
-        marked.sort(key=lambda job: (job["status"] in ("failed", "cancelled"), job.get("created_at") or 0))
+        marked.sort(key=lambda job: (job["status"] in ENDED[1:], job.get("created_at") or 0))
         return marked[0]
     alike.sort(key=lambda job: job.get("created_at") or 0)
     return alike[attempt - 1] if len(alike) >= attempt else None
@@ -102,12 +102,15 @@ class Events:
 
     def fresh(self) -> list[dict]:
         found = []
-        for event in self.service.events(self.job_id):
-            if event["id"] in self._seen:
-                break
-            found.append(event)
+        try:
+            for event in self.service.events(self.job_id):
+                if event.get("id") in self._seen:
+                    break
+                found.append(event)
+        except Missing:  # a gateway without events
+            return []
         found.reverse()
-        self._seen |= {event["id"] for event in found}
+        self._seen |= {event.get("id") for event in found}
         self.all += found
         return found
 
@@ -127,7 +130,7 @@ class Display:
         data = event["data"] if isinstance(event.get("data"), dict) else {}
         total, step = data.get("total_steps"), data.get("step")
         if event.get("type") != "metrics" or not isinstance(step, int):
-            return self.say(event["message"])
+            return self.say(event.get("message"))
         if self.bar is None:
             self.bar = Progress(total if isinstance(total, int) else None, f"train {self.name}", "step")
         loss = data.get("train_loss")

@@ -13,7 +13,7 @@ from stages.common.files import atomic_directory, json_files, read_json, read_ro
 from stages.common.schema_models import HostedTraining
 from stages.common.scratch import content_hash, scratch
 from stages.hosted import cost, job, rows, table, uploads
-from stages.hosted.client import Service
+from stages.hosted.client import Missing, Service
 from stages.hosted.state import State, alone
 from stages.models.contract import write_prompt
 from stages.prompts.hosted import LEAST_ROWS
@@ -115,18 +115,14 @@ class Run:
         return found or table.of_events(events)
 
     def checkpoints(self) -> list[dict]:
-        """The models kept on the way, by their steps."""
-        listed = self.service.patiently(lambda: list(self.service.checkpoints(self.job_id)))
-        made = [
-            {
-                "step": one["step_number"],
-                "model": one["fine_tuned_model_checkpoint"],
-                "id": one["id"],
-                "metrics": one["metrics"],
-            }
-            for one in listed
-        ]
-        return sorted(made, key=lambda one: one["step"])
+        """The models kept on the way, by their steps; none where the service has no such list."""
+        names = {"step": "step_number", "model": "fine_tuned_model_checkpoint", "id": "id", "metrics": "metrics"}
+        try:
+            listed = self.service.patiently(lambda: list(self.service.checkpoints(self.job_id)))
+        except Missing:
+            return []
+        kept = [{ours: one.get(theirs) for ours, theirs in names.items()} for one in listed]
+        return sorted(kept, key=lambda one: one["step"])
 
 
 def about_model(run: Run, parent: dict, ended: dict, checkpoints: list[dict]) -> dict:
@@ -211,7 +207,8 @@ def train_hosted(
         write_prompt(made, contract)
         write_json(made / "parent.json", {"base": base.name, "sha256": content_hash(base)})
     write_table(table_to, steps)
-    write_json(metrics, summary(run, ended, steps))
+    figures = summary(run, ended, steps)
+    write_json(metrics, figures)
     write_json(
         speed,
         {
@@ -221,4 +218,5 @@ def train_hosted(
             "openai": version("openai"),
         },
     )
-    print(f"{name}: {ended['fine_tuned_model']}, {ended.get('trained_tokens')} tokens trained", file=sys.stderr)
+    paid = "" if figures["dollars"] is None else f", {figures['tokens']} tokens trained, ${figures['dollars']:.4g}"
+    print(f"{name}: {ended['fine_tuned_model']}{paid}", file=sys.stderr)

@@ -58,13 +58,13 @@ def base(folder: Path, address: str, model: str = MODEL) -> Path:
     return folder
 
 
-def train(work: Path, out: str = "model", of: str = "base", rows: Path | None = None, **changes) -> dict:
+def train(work: Path, out: str = "model", of: str = "base", rows_from: Path | None = None, **changes) -> dict:
     """Train; returns hosted.json."""
     train_hosted(
         out,
         params(**changes),
         work / "formatted",
-        rows or work / "formatted" / "train",
+        rows_from or work / "formatted" / "train",
         work / of,
         work / out,
         work / f"{out}.csv",

@@ -185,14 +185,16 @@ class Account:
         return self._shown(id)
 
     def jobs_pause(self, id: str, **_) -> dict:
+        shown = self._shown(id)
         self.paused.add(id)
         self.tell(id, "The job was paused")
-        return self._shown(id)
+        return shown
 
     def jobs_resume(self, id: str, **_) -> dict:
+        shown = self._shown(id)
         self.paused.discard(id)
         self.tell(id, "The job was resumed")
-        return self._shown(id)
+        return shown
 
     def jobs_events(self, id: str, query: dict, **_) -> dict:
         self._shown(id)
