@@ -1,12 +1,13 @@
 """The files of a job: formatted rows as the service takes them, checked by its rules before anything is sent."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.common.errors import StageError
-from stages.common.files import atomic_file, json_line, read_rows
+from stages.common.files import atomic_file, clean_text, read_rows
 from stages.prompts import hosted
 
 
@@ -55,7 +56,7 @@ def prepare(source: Iterator[dict], contract: dict, path: Path, least_rows: int)
                     f"row {row['id']}", f"task {row['task']}", "task text", "a hosted job learns to answer: another dataset"
                 )
             made = hosted.hosted_row(row, contract)
-            line = json_line(made)
+            line = clean_text(json.dumps(made, ensure_ascii=False, sort_keys=True)) + "\n"  # one form, whatever code made it
             file.write(line)
             digest.update(line.encode())
             rows += 1

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -48,8 +49,8 @@ CALLS = sorted(name for name, *_ in ROUTES.values())
 class Fault:
     """What happens to the `nth` call (from 1) of a name, or of any name if it is "".
 
-    how: drop (the connection closes), kill (the client's process, by the pid in the file `pid`), page (a proxy's HTML),
-    empty (JSON of nothing) or a status. `acted`: whether the service does first what it was asked for.
+    how: drop (the connection closes), kill or interrupt (the client's process, by the pid in the file `pid`), page (a
+    proxy's HTML), empty (JSON of nothing) or a status. `acted`: whether the service does first what it was asked for.
     """
 
     call: str
@@ -378,6 +379,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _strike(self, account: Account, fault: Fault) -> None:
         if fault.how == "kill":
             os.kill(int(account.pid.read_text()), signal.SIGKILL)
+        elif fault.how == "interrupt":
+            os.kill(int(account.pid.read_text()), signal.SIGINT)
+            time.sleep(0.2)  # no answer before the signal has come
         elif fault.how == "page":
             self._send(200, b"<html>log in to the network first</html>", "text/html")
         elif fault.how == "empty":

@@ -87,6 +87,14 @@ def test_other_rows_are_another_file_and_another_job(work, account):
     assert len(account.jobs) == 2 and sorted(account.uploads().values()) == [1, 1, 1]
 
 
+def test_the_same_rows_in_another_order_of_keys_are_the_same_data(work, account):
+    helpers.train(work)
+    turns = [{key: turn[key] for key in ("content", "role")} for turn in helpers.row(0)["messages"]]
+    write_rows(work / "formatted/train/000.jsonl", [helpers.row(0) | {"messages": turns}, *map(helpers.row, range(1, 12))])
+    helpers.train(work)
+    assert len(account.jobs) == 1 and account.count("files.create") == 2
+
+
 def test_a_file_deleted_at_the_service_is_uploaded_again(work, account):
     first = helpers.train(work)
     gone = first["files"]["training"]["id"]
@@ -322,6 +330,25 @@ def test_ctrl_c_detaches_and_the_next_run_attaches(work, account, monkeypatch):
             helpers.train(work)
     assert account.jobs["ftjob-0001"]["status"] != "succeeded" and not (work / "model").exists()
     assert helpers.train(work)["job"] == "ftjob-0001" and len(account.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "known"), [("files.create", "no job"), ("jobs.create", "no job"), ("jobs.events", "job ftjob")]
+)
+def test_a_real_ctrl_c_ends_with_a_message_and_no_traceback(tmp_path, service, call, known, waits):
+    helpers.formatted(tmp_path / "formatted")
+    helpers.base(tmp_path / "base", service.address("main"))
+    account = service.account("main", tmp_path / "pid")
+    account.faults = [Fault(call, 1, "interrupt", True)]
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom stages.common.errors import report\nfrom tests.hosted import helpers\n"
+        "w = Path(sys.argv[1])\n(w / 'pid').write_text(str(os.getpid()))\nreport(lambda: helpers.train(w))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended.stderr
+    assert known in ended.stderr and "the same command attaches to it again" in ended.stderr
+    helpers.train(tmp_path)
+    assert len(account.jobs) == 1 and sorted(account.uploads().values()) == [1, 1]
 
 
 def test_each_event_is_shown_once(work, account, capsys):
