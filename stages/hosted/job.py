@@ -7,8 +7,10 @@ from itertools import islice
 from pathlib import Path
 from time import sleep
 
+from tqdm import tqdm
+
 from stages.common.errors import StageError, shorten
-from stages.common.http import Again
+from stages.common.http import LONGEST, Again
 from stages.common.progress import Progress
 from stages.common.schema_models import HostedTraining
 from stages.common.scratch import fingerprint
@@ -18,7 +20,7 @@ from stages.hosted.state import State, once
 
 MARK = "affinage"  # key of the job's metadata that holds its fingerprint
 ENDED = ("succeeded", "failed", "cancelled", "canceled")  # the last one is Azure's
-POLL, LONGEST = 5.0, 60.0  # seconds between two looks at a job; between two tries while the service is away
+POLL, AWAY = 5.0, 60.0  # seconds between two looks at a job; at most, between two tries while the service is away
 MOST_LINES = 5  # offending lines shown
 
 
@@ -68,8 +70,12 @@ def find(service: Service, state: State, request: dict, attempt: int) -> dict | 
 
 
 def _as_asked(job: dict, request: dict) -> bool:
-    """Whether a job without metadata is the one asked for. Files are found by their content: the same file, the same data."""
-    same = request["training_file"] and all(job.get(k) == request.get(k) for k in ("training_file", "validation_file", "seed"))
+    """Whether a job without metadata is the one asked for. Files are found by their content: the same file, the same data.
+
+    A suffix is not compared and neither is a seed that the service does not show: another one is no reason to pay again there.
+    """
+    same = request["training_file"] and all(job.get(name) == request.get(name) for name in ("training_file", "validation_file"))
+    same = same and job.get("seed") in (None, request["seed"])
     model = re.fullmatch(re.escape(request["model"]) + DATED, str(job.get("model")))
     wanted, given = request["method"]["supervised"]["hyperparameters"], job.get("hyperparameters") or {}
     return bool(same and model) and all(value in ("auto", given.get(name)) for name, value in wanted.items())
@@ -122,8 +128,6 @@ class Display:
         self.name, self.bar = name, None
 
     def say(self, text: object) -> None:
-        from tqdm import tqdm
-
         tqdm.write(f"{self.name}: {clean(text)}", file=sys.stderr)
 
     def show(self, event: dict) -> None:
@@ -157,7 +161,7 @@ def follow(service: Service, job_id: str, name: str, watch: Callable[[dict], Non
                 lost += 1
                 if lost == 1:
                     display.say(f"{again.reason}; the job goes on, waiting for the service")
-                sleep(again.wait or min(LONGEST, POLL * 2 ** min(lost, 10)))
+                sleep(min(LONGEST, again.wait) if again.wait else min(AWAY, POLL * 2 ** min(lost, 10)))
                 continue
             lost = 0
             if job["status"] != status:

@@ -30,15 +30,15 @@ class State:
 
 
 @contextmanager
-def alone(folder: Path):
+def alone(folder: Path, wait: bool = False):
     """Hold a lock on a scratch folder.
 
     Raises:
-        StageError: if another process holds it.
+        StageError: if another process holds it and is not to be waited for.
     """
     with open(folder / "lock", "w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise StageError(
                 folder, "another process at work on the same job", "one at a time", "wait for it, or end it: the job goes on"

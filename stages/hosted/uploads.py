@@ -48,7 +48,7 @@ def ensure(service: Service, path: Path, sha256: str) -> str:
         StageError: if the service has not all of its bytes, or refuses it.
     """
     folder, size = folder_of(service, sha256), path.stat().st_size
-    with alone(folder):
+    with alone(folder, wait=True):  # another model may be sending the same file
         state = State(folder)
         made = once(
             service,

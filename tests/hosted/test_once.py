@@ -9,7 +9,7 @@ import pytest
 from stages.common import files
 from stages.common.errors import StageError
 from stages.common.scratch import scratch
-from stages.hosted import state
+from stages.hosted import job, state
 from stages.hosted.state import alone
 from tests import tiny
 from tests.hosted import helpers
@@ -100,6 +100,33 @@ def test_a_failed_job_beside_a_good_one_is_not_taken(work, account, monkeypatch)
     account.hidden["ftjob-0000"] = 0
     monkeypatch.setenv("AFFINAGE_SCRATCH", str(work / "other"))
     assert helpers.train(work, "again")["job"] == "ftjob-0001"
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({}, True),
+        ({"seed": None}, True),
+        ({"hyperparameters": {"n_epochs": 2, "batch_size": 8}}, True),
+        ({"model": "gpt-4o-2024-08-06"}, True),
+        ({"model": "gpt-4o-mini"}, False),
+        ({"seed": 8}, False),
+        ({"hyperparameters": {"n_epochs": 3}}, False),
+        ({"training_file": "file-2"}, False),
+        ({"validation_file": "file-3"}, False),
+        ({"metadata": {"team": "a"}}, False),
+    ],
+)
+def test_which_job_is_taken_for_ours_where_metadata_is_not_kept(tmp_path, change, same):
+    request = job.request_of("gpt-4o", {"training_file": "file-1"}, helpers.params(), "mark")
+    there = {"id": "j", "model": "gpt-4o", "training_file": "file-1", "validation_file": None, "seed": 7}
+    there |= {"hyperparameters": {"n_epochs": 2}, "metadata": None, "status": "running", **change}
+
+    class Listing:
+        def all_jobs(self):
+            return iter([there])
+
+    assert (job.find(Listing(), state.State(tmp_path), request, 1) is not None) == same
 
 
 def test_two_processes_do_not_work_on_one_job(work, account):

@@ -71,6 +71,7 @@ def test_another_hyperparameter_is_another_job_on_the_same_files(work, account, 
     helpers.train(work, **change)
     assert len(account.jobs) == 2 and account.count("files.create") == 2
     assert len({job["training_file"] for job in account.jobs.values()}) == 1
+    assert account.count("files.retrieve") == 4  # by the ids on record
 
 
 def test_a_price_or_a_limit_is_no_reason_to_pay_again(work, account):
