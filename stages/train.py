@@ -1,28 +1,36 @@
 """Fine-tune a model on the training rows of its dataset, from a base or from an earlier round."""
 
+import os
+import sys
 from pathlib import Path
 
 from stages.common.cli import run_stage
+from stages.common.errors import report
 from stages.common.schema_models import Train
+from stages.training.launch import launch
 
 
-def main(name: str, params: Train, formatted: Path, base: Path, out: Path, table: Path, metrics: Path, speed: Path) -> None:
-    """Train on formatted/train, here (the best state on formatted/validation is kept) or by a hosted service."""
+def main(name: str, params: Train, **paths: Path) -> None:
+    """Train on the rows, here (the best state on formatted/validation is kept) or by a hosted service."""
     if params.method == "hosted":  # needs no torch
         from stages.hosted.training import train_hosted
 
-        return train_hosted(name, params, formatted, formatted / "train", base, out, table, metrics, speed)
+        if os.environ.get("RANK", "0") == "0":  # a launcher's other processes would each pay for a job
+            train_hosted(name, params, **paths)
+        return
     from stages.training.local import train_local
 
-    return train_local(name, params, formatted, base, out, table, metrics, speed)
+    train_local(name, params, **paths)
 
 
 if __name__ == "__main__":
+    report(lambda: launch("stages.train", sys.argv[1:]))
     run_stage(
         main,
         "models",
         "train",
         {
+            "rows": "formatted rows to train on: a file or a directory",
             "formatted": "directory of formatted rows",
             "base": "model directory to start from",
             "out": "model directory to write",

@@ -38,6 +38,7 @@ class DatasetEntry(Section):
 
 class ModelEntry(Section):
     dataset: str
+    shards: str  # below formatted/: `train`, or one file of it such as train/000.jsonl; other rows do not concern the model
     base: str  # what training starts from: a base or an earlier round
     root: str  # the base at the start of the chain of rounds, which answers are compared with
     judge_base: str  # the encoder of the embedded judge
@@ -159,7 +160,11 @@ def _wiring(params: dict):
         yield from sources_fit(f"datasets.{name}", dataset)
     made = {name: _mapping(bases, name).get("base", {}) for name in bases}
     causal, encoders = ([name for name in bases if made[name].get("architecture") == kind] for kind in ("causal", "encoder"))
-    tunable = {"causal": causal, "hosted": [name for name in bases if made[name].get("provider") == "openai"]}
+    tunable = {
+        "causal": causal,
+        "classifier": [name for name in bases if name in causal + encoders],
+        "hosted": [name for name in bases if made[name].get("provider") == "openai"],
+    }
     methods = {name: _mapping(models, name).get("train", {}).get("method") for name in models}
     wires = ("dataset", "base", "root", "judge_base")  # what is no text there has been reported already
     models = {

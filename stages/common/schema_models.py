@@ -3,7 +3,7 @@
 from math import inf
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainValidator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from stages.common.sections import Commit, Count, Fraction, Positive, Section, Sha256
 
@@ -44,6 +44,12 @@ Base = Annotated[WheelBase | HubBase | HostedBase, Field(discriminator="kind")]
 # models --------------------------------------------------------------------------------------------------------------
 
 
+def _rising(span: list[int]) -> list[int]:
+    if span[0] >= span[1]:
+        raise ValueError(f"[from, to] with from under to, not {span}")
+    return span
+
+
 class Full(Section):
     kind: Literal["full"]
 
@@ -56,32 +62,64 @@ class TopLayers(Section):
 
 
 class Lora(Section):
-    """Low-rank adapters on every linear layer (arXiv 2106.09685), merged into the weights at the end."""
+    """Low-rank adapters on every linear layer (arXiv 2106.09685)."""
 
     kind: Literal["lora"]
     rank: Positive
     alpha: Positive
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    save: Literal["merged", "adapter"]  # merged into the weights, or the adapter alone, which needs its base beside it
 
 
-class CausalTraining(Section):
-    method: Literal["causal"]
+Span = Annotated[list[Count], Field(min_length=2, max_length=2), AfterValidator(_rising)]  # [from, to): places of rows
+
+
+class LocalTraining(Section):
+    """What every training on this machine has."""
+
     tune: Annotated[Full | TopLayers | Lora, Field(discriminator="kind")]
-    shuffle_pairs: bool  # answers dealt out among the questions: the twin that shows what is only style
+    rows: Literal["all"] | Span  # of the train part, by `place`; a round names the rows it takes
+    wrong_rows: Literal["none"] | Span  # rows looked at again: those that the base gets wrong are added ...
+    wrong_times: Count  # ... so many times
     epochs: Positive
-    max_tokens: Annotated[int, Field(ge=8)]  # prompt, answer and end token; longer answers are cut and counted
-    batch_rows: Positive  # rows an optimizer step
+    max_tokens: Annotated[int, Field(ge=8)]  # of a row; longer ones are cut and counted
+    batch_rows: Positive  # rows an optimizer step, over all processes
     micro_tokens: Positive  # tokens in memory at once; batches are accumulated, results stay the same
-    packing: bool  # rows end to end with no attention across; false: padded to the longest
     learning_rate: Annotated[float, Field(gt=0)]
     schedule: Literal["linear", "cosine", "constant"]
     warmup: Fraction  # share of all steps
     weight_decay: Annotated[float, Field(ge=0)]  # not on norms and biases
     max_grad_norm: Annotated[float, Field(gt=0)]
+    dropout: Literal["own"] | Annotated[float, Field(ge=0, lt=1)]  # own: as the base was built
     precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 where the device is fast at it
+    gradient_checkpointing: bool  # activations are made again in the backward pass: less memory, a third more work
+    compile: bool  # torch.compile, on a GPU: minutes at the start, faster steps
+    deterministic: bool  # the same bytes again on one kind of machine; costs some speed on a GPU
     evaluations: Positive  # on the validation rows, an epoch
     patience: Count  # evaluations without a better loss before training stops; 0: never stop
+    logger: Literal["none", "tensorboard", "dvclive", "wandb"]  # to watch live; changes no result
     seed: Count
+
+    @model_validator(mode="after")
+    def _wrong_rows_are_repeated(self):
+        if (self.wrong_rows == "none") != (self.wrong_times == 0):
+            raise ValueError("wrong_rows and wrong_times go together: none and 0, or [from, to] and how many times")
+        return self
+
+
+class CausalTraining(LocalTraining):
+    """A language model learns the answers; prompt and padding are masked."""
+
+    method: Literal["causal"]
+    shuffle_pairs: bool  # answers dealt out among the questions: the twin that shows what is only style
+    packing: bool  # rows end to end with no attention across; false: padded to the longest
+
+
+class ClassifierTraining(LocalTraining):
+    """A head over an encoder or a decoder learns the labels (AutoModelForSequenceClassification)."""
+
+    method: Literal["classifier"]
+    class_weights: Literal["none", "balanced"]  # balanced: every class weighs the same in the loss
 
 
 def _auto_or(kinds: tuple[type, ...], fits, words: str):
@@ -95,13 +133,6 @@ def _auto_or(kinds: tuple[type, ...], fits, words: str):
     return PlainValidator(check)
 
 
-def _rows(value):
-    ends = isinstance(value, list) and len(value) == 2 and all(type(end) is int for end in value)
-    if value == "all" or ends and 0 <= value[0] < value[1]:
-        return value
-    raise ValueError("all, or [first, end]: places in the train part from 0, end not taken")
-
-
 class Price(Section):
     model: Annotated[str, Field(min_length=1)]  # also stands for its dated versions: <model>-2024-07-18
     dollars_per_million_tokens: Annotated[float, Field(ge=0)]  # trained tokens
@@ -111,7 +142,7 @@ class HostedTraining(Section):
     """A job of a provider's fine-tuning service. `auto` leaves a hyperparameter to the service."""
 
     method: Literal["hosted"]
-    rows: Annotated[str | list[int], PlainValidator(_rows)]  # of the train part: a round takes some of them
+    rows: Literal["all"] | Span  # of the train part, by `place`; a round names the rows it takes
     checkpoint: Annotated[str, Field(pattern=r"^(|last|\d+)$")]  # of the earlier round to start from, by its step; "": its end
     n_epochs: Annotated[int | str, _auto_or((int,), lambda n: 1 <= n <= 50, "a whole number from 1 to 50")]
     batch_size: Annotated[int | str, _auto_or((int,), lambda n: 1 <= n <= 256, "a whole number from 1 to 256")]
@@ -125,7 +156,7 @@ class HostedTraining(Section):
     limit_dollars: Annotated[float, Field(ge=0)]  # a job that may cost more is not begun
 
 
-Train = Annotated[CausalTraining | HostedTraining, Field(discriminator="method")]
+Train = Annotated[CausalTraining | ClassifierTraining | HostedTraining, Field(discriminator="method")]
 
 
 class Generate(Section):

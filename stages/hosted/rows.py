@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.common.errors import StageError
-from stages.common.files import atomic_file, clean_text, read_rows
+from stages.common.files import atomic_file, clean_text
 from stages.prompts import hosted
 
 
@@ -21,28 +21,7 @@ class Prepared:
     tokens: int
 
 
-def chosen(source: Path, which: str | list[int], where: str) -> Iterator[dict]:
-    """The rows of a round: all, or those whose place in the part lies from the first number up to, not including, the second.
-
-    Raises:
-        StageError: if there are fewer rows than asked for.
-    """
-    found = total = 0
-    for row in read_rows(source):
-        total += 1
-        if which == "all" or which[0] <= row["place"] < which[1]:
-            found += 1
-            yield row
-    if which != "all" and found < which[1] - which[0]:
-        raise StageError(
-            where,
-            f"{which}: {found} rows of the {total} in {source}",
-            f"{which[1] - which[0]} rows there",
-            "all, or [first, end] within the places of the rows (from 0; end is not taken)",
-        )
-
-
-def prepare(source: Iterator[dict], contract: dict, path: Path, least_rows: int) -> Prepared:
+def prepare(source: Iterable[dict], contract: dict, path: Path, least_rows: int) -> Prepared:
     """Write rows of task text as messages, marks of a style kept, and check them.
 
     Raises:

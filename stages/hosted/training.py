@@ -12,11 +12,14 @@ from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_files, read_json, read_rows, write_json
 from stages.common.schema_models import HostedTraining
 from stages.common.scratch import content_hash, scratch
-from stages.hosted import cost, job, rows, table, uploads
+from stages.hosted import cost, job, uploads
 from stages.hosted.client import Missing, Service
+from stages.hosted.rows import prepare
 from stages.hosted.state import State, alone
+from stages.hosted.table import of_events, read
 from stages.models.contract import write_prompt
 from stages.prompts.hosted import LEAST_ROWS
+from stages.training.selection import between
 from stages.training.table import mean_of_last, write_table
 
 
@@ -111,8 +114,8 @@ class Run:
         """The table of steps: of the result file, else of the events."""
         found = []
         for file_id in ended.get("result_files") or []:
-            found += table.read(self.service.patiently(partial(self.service.content, file_id)))
-        return found or table.of_events(events)
+            found += read(self.service.patiently(partial(self.service.content, file_id)))
+        return found or of_events(events)
 
     def checkpoints(self) -> list[dict]:
         """The models kept on the way, by their steps; none where the service has no such list."""
@@ -171,29 +174,25 @@ def summary(run: Run, ended: dict, steps: list[dict]) -> dict:
 def train_hosted(
     name: str,
     params: HostedTraining,
+    rows: Path,
     formatted: Path,
-    rows_from: Path,
     base: Path,
     out: Path,
-    table_to: Path,
+    table: Path,
     metrics: Path,
     speed: Path,
 ) -> None:
-    """Find or create the job for these rows and parameters, follow it to its end, and write down the model that it made.
-
-    Args:
-        rows_from: the training rows: formatted/train, or one file of it.
-    """
+    """Find or create the job for these rows and parameters, follow it to its end, and write down the model that it made."""
     start = time.monotonic()
     parent, model = starting_model(name, params, base)
     contract = read_json(formatted / "prompt.json")
     folder = scratch("hosted", name, "files")
     with alone(folder):
-        taken = rows.chosen(rows_from, params.rows, f"models.{name}.train.rows")
-        files = {"training_file": rows.prepare(taken, contract, folder / "training.jsonl", LEAST_ROWS)}
+        taken = between(read_rows(rows), params.rows, f"models.{name}.train.rows")
+        files = {"training_file": prepare(taken, contract, folder / "training.jsonl", LEAST_ROWS)}
         if json_files(formatted / "validation"):
             held_back = read_rows(formatted / "validation")
-            files["validation_file"] = rows.prepare(held_back, contract, folder / "validation.jsonl", least_rows=1)
+            files["validation_file"] = prepare(held_back, contract, folder / "validation.jsonl", least_rows=1)
         trained = files["training_file"]
         bound = cost.estimate(name, params, parent.get("root", model), trained.rows, trained.tokens)
         run = Run(name, params, parent["base_url"], model, files, bound)
@@ -206,7 +205,7 @@ def train_hosted(
         write_json(made / "hosted.json", about_model(run, parent, ended, checkpoints))
         write_prompt(made, contract)
         write_json(made / "parent.json", {"base": base.name, "sha256": content_hash(base)})
-    write_table(table_to, steps)
+    write_table(table, steps)
     figures = summary(run, ended, steps)
     write_json(metrics, figures)
     write_json(

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 
@@ -25,10 +26,17 @@ def autocast(where: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     return nullcontext() if dtype is torch.float32 else torch.autocast(where.type, dtype)
 
 
-def deterministic() -> None:
-    """The same bytes from the same inputs on one kind of machine."""
+def deterministic(wanted: bool = True) -> None:
+    """The same bytes from the same inputs on one kind of machine; if not wanted, what is fastest."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(wanted)
+
+
+def memory(where: torch.device) -> str:
+    """The most that this process has held so far: of the GPU's memory, or of the machine's."""
+    if where.type == "cuda":
+        return f"{torch.cuda.max_memory_allocated(where) / 2**30:.1f}GiB"
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f}GiB"
 
 
 def environment() -> dict:

@@ -63,12 +63,12 @@ def train(work: Path, out: str = "model", of: str = "base", rows_from: Path | No
     train_hosted(
         out,
         params(**changes),
-        work / "formatted",
-        rows_from or work / "formatted" / "train",
-        work / of,
-        work / out,
-        work / f"{out}.csv",
-        work / f"{out}.json",
-        work / f"{out}.speed.json",
+        rows=rows_from or work / "formatted" / "train",
+        formatted=work / "formatted",
+        base=work / of,
+        out=work / out,
+        table=work / f"{out}.csv",
+        metrics=work / f"{out}.json",
+        speed=work / f"{out}.speed.json",
     )
     return json.loads((work / out / "hosted.json").read_text(encoding="utf-8"))

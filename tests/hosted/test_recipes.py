@@ -35,8 +35,17 @@ def run(name: str, source: Path | None, service, work: Path) -> tuple[Params, di
             split.main(model.dataset, dataset.split, data / "labeled.jsonl", data / "splits", data / "split.json")
             paths = [data / "splits", data / "formatted", data / "format.json", data / "lengths.csv"]
             format.main(model.dataset, dataset.format, *paths)
-        outputs = [work / "models" / key, work / f"{key}.csv", work / f"{key}.json", work / f"{key}.speed.json"]
-        train.main(key, model.train, data / "formatted", work / "models" / model.base, *outputs)
+        train.main(
+            key,
+            model.train,
+            rows=data / "formatted" / model.shards,
+            formatted=data / "formatted",
+            base=work / "models" / model.base,
+            out=work / "models" / key,
+            table=work / f"{key}.csv",
+            metrics=work / f"{key}.json",
+            speed=work / f"{key}.speed.json",
+        )
         made[key] = json.loads((work / "models" / key / "hosted.json").read_text(encoding="utf-8"))
     return params, made
 

@@ -48,9 +48,6 @@ TRAIN = "models.partfinder_hosted_001.train"
         (f"{TRAIN}.batch_size", 2.0, "batch_size: found 2.0, expected auto"),
         (f"{TRAIN}.learning_rate_multiplier", 0, "learning_rate_multiplier: found 0, expected auto or a number above 0"),
         (f"{TRAIN}.learning_rate_multiplier", float("nan"), "learning_rate_multiplier: found nan"),
-        (f"{TRAIN}.rows", "some", "rows: found 'some', expected all, or [first, end]"),
-        (f"{TRAIN}.rows", [5, 5], "rows: found [5, 5], expected all, or [first, end]"),
-        (f"{TRAIN}.rows", [0, 1.5], "rows: found [0, 1.5]"),
         (f"{TRAIN}.checkpoint", "first", "train.checkpoint: found 'first'"),
         (f"{TRAIN}.seed", 2**31, "train.seed: found 2147483648"),
         (f"{TRAIN}.suffix", "x" * 65, "train.suffix: found"),
@@ -81,6 +78,13 @@ def test_local_weights_are_not_tuned_by_a_service_nor_the_other_way_round():
     assert "models.medical.base: 'smollm2' cannot be tuned by method hosted; expected one of gpt_4o_mini" in text
     text = problems("bases.gpt_4o_mini.base.provider", "ollama")
     assert "models.partfinder_hosted_002.base: 'gpt_4o_mini' cannot be tuned by method hosted; expected one of none" in text
+
+
+def test_a_classifier_has_weights_to_start_from():
+    causal = PARAMS["models"]["medical"]["train"].items()
+    classifier = {name: value for name, value in causal if name not in ("shuffle_pairs", "packing")}
+    text = problems("models.partfinder_hosted_001.train", classifier | {"method": "classifier", "class_weights": "none"})
+    assert "'gpt_4o_mini' cannot be tuned by method classifier; expected one of smollm2, minilm" in text
 
 
 def test_a_later_round_is_tuned_as_its_chain_began():

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from stages import train as stage
 from stages.common.errors import StageError
 from stages.common.files import write_rows
 from tests import tiny
@@ -172,7 +173,7 @@ def test_a_round_takes_its_rows(work, account):
     assert [row["messages"][-1]["content"] for row in rows] == [f"It is {2 * number}." for number in range(2, 12)]
     one = helpers.train(work, "one", rows_from=work / "formatted/train/000.jsonl", rows=[2, 12])
     assert one == made
-    with pytest.raises(StageError, match=r"(?s)model.train.rows.*\[2, 13\]: 10 rows of the 12"):
+    with pytest.raises(StageError, match=r"(?s)model.train.rows.*\[2, 13\), of which 10 rows are there"):
         helpers.train(work, rows=[2, 13])
 
 
@@ -384,13 +385,20 @@ def test_the_key_is_in_no_file_no_log_and_no_error(work, account, monkeypatch, c
         assert part not in said and part.encode() not in written
 
 
+def test_only_the_first_of_several_launched_processes_trains(work, account, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    stage.main("model", helpers.params(), rows=work / "formatted/train", formatted=work / "formatted", base=work / "base")
+    assert account.calls == []
+
+
 def test_a_hosted_run_imports_no_torch_and_other_stages_no_openai(tmp_path, service, account):
     helpers.formatted(tmp_path / "formatted")
     helpers.base(tmp_path / "base", service.address("main"))
     script = (
         "import sys, json\nfrom pathlib import Path\nimport stages.train\nassert not {'openai', 'torch'} & sys.modules.keys()\n"
         "from stages.hosted import job\njob.POLL = 0\nfrom tests.hosted import helpers\nw = Path(sys.argv[1])\n"
-        "stages.train.main('m', helpers.params(), w / 'formatted', w / 'base', *(w / name for name in 'abcd'))\n"
+        "paths = {name: w / name for name in ('formatted', 'base', 'out', 'table', 'metrics', 'speed')}\n"
+        "stages.train.main('m', helpers.params(), rows=w / 'formatted' / 'train', **paths)\n"
         "print(sorted({'openai', 'torch', 'transformers'} & sys.modules.keys()))"
     )
     environment = {**os.environ, "AFFINAGE_SCRATCH": str(tmp_path / "scratch")}
