@@ -1,8 +1,9 @@
 """Parameters of bases and of the model stages, with their types, units and legal values."""
 
+from math import inf
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
 from stages.common.sections import Commit, Count, Fraction, Positive, Seconds, Section, Sha256
 
@@ -34,6 +35,7 @@ class HostedBase(Section):
 
     kind: Literal["hosted"]
     provider: Literal["openai", "ollama"]
+    base_url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#@]*)?)?$")]  # "": the provider's own; holds no key
     model: str
 
 
@@ -120,7 +122,41 @@ class ClassifierTraining(LocalTraining):
     class_weights: Literal["none", "balanced"]  # balanced: every class weighs the same in the loss
 
 
-Train = Annotated[CausalTraining | ClassifierTraining, Field(discriminator="method")]
+def _auto_or(kinds: tuple[type, ...], fits, words: str):
+    """`auto`, or a number of one of `kinds` that fits; one message for both."""
+
+    def check(value):
+        if value == "auto" or type(value) in kinds and fits(value):
+            return value
+        raise ValueError(f"auto or {words}")
+
+    return PlainValidator(check)
+
+
+class Price(Section):
+    model: Annotated[str, Field(min_length=1)]  # also stands for its dated versions: <model>-2024-07-18
+    dollars_per_million_tokens: Annotated[float, Field(ge=0)]  # trained tokens
+
+
+class HostedTraining(Section):
+    """A job of a provider's fine-tuning service. `auto` leaves a hyperparameter to the service."""
+
+    method: Literal["hosted"]
+    rows: Literal["all"] | Span  # of the train part, by `place`; a round names the rows it takes
+    checkpoint: Annotated[str, Field(pattern=r"^(|last|\d+)$")]  # of the earlier round to start from, by its step; "": its end
+    n_epochs: Annotated[int | str, _auto_or((int,), lambda n: 1 <= n <= 50, "a whole number from 1 to 50")]
+    batch_size: Annotated[int | str, _auto_or((int,), lambda n: 1 <= n <= 256, "a whole number from 1 to 256")]
+    learning_rate_multiplier: Annotated[
+        float | str, _auto_or((int, float), lambda n: 0 < n < inf, "a number above 0")
+    ]  # of the service's own rate
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    suffix: Annotated[str, Field(max_length=64)]  # becomes part of the tuned model's name; "" for none
+    attempt: Positive  # raise it for another job on the same rows, paid again, after one failed or was cancelled
+    prices: Annotated[list[Price], Field(min_length=1)]  # of the model at the start of the chain of rounds, among others
+    limit_dollars: Annotated[float, Field(ge=0)]  # a job that may cost more is not begun
+
+
+Train = Annotated[CausalTraining | ClassifierTraining | HostedTraining, Field(discriminator="method")]
 
 
 class Generate(Section):

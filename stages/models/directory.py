@@ -25,6 +25,7 @@ from transformers.utils import logging
 
 from stages.common.errors import StageError
 from stages.common.scratch import content_hash
+from stages.models.contract import write_config
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -42,11 +43,6 @@ _VOLATILE = {
     "is_local",
     "local_files_only",
 }
-
-
-def write_config(path: Path, data: dict) -> None:
-    """JSON with sorted keys, numbers as they are."""
-    path.write_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _stable(data: dict) -> dict:

@@ -14,7 +14,7 @@ from stages.models import directory, prompting, runtime
 from stages.training import batches, causal, classifier, gpu, loop, parallel, score, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
-from stages.training.table import write_table
+from stages.training.table import mean_of_last, write_table
 
 NOT_IN_RESULT = {"logger"}
 
@@ -115,12 +115,6 @@ def _set_dropout(model: PreTrainedModel, dropout: str | float) -> None:
         for key in ("p",) if "Dropout" in type(module).__name__ else ("attention_dropout", "dropout_prob"):
             if isinstance(getattr(module, key, None), float):
                 setattr(module, key, dropout)
-
-
-def mean_of_last(rows: list[dict], steps: int) -> float:
-    """The training loss, averaged over the last `steps` steps: one epoch."""
-    losses = [row["training_loss"] for row in rows[-steps:]]
-    return sum(losses) / len(losses)
 
 
 def train_local(

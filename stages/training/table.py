@@ -24,3 +24,9 @@ def write_table(path: Path, rows: list[dict]) -> None:
         table.writeheader()
         for row in rows:
             table.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+
+
+def mean_of_last(rows: list[dict], steps: int) -> float:
+    """The training loss, averaged over the last `steps` steps: one epoch."""
+    losses = [row["training_loss"] for row in rows[-steps:]]
+    return sum(losses) / len(losses)
