@@ -137,6 +137,15 @@ def test_verdicts_and_table_hold_every_score(tmp_path, made):
         assert float(line["score"]) == pytest.approx(verdict, rel=1e-3, abs=0.01)
 
 
+def test_perplexity_follows_from_the_likelihoods_of_the_verdicts(tmp_path, made):
+    found = run(tmp_path, made)
+    likelihoods = [row["likelihood"] for row in read_rows(tmp_path / "verdicts.jsonl")]
+    for who in ("tuned", "base", "base_chat"):
+        nats, tokens, right = np.sum([row[who] for row in likelihoods], 0)
+        assert np.exp(nats / tokens) == pytest.approx(found[who]["perplexity"]["value"], rel=1e-4)
+        assert right / tokens == pytest.approx(found[who]["token_accuracy"]["value"], rel=1e-5)
+
+
 def test_judging_twice_gives_the_same_bytes(tmp_path, made, monkeypatch):
     run(tmp_path, made)
     first = outputs(tmp_path)

@@ -12,18 +12,22 @@
 | tokens | tokens of the answer | tokens, 1 |
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from stages.common.text import normal
 from stages.judging.intervals import Statistic, mean, with_count
-from stages.training.score import Score
+
+if TYPE_CHECKING:  # imports torch, which a report of finished verdicts does without
+    from stages.training.score import Score
 
 Figure = tuple[np.ndarray, Statistic]  # per-row sums [n, k] and the statistic of their totals
 
 
-def likelihood(scores: list[Score], expected: list[str]) -> dict[str, Figure]:
+def likelihood(scores: "list[Score]", expected: list[str]) -> dict[str, Figure]:
     """What a model makes of the expected answers."""
     pairs = zip(scores, expected, strict=True)  # an answer that did not fit the context has no tokens, and so no bytes
     rows = np.array([[s.nll, s.tokens, s.correct, len(text.encode()) if s.tokens else 0] for s, text in pairs], float)

@@ -37,6 +37,12 @@ def measure(who: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Fi
     return likelihood(expected_scores(who, rows), [row["expected"] for row in rows]) | wordings
 
 
+def likelihoods(named: dict[str, Figure], row: int) -> list[float]:
+    """Nats, tokens and tokens predicted right of one expected answer: revisions are compared row by row with them."""
+    nats, tokens, right = named["perplexity"][0][row, :3].tolist()
+    return [round(nats, 4), int(tokens), int(right)]
+
+
 def write_table(path: Path, rows: list[dict], given: dict[str, dict[str, np.ndarray]], names: list[str]) -> None:
     """Scores in long form, for plots: a line for each judge, contestant and row."""
     with atomic_file(path) as file:
@@ -110,6 +116,7 @@ def judge_text(
                     judge: {who: round(float(values[i]), 2) for who, values in scores.items()}
                     for judge, scores in given.items()
                 },
+                "likelihood": {who: likelihoods(named, i) for who, named in figures.items() if "perplexity" in named},
             }
             for i, row in enumerate(rows)
         ),
