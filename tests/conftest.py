@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.reports.fixtures import own, repository, tab  # noqa: F401
 from tests.server import Server
 
 # the same examples every time and no deadline: a busy machine fails no test

@@ -5,10 +5,9 @@ import pytest
 from stages import report
 from stages.common.errors import StageError
 from tests.reports import made
-from tests.reports.conftest import repository  # noqa: F401
 
 
-def test_the_page_of_the_work_tree_and_of_a_revision(repository, tmp_path, monkeypatch):  # noqa: F811
+def test_the_page_of_the_work_tree_and_of_a_revision(repository, tmp_path, monkeypatch):
     monkeypatch.chdir(repository)
     tree = report.main("model", out=tmp_path / "tree.html")
     first = report.main("model", rev="first", out=tmp_path / "first.html")

@@ -51,6 +51,11 @@ def _corpus(metric: BLEU | CHRF, answers: list[str], expected: list[str]) -> Fig
     return rows, statistic
 
 
+def chrf(answers: list[str], expected: list[str]) -> Figure:
+    """Corpus chrF of answers, one expected answer each."""
+    return _corpus(CHRF(), answers, expected)
+
+
 class Overlap:
     """Plain word overlap: cosine of TF-IDF vectors, in [0, 1]. Reported beside every judge, as the bar to clear."""
 
@@ -68,7 +73,7 @@ def wording(items: list[tuple[str, str, str]], tokens: list[int], overlap: Overl
     expected, answers = [item[1] for item in items], [item[2] for item in items]
     return {
         "bleu": _corpus(BLEU(effective_order=False), answers, expected),
-        "chrf": _corpus(CHRF(), answers, expected),
+        "chrf": chrf(answers, expected),
         "exact_match": (with_count([normal(a) == normal(e) for a, e in zip(answers, expected, strict=True)]), mean),
         "overlap": (with_count(overlap.score(items)), mean),
         "tokens": (with_count(tokens), mean),

@@ -85,12 +85,12 @@ class Revision:
         try:
             return self._files.read_bytes(path)
         except (OSError, DvcException) as error:  # in dvc.lock, but garbage-collected or never pushed
-            fetch = "" if self.name == WORKSPACE else f" after `git checkout {self.commit}`"
+            fetch = f"dvc pull {path}" if self.name == WORKSPACE else "dvc fetch --all-commits"
             raise StageError(
                 self.where(path),
                 f"its content is in neither cache nor remote ({shorten(' '.join(str(error).split()))})",
                 "an output that was run, pulled or pushed",
-                f"dvc pull {path}{fetch}, or run its stage again",
+                f"{fetch}, or run its stage again",
             ) from None
 
     def need(self, path: str, stage: str) -> bytes:

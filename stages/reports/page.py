@@ -15,7 +15,7 @@ from markupsafe import Markup
 from stages.common.files import clean_text
 from stages.reports import figures, plots
 from stages.reports.outputs import WORKSPACE
-from stages.reports.results import TUNED, Results
+from stages.reports.results import TUNED, Results, flat
 from stages.reports.table import Table, cut
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -158,7 +158,7 @@ class Page:
         for stage in ("train", "generate", "judge"):
             speed = {who: drop(found, "latency") for who, found in self.results.speed(stage).items()}
             tables.append((f"Timings and environment of {stage}", speed))
-        return [(title, flat(table)) for title, table in tables if table]
+        return [(title, [(name, cut(text)) for name, text in flat(table)]) for title, table in tables if table]
 
     @property
     def source(self) -> str:
@@ -175,25 +175,6 @@ def series(names: list[str]) -> str:
 
 def drop(found, name: str):
     return {key: value for key, value in found.items() if key != name} if isinstance(found, dict) else found
-
-
-def _leaf(value: object) -> str:
-    return ", ".join(map(_leaf, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def flat(tree: dict, path: str = "") -> list[tuple[str, str]]:
-    """Leaves as (dotted path, text)."""
-    found = []
-    for key, value in tree.items():
-        name = f"{path}{key}"
-        if isinstance(value, dict):
-            found += flat(value, f"{name}.")
-        else:
-            shown = (
-                ", ".join(map(str, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else value
-            )
-            found.append((name, cut(str(shown))))
-    return found
 
 
 def _hash(text: str) -> str:

@@ -131,3 +131,22 @@ def _is_number(cell: object) -> bool:
         return float(cell) == float(cell)
     except (TypeError, ValueError):
         return False
+
+
+def _leaf(value: object) -> str:
+    return ", ".join(map(_leaf, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _leaf(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_leaf, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def flat(tree: dict, path: str = "") -> list[tuple[str, str]]:
+    """Leaves as (dotted path, text)."""
+    found = []
+    for key, value in tree.items():
+        name = f"{path}{key}"
+        found += flat(value, f"{name}.") if isinstance(value, dict) else [(name, _leaf(value))]
+    return found

@@ -4,7 +4,7 @@ import pytest
 
 from stages.common.errors import StageError
 from stages.reports.outputs import Revision
-from tests.reports.conftest import dvc
+from tests.reports.fixtures import dvc
 
 ANSWERS = "data/answers/model.jsonl"
 
@@ -40,7 +40,7 @@ def test_without_a_cache_the_remote_is_read(own):
 def test_content_that_is_nowhere_is_named(own):
     shutil.rmtree(own / ".dvc" / "cache")
     dvc(own, "remote", "remove", "store")
-    with pytest.raises(StageError, match="data/answers/model.jsonl at first(.|\n)*neither cache nor remote(.|\n)*dvc pull"):
+    with pytest.raises(StageError, match="data/answers/model.jsonl at first(.|\n)*neither cache nor remote(.|\n)*dvc fetch"):
         Revision("first", own).rows(ANSWERS, "generate@model")
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from stages.common.files import read_rows, write_rows
 from stages.reports.outputs import Revision
-from stages.reports.page import flat, render
-from stages.reports.results import Results
+from stages.reports.page import render
+from stages.reports.results import Results, flat
 from tests.imports import ROOT
 from tests.reports import made
 
