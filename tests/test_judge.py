@@ -10,6 +10,7 @@ from stages.common.files import read_rows, write_rows
 from stages.judging.intervals import Bootstrap, with_count
 from stages.models import directory
 from tests import tiny
+from tests.servers.loopback import Said, honest, texts
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_the_judge_is_judged(tmp_path, made):
     kinds = {"other", "orders", "echo", "half", "shuffled", "repeated", "nearest", "spliced", "base", "base_chat"}
     assert kinds <= found["auc"].keys() and kinds <= health["overlap"]["auc"].keys()
     assert all(0 <= auc["low"] <= auc["value"] <= auc["high"] <= 1 for auc in found["auc"].values())
-    assert found["failed"] == 0 and 0 <= found["fooled"]["value"] <= 1
+    assert found["failed"] == {} and found["weak"] == sorted(found["weak"]) and 0 <= found["fooled"]["value"] <= 1
     assert all(weight >= 0 for name, weight in found["weights"].items() if name != "bias")
 
 
@@ -165,7 +166,10 @@ def test_likelihoods_are_kept(tmp_path, made, monkeypatch):
 
 
 def test_several_judges_are_kept_apart(tmp_path, made):
-    kinds = {name: {"kind": "embedded", "controls": count, "prefix_tokens": 8} for name, count in (("one", 8), ("two", 20))}
+    kinds = {
+        name: {"kind": "embedded", "controls": count, "prefix_tokens": 8, "warn_below": 0.5}
+        for name, count in (("one", 8), ("two", 20))
+    }
     found = run(tmp_path, made, judges=kinds)
     assert {"one", "two"} <= found["tuned"].keys() and found["judges"].keys() == {"overlap", "one", "two"}
     assert next(read_rows(tmp_path / "verdicts.jsonl"))["scores"].keys() == {"one", "two"}
@@ -211,3 +215,76 @@ def test_the_headline_is_taken_from_the_details(tmp_path, made):
     assert short["perplexity"]["tuned"] == found["tuned"]["perplexity"]["value"]
     assert short["embedded"]["low"] == found["gain"]["embedded"]["low"]
     assert short["embedded"]["auc"] == min(area["value"] for area in found["judges"]["embedded"]["auc"].values())
+
+
+def served(server, kind="ollama", **changes) -> dict:
+    """A judge behind a server, beside the embedded one."""
+    llama = {
+        "kind": kind,
+        "model": "llama3",
+        "base_url": server.address + "/v1" * (kind == "openai"),
+        "prompt": "rubric_5.v1",
+        "pairwise": "pairwise.v1",
+        "controls": 4,
+        "concurrency": 4,
+        "timeout_seconds": 5.0,
+        "attempts": 2,
+        "max_tokens": 100,
+        "warn_below": 0.5,
+        **({"num_ctx": 8192} if kind == "ollama" else {}),
+    }
+    return {**tiny.judging().model_dump()["judges"], "llama": llama | changes}
+
+
+@pytest.mark.parametrize("kind", ["ollama", "openai"])
+def test_a_language_model_judges_beside_the_embedded_judge(tmp_path, made, serve, kind):
+    found = run(tmp_path, made, judges=served(serve(honest), kind))
+    about = found["judges"]["llama"]
+    assert 1 <= found["tuned"]["llama"]["value"] <= 5 and "over" in found["gain"]["llama"]
+    assert about["failed"] == {} and about["bounds"]["tuned"]["low"] == about["bounds"]["tuned"]["high"]
+    assert {"other", "orders", "half", "base"} <= about["auc"].keys() and about["auc"]["other"]["value"] == 1
+    assert about["fooled"]["value"] == 0 and -1 <= about["length_correlation"]["tuned"]["value"] <= 1
+    assert about["prompt"]["file"] == "rubric_5.v1" and about["scale"] == [1, 5]
+    assert about["pairwise"].keys() >= {"win_rate", "win_rate_lc", "flip_rate", "ties", "over"}
+    rows = list(read_rows(tmp_path / "verdicts.jsonl"))
+    assert all(1 <= row["scores"]["llama"]["tuned"] <= 5 and row["reasons"]["llama"]["tuned"] for row in rows)
+    assert sum("control other" in row["scores"]["llama"] for row in rows) == 4
+    assert {row["pairs"]["llama"]["winner"] for row in rows} <= {"tuned", "base", "tie"}
+    short = json.loads((tmp_path / "scores.json").read_text())
+    assert short["llama"].keys() >= {"tuned", "gain", "low", "high", "auc", "win_rate"} and "failed" not in short["llama"]
+    speed = json.loads((tmp_path / "speed.json").read_text())["judges"]["llama"]
+    assert speed["verdicts"] > speed["kept_from_before"] == 0
+
+
+def test_failed_verdicts_stand_in_every_report(tmp_path, made, serve):
+    first = next(read_rows(made / "answers.jsonl"))
+    evil = first["answers"]["tuned"]["text"]
+
+    def speak(body):
+        return Said('{"reasons": "?", "score": "high"}') if texts(body)[2:] == [evil] else honest(body)
+
+    found = run(tmp_path, made, judges=served(serve(speak), pairwise=""))
+    about = found["judges"]["llama"]
+    assert about["failed"]["unparsable"] >= 1 and about["bounds"]["tuned"]["low"] < about["bounds"]["tuned"]["high"]
+    row = next(read_rows(tmp_path / "verdicts.jsonl"))
+    assert row["scores"]["llama"]["tuned"] is None and row["failed"]["llama"]["tuned"] == "unparsable"
+    assert json.loads((tmp_path / "scores.json").read_text())["llama"]["failed"] == sum(about["failed"].values())
+    assert b"nan" not in b"".join(outputs(tmp_path).values()).lower()
+
+
+def test_a_judge_that_cannot_judge_is_marked(tmp_path, made, serve, capsys):
+    found = run(
+        tmp_path, made, judges=served(serve(lambda body: Said('{"reasons": "nice", "score": 4}')), pairwise="", warn_below=0.9)
+    )
+    assert set(found["judges"]["llama"]["weak"]) == found["judges"]["llama"]["auc"].keys()
+    assert json.loads((tmp_path / "scores.json").read_text())["llama"]["weak"] == len(found["judges"]["llama"]["weak"])
+    assert "warning: judge 'llama'" in capsys.readouterr().err
+
+
+def test_offline_replay_gives_the_same_bytes(tmp_path, made, serve):
+    server = serve(honest)
+    run(tmp_path, made, judges=served(server))
+    first = outputs(tmp_path)
+    server.close()
+    run(tmp_path, made, judges=served(server))
+    assert outputs(tmp_path) == first

@@ -205,7 +205,7 @@ def judging(**changes) -> Judge:
     """Parameters of `judge`: the embedded judge alone."""
     return Judge(
         **{
-            "judges": {"embedded": {"kind": "embedded", "controls": 12, "prefix_tokens": 8}},
+            "judges": {"embedded": {"kind": "embedded", "controls": 12, "prefix_tokens": 8, "warn_below": 0.5}},
             "bootstrap": 100,
             "confidence": 0.95,
             "seed": 1,

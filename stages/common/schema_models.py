@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stages.common.sections import Commit, Count, Fraction, Positive, Section, Sha256
+from stages.common.sections import Commit, Count, Fraction, Positive, Seconds, Section, Sha256
 
 # bases ---------------------------------------------------------------------------------------------------------------
 
@@ -104,10 +104,47 @@ class EmbeddedJudge(Section):
     kind: Literal["embedded"]
     controls: Positive  # train rows from which the controls are made that fit the mapping to 0-100
     prefix_tokens: Positive  # of an answer, read by the language model for fluency
+    warn_below: Fraction  # area under the curve against any kind of bad answer under which the judge is marked as weak
+
+
+class OllamaJudge(Section):
+    """A language model that Ollama serves (docs/judging.md)."""
+
+    kind: Literal["ollama"]
+    model: str  # pulled; its digest is recorded
+    base_url: str  # "": OLLAMA_HOST, else this machine
+    prompt: str  # a file of stages/judging/prompts that asks for a score
+    pairwise: str  # one that asks which of two answers is better, tuned or base; "": answers are not compared
+    controls: Positive  # test rows whose controls are judged too
+    concurrency: Positive  # requests in flight
+    timeout_seconds: Seconds  # for one answer
+    attempts: Positive  # tries for one verdict
+    max_tokens: Positive  # of a verdict
+    num_ctx: Positive  # tokens of context; a verdict on a prompt that the server had to cut is counted as failed
+    warn_below: Fraction  # as above
+
+
+class OpenAIJudge(Section):
+    """A language model behind any OpenAI-compatible server; the key is read from OPENAI_API_KEY."""
+
+    kind: Literal["openai"]
+    model: str
+    base_url: str  # with its /v1; "": OpenAI's own
+    prompt: str  # these and the following: as above
+    pairwise: str
+    controls: Positive
+    concurrency: Positive
+    timeout_seconds: Seconds
+    attempts: Positive
+    max_tokens: Positive
+    warn_below: Fraction
+
+
+AnyJudge = Annotated[EmbeddedJudge | OllamaJudge | OpenAIJudge, Field(discriminator="kind")]
 
 
 class Judge(Section):
-    judges: Annotated[dict[str, EmbeddedJudge], Field(min_length=1)]  # scores are keyed by these names
+    judges: Annotated[dict[str, AnyJudge], Field(min_length=1)]  # scores are keyed by these names
     bootstrap: Annotated[int, Field(ge=100)]  # resamples
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     seed: Count

@@ -102,12 +102,12 @@ def answer(
             seen = None if seen is None else seen[index]
         ids = tokens[:, None]
     return [
-        Answer(_until(tokenizer.decode(tokens, skip_special_tokens=True), stop).strip(), len(tokens), len(prompt), end)
+        Answer(until(tokenizer.decode(tokens, skip_special_tokens=True), stop).strip(), len(tokens), len(prompt), end)
         for tokens, prompt, end in zip(written, prompts, finish, strict=True)
     ]
 
 
-def _until(text: str, stop: list[str]) -> str:
+def until(text: str, stop: list[str]) -> str:
     """`text` up to the first stop string."""
     places = [text.find(end) for end in stop if end in text]
     return text[: min(places)] if places else text

@@ -9,7 +9,7 @@ from stages.common.files import write_json, write_rows
 from stages.common.progress import Progress
 from stages.common.schema_models import Generate
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
-from stages.decoding import local, sampling
+from stages.decoding import local, sampling, served
 from stages.decoding.contestants import Contestant, contestants
 from stages.models import directory, runtime
 
@@ -62,7 +62,8 @@ def generate_text(
     field = contestants(model, base, root)
     with Progress(len(rows) * len(field), f"generate {name}", "answer") as progress:
         for who in field:
-            made[who.name], speeds[who.name] = answers(who, rows, params, progress)
+            make = served.answers if who.hosted else answers
+            made[who.name], speeds[who.name] = make(who, rows, params, progress)
     lines = (
         side_by_side(row, {who.name: (who.prompt(row["messages"]), made[who.name][i]) for who in field})
         for i, row in enumerate(rows)

@@ -86,10 +86,20 @@ class Fluency:
         return self.known[self._beginning(text)]
 
 
+class NoFluency:
+    """Stands in where no language model is at hand: the signal is 0 for every text, and so has no say."""
+
+    def read(self, texts: list[str]) -> None:
+        """Nothing to read."""
+
+    def __getitem__(self, text: str) -> float:
+        return 0.0
+
+
 class Signals:
     """Turns (question, expected, answer) into the signals, in the order of NAMES."""
 
-    def __init__(self, encoder: Encoder, fluency: Fluency, corpus: list[str]):
+    def __init__(self, encoder: Encoder, fluency: Fluency | NoFluency, corpus: list[str]):
         self.encoder, self.fluency = encoder, fluency
         ids = encoder.tokenizer(corpus, add_special_tokens=False, truncation=True, max_length=MAX_TOKENS)["input_ids"]
         frequency = Counter(token for text in ids for token in set(text))

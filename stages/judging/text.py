@@ -14,37 +14,53 @@ from stages.common.schema_models import EmbeddedJudge as EmbeddedOptions
 from stages.common.schema_models import Judge
 from stages.decoding.contestants import Contestant, contestants
 from stages.judging.embedded import EmbeddedJudge
-from stages.judging.intervals import Bootstrap, mean, with_count
+from stages.judging.intervals import Bootstrap
 from stages.judging.likelihood import expected_scores
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
+from stages.judging.opinion import Opinion, figure, health, verdict_rows
 from stages.judging.scoring import headline, items, known_answers, summarize, trust
-from stages.judging.signals import Encoder, Fluency, Signals
+from stages.judging.server import ServerJudge, Texts
+from stages.judging.signals import Encoder, Fluency, NoFluency, Signals
 from stages.models import directory, runtime
 
 
 def fit_embedded(options: EmbeddedOptions, training: list[dict], encoder: Encoder, root: Path, seed: int) -> EmbeddedJudge:
-    """The embedded judge, its mapping to 0-100 fitted on training rows."""
-    fluency = Fluency(directory.load(root).to(runtime.device()), directory.load_tokenizer(root), options.prefix_tokens)
+    """The embedded judge, its mapping to 0-100 fitted on training rows; without fluency where the base has no weights here."""
+    if directory.is_hosted(root):
+        fluency = NoFluency()
+    else:
+        fluency = Fluency(directory.load(root).to(runtime.device()), directory.load_tokenizer(root), options.prefix_tokens)
     signals = Signals(encoder, fluency, [row["completion"] for row in training])
     chosen = random.Random(seed).sample(training, min(options.controls, len(training)))
     return EmbeddedJudge(signals).fit(chosen, seed)
 
 
+def embedded_opinion(judge: EmbeddedJudge, rows: list[dict], answers: Texts, known: Texts) -> Opinion:
+    """What the embedded judge says; it never fails."""
+    of_known = {kind: judge.score(items(rows, texts)) for kind, texts in known.items()}
+    scores = {who: judge.score(items(rows, texts)) for who, texts in answers.items()}
+    return Opinion(scores, list(range(len(rows))), of_known, (0, 100), {"kind": "embedded", "weights": judge.describe()})
+
+
 def measure(who: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Figure]:
-    """Every figure of one contestant that needs no judge."""
+    """Every figure of one contestant that needs no judge; a hosted model has no likelihood."""
     answers = [row["answers"][who.name] for row in rows]
     wordings = wording(items(rows, [a["text"] for a in answers]), [a["tokens"] for a in answers], overlap)
+    if who.hosted:
+        return wordings
     return likelihood(expected_scores(who, rows), [row["expected"] for row in rows]) | wordings
 
 
-def likelihoods(named: dict[str, Figure], row: int) -> list[float]:
-    """Nats, tokens and tokens predicted right of one expected answer: revisions are compared row by row with them."""
-    nats, tokens, right = named["perplexity"][0][row, :3].tolist()
-    return [round(nats, 4), int(tokens), int(right)]
+def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
+    """`likelihood` of a row's expected answer by contestant, where any has one: nats, tokens and tokens predicted right.
+    Revisions are compared row by row with them."""
+    known = {who: named["perplexity"][0][row, :3].tolist() for who, named in figures.items() if "perplexity" in named}
+    found = {who: [round(nats, 4), int(tokens), int(right)] for who, (nats, tokens, right) in known.items()}
+    return {"likelihood": found} if found else {}
 
 
 def write_table(path: Path, rows: list[dict], given: dict[str, dict[str, np.ndarray]], names: list[str]) -> None:
-    """Scores in long form, for plots: a line for each judge, contestant and row."""
+    """Scores in long form, for plots: a line for each judge, contestant and row, failed verdicts left out."""
     with atomic_file(path) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["judge", "answer", "id", "score"])
@@ -53,6 +69,7 @@ def write_table(path: Path, rows: list[dict], given: dict[str, dict[str, np.ndar
             for judge, scores in given.items()
             for who in names
             for row, score in zip(rows, scores[who], strict=True)
+            if not np.isnan(score)
         )
 
 
@@ -96,34 +113,27 @@ def judge_text(
         reader = Encoder(directory.load(encoder, "encoder").to(runtime.device()), directory.load_tokenizer(encoder))
         known = known_answers(rows, reader.vectors([row["expected"] for row in rows]), params.seed)
         plain = {kind: overlap.score(items(rows, texts)) for kind, texts in known.items()}
-        given, health = {}, {"overlap": {"auc": trust(plain, bootstrap)["auc"]}}
-        for judge_name, options in params.judges.items():
-            judge = fit_embedded(options, training, reader, root, params.seed)
-            of_known = {kind: judge.score(items(rows, texts)) for kind, texts in known.items()}
-            scores = {who.name: judge.score(items(rows, [row["answers"][who.name]["text"] for row in rows])) for who in field}
-            for who in scores:
-                figures[who][judge_name] = with_count(scores[who]), mean
-            given[judge_name] = scores | {f"control {kind}": values for kind, values in of_known.items()}
-            health[judge_name] = {"failed": 0, **trust(of_known, bootstrap), "weights": judge.describe()}
-            progress.add(1, done=judge_name)
+        texts = {who.name: [row["answers"][who.name]["text"] for row in rows] for who in field}
+        opinions, spent = {}, {}
+        healths = {"overlap": {"auc": trust(plain, bootstrap, 0.5)["auc"]}}
+        for judge, options in params.judges.items():
+            if options.kind == "embedded":
+                fitted = fit_embedded(options, training, reader, root, params.seed)
+                opinions[judge] = embedded_opinion(fitted, rows, texts, known)
+            else:
+                served = ServerJudge(judge, options, params.seed)
+                opinions[judge] = served.opinion(rows, texts, known, bootstrap)
+                spent[judge] = served.asker.spent
+            for who, scores in opinions[judge].scores.items():
+                figures[who][judge] = figure(scores)
+            healths[judge] = health(judge, opinions[judge], texts, bootstrap, options.warn_below)
+            progress.add(1, done=judge)
 
-    write_rows(
-        verdicts,
-        (
-            {
-                "id": row["id"],
-                "scores": {
-                    judge: {who: round(float(values[i]), 2) for who, values in scores.items()}
-                    for judge, scores in given.items()
-                },
-                "likelihood": {who: likelihoods(named, i) for who, named in figures.items() if "perplexity" in named},
-            }
-            for i, row in enumerate(rows)
-        ),
-    )
-    write_table(table, rows, given, [who.name for who in field])
-    outside = {who: int((named["perplexity"][0][:, 1] == 0).sum()) for who, named in figures.items()}
-    results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": health}
+    write_rows(verdicts, ({**row, **likelihoods(figures, i)} for i, row in enumerate(verdict_rows(rows, opinions))))
+    write_table(table, rows, {judge: opinion.scores for judge, opinion in opinions.items()}, [who.name for who in field])
+    measured = {who: named["perplexity"][0][:, 1] for who, named in figures.items() if "perplexity" in named}
+    outside = {who: int((tokens == 0).sum()) for who, tokens in measured.items()}
+    results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": healths}
     write_json(details, results | {"signatures": signatures()})
     write_json(metrics, headline(results, list(params.judges)))
-    write_json(speed, {"seconds": time.monotonic() - start, **runtime.environment()})
+    write_json(speed, {"seconds": time.monotonic() - start, **({"judges": spent} if spent else {}), **runtime.environment()})

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from stages.decoding.contestants import contestants
@@ -52,9 +54,38 @@ def test_a_later_round_meets_its_parent(tmp_path, base):
     assert (field[-1].folder, field[-1].prompt(MESSAGES), field[-1].stop) == (first, TRAINED, ["one"])
 
 
-def test_a_hosted_root_does_not_answer_here(tmp_path, base):
-    hosted = tmp_path / "hosted"
-    hosted.mkdir()
-    (hosted / "hosted.json").write_text("{}")
-    model = tuned(tmp_path / "tuned", base)
-    assert [who.name for who in contestants(model, base, hosted)] == ["tuned", "parent"]
+def hosted(folder, contract=None):
+    """A model that a server has."""
+    folder.mkdir()
+    (folder / "hosted.json").write_text("{}")
+    if contract:
+        write_prompt(folder, contract)
+    return folder
+
+
+def test_hosted_models_are_sent_messages(tmp_path):
+    root = hosted(tmp_path / "root")
+    field = contestants(hosted(tmp_path / "tuned", {"style": "chat", "stop": []}), root, root)
+    assert [(who.name, who.hosted, who.sent(MESSAGES), who.stop) for who in field] == [
+        ("tuned", True, MESSAGES, []),
+        ("base", True, MESSAGES, []),
+    ]
+    assert json.loads(field[0].prompt(MESSAGES)) == MESSAGES
+
+
+def test_hosted_models_tuned_on_marks_are_sent_marks(tmp_path):
+    contract = {"style": "completion", "stop": [" END"], "prompt_ending": " ->"}
+    root, first = hosted(tmp_path / "root"), hosted(tmp_path / "first", contract)
+    field = contestants(hosted(tmp_path / "second", contract), first, root)
+    assert [(who.name, who.folder.name, who.sent(MESSAGES)[0]["content"], who.stop) for who in field] == [
+        ("tuned", "second", "Why? ->", [" END"]),
+        ("base", "root", "Why? ->", [" END"]),
+        ("base_chat", "root", "Why?", []),
+        ("parent", "first", "Why? ->", [" END"]),
+    ]
+
+
+def test_notes_of_a_turn_are_not_sent(tmp_path):
+    who = contestants(hosted(tmp_path / "tuned"), hosted(tmp_path / "root"), tmp_path / "root")[0]
+    asked = [*MESSAGES, {"role": "assistant", "content": "So.", "weight": 0}, {"role": "user", "content": "Why?"}]
+    assert [set(turn) for turn in who.sent(asked)] == [{"role", "content"}] * 3
