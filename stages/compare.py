@@ -13,12 +13,12 @@ from stages.common.errors import StageError, report
 from stages.reports import figures
 from stages.reports.comparison import Comparison, Difference, seed_noise
 from stages.reports.outputs import Revision
-from stages.reports.results import TUNED, Results
+from stages.reports.results import TUNED, Results, printable
 
 
 def plain(text: str, width: int) -> str:
-    """One line of at most `width` printable characters: an answer must not steer the terminal."""
-    text = "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+    """One line of at most `width` printable characters."""
+    text = printable(" ".join(text.split()))
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

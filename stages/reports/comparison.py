@@ -20,9 +20,21 @@ from stages.reports import figures
 from stages.reports.results import TUNED, Results, Row, flat
 
 Pair = tuple[Row, Row]
-# of a judge: how it is asked, not what it answers
-_NO_MATTER = {"concurrency", "timeout_seconds", "attempts", "warn_below", "base_url"}
-_IDENTITY = ("digest", "model", "prompt", "options", "signature")  # of a judge, as far as its details name them
+# parameters of a judge that say how it is asked, not what it answers; the embedded one is fitted on its controls
+_NO_MATTER = {"concurrency", "timeout_seconds", "attempts", "warn_below", "base_url", "pairwise"}
+# of a judge's details: what was found with it; everything else tells which judge it is
+_FOUND = {
+    "auc",
+    "fooled",
+    "control_means",
+    "failed",
+    "bounds",
+    "weak",
+    "length_correlation",
+    "pairwise",
+    "pairwise_prompt",
+    "weights",
+}
 FEWEST = 2  # rows for an interval
 
 
@@ -180,13 +192,14 @@ class Comparison:
                 side | {wire: one.params.get(wire) for wire in ("judge_base", "root")}
                 for side, one in zip(sides, (self.first, self.second), strict=True)
             ]
-        options = [dict(flat({key: value for key, value in side.items() if key not in _NO_MATTER})) for side in sides]
+        ignored = _NO_MATTER | ({"controls"} if sides[1].get("kind") != "embedded" else set())
+        options = [dict(flat({key: value for key, value in side.items() if key not in ignored})) for side in sides]
         for name in options[0] | options[1]:
             if options[0].get(name) != options[1].get(name):
                 return f"another judge: {name} was {options[0].get(name, 'not set')}, is {options[1].get(name, 'not set')}"
         details = [(one.details.get("judges") or {}).get(judge) or {} for one in (self.first, self.second)]
-        for name in _IDENTITY:
-            if all(name in side for side in details) and details[0][name] != details[1][name]:
+        for name in sorted(details[0].keys() & details[1].keys() - _FOUND):
+            if details[0][name] != details[1][name]:
                 return f"another judge: its {name} changed"
         weights = [side.get("weights") for side in details]
         if all(weights) and not _alike(*weights):

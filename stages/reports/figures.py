@@ -109,3 +109,8 @@ def show(value: float | None, decimals: int = 1, signed: bool = False) -> str:
 def interval(found: dict, decimals: int = 1, signed: bool = False) -> str:
     """`[low, high]`."""
     return f"[{show(found['low'], decimals, signed)}, {show(found['high'], decimals, signed)}]"
+
+
+def percent(found: dict) -> str:
+    """`[low, high]` of a share, in per cent."""
+    return interval({side: 100 * found[side] for side in ("low", "high")}, 0)

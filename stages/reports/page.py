@@ -21,7 +21,7 @@ from stages.reports.table import Table, cut
 TEMPLATES = Path(__file__).parent / "templates"
 FEW_AUC = 0.8  # where params.yaml has no threshold: under this area a judge is called unreliable
 MOST_MISTAKES = 12
-SHOWN = ("auc", "control_means", "fooled", "failed")  # of a judge; the rest is folded away
+SHOWN = ("auc", "control_means", "fooled", "failed", "weak", "bounds", "pairwise")  # of a judge; the rest is folded away
 
 
 class Page:
@@ -94,7 +94,9 @@ class Page:
             "name": name,
             "least": least,
             "threshold": threshold,
-            "unreliable": least is not None and least < threshold,
+            "unreliable": bool(found["weak"]) if "weak" in found else least is not None and least < threshold,
+            "bounds": (found.get("bounds") or {}).get(TUNED) if failed else None,
+            "pairwise": found.get("pairwise"),
             "failed": failed if isinstance(failed, dict) else {"in all": failed} if failed else {},
             "fooled": found.get("fooled"),
             "good": means.get("good"),
@@ -123,7 +125,11 @@ class Page:
         for judge in self.judges:
             tuned, other = self._scores(judge, TUNED), self._scores(judge, self.rival)
             named = figures.contestant(self.rival) if self.rival else ""
-            found.append(plots.histogram(f"Scores by judge {judge}", list(tuned.values()), list(other.values()), named))
+            found.append(
+                plots.histogram(
+                    f"Scores by judge {judge}", list(tuned.values()), list(other.values()), named, self.results.span(judge)
+                )
+            )
             paired = [tuned[row] - other[row] for row in tuned if row in other]
             found.append(plots.gains(f"Row by row, judge {judge}: tuned over {named}", paired))
         return [plot for plot in found if plot]
@@ -156,7 +162,7 @@ class Page:
         ]
         tables.append(("Training", self.results.training))
         for stage in ("train", "generate", "judge"):
-            speed = {who: drop(found, "latency") for who, found in self.results.speed(stage).items()}
+            speed = {who: drop(found, "answers") for who, found in self.results.speed(stage).items()}
             tables.append((f"Timings and environment of {stage}", speed))
         return [(title, [(name, cut(text)) for name, text in flat(table)]) for title, table in tables if table]
 
@@ -190,6 +196,7 @@ def render(results: Results) -> str:
     environment.filters |= {
         "show": figures.show,
         "interval": figures.interval,
+        "percent": figures.percent,
         "contestant": figures.contestant,
         "series": series,
     }

@@ -98,24 +98,19 @@ def loss(steps: list[dict[str, float]]) -> Plot | None:
     return plot
 
 
-def score_range(scores: list[float]) -> tuple[float, float]:
-    """0 to 100, or 1 to 5 for a judge that never goes over 5."""
-    return (1, 5) if scores and max(scores) <= 5 and min(scores) >= 1 else (0, 100)
-
-
 def _bins(scores: list[float], low: float, high: float) -> list[int]:
-    count = 10 if high > 5 else 5
+    count = min(10, int(high - low + 1))  # of a rubric of five: a bin a mark
     found = [0] * count
     for score in scores:
         found[min(count - 1, max(0, int((score - low) / (high - low) * count)))] += 1
     return found
 
 
-def histogram(title: str, tuned: list[float], other: list[float], other_name: str) -> Plot | None:
-    """Scores of the tuned model upwards, of its rival downwards, on one scale; None where neither has any."""
+def histogram(title: str, tuned: list[float], other: list[float], other_name: str, span: tuple[float, float]) -> Plot | None:
+    """Scores of the tuned model upwards, of its rival downwards, over the judge's whole `span`; None where neither has any."""
     if not tuned and not other:
         return None
-    low, high = score_range(tuned + other)
+    low, high = span
     up, down = _bins(tuned, low, high), _bins(other, low, high)
     most = max(1, *up, *down)
     means = [(name, kind, sum(s) / len(s)) for name, kind, s in (("tuned", "tuned", tuned), (other_name, "base", other)) if s]

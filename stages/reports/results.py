@@ -96,6 +96,11 @@ class Results:
         """The judges that gave verdicts."""
         return list(dict.fromkeys(judge for row in self.rows for judge in row.scores))
 
+    def span(self, judge: str) -> tuple[float, float]:
+        """The lowest and the highest score that a judge can give: what it says of itself, else 0 to 100."""
+        low, high = (((self.details.get("judges") or {}).get(judge)) or {}).get("scale") or (0, 100)
+        return float(low), float(high)
+
     @cached_property
     def rival(self) -> str | None:
         """Whom the tuned model is compared with first: the better base by the first judge (or any figure), else the first."""
@@ -133,8 +138,9 @@ def _is_number(cell: object) -> bool:
         return False
 
 
-def _leaf(value: object) -> str:
-    return ", ".join(map(_leaf, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
+def printable(text: str) -> str:
+    """A line without characters that would steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _leaf(value: object) -> str:

@@ -78,21 +78,15 @@ class Table:
     @cached_property
     def latency(self) -> dict[str, dict[str, float]]:
         """Seconds an answer, by contestant and row id, where the timings of generate hold them."""
-        found = {}
-        for who, speed in self.results.speed("generate").items():
-            seconds = speed.get("latency") if isinstance(speed, dict) else None
-            if isinstance(seconds, list):
-                found[who] = dict(zip((row.id for row in self.results.rows), seconds, strict=False))
-            elif isinstance(seconds, dict):
-                found[who] = seconds
-        return found
+        speeds = self.results.speed("generate").items()
+        answers = {who: speed.get("answers") or [] for who, speed in speeds if isinstance(speed, dict)}
+        return {who: {one["id"]: one["seconds"] for one in listed} for who, listed in answers.items()}
 
     def _judged(self, row: Row, judge: str) -> dict:
-        """Tuned and rival on one line of 0 to 100 (or 1 to 5)."""
+        """Tuned and rival on one line, as long as the judge's scale."""
         scores = row.scores.get(judge, {})
         tuned, other = scores.get(TUNED), scores.get(self.rival)
-        low, high = self._ranges[judge]
-        place = plots.scale(low, high, 3, 97)
+        place = plots.scale(*self.results.span(judge), 3, 97)
         return {
             "judge": judge,
             "tuned": tuned,
@@ -103,13 +97,6 @@ class Table:
             "failed": row.failed.get(judge, {}),
             "pair": row.pairs.get(judge, {}),
         }
-
-    @cached_property
-    def _ranges(self) -> dict[str, tuple[float, float]]:
-        def every(judge: str) -> list[float]:
-            return [score for row in self.results.rows for score in row.scores.get(judge, {}).values() if score is not None]
-
-        return {judge: plots.score_range(every(judge)) for judge in self.judges}
 
     def _verdicts(self, row: Row, judge: str) -> list[dict]:
         scores, reasons, failed = (found.get(judge, {}) for found in (row.scores, row.reasons, row.failed))

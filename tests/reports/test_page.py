@@ -93,6 +93,18 @@ def test_failed_verdicts_reasons_and_pairs_are_shown(tmp_path):
     assert re.search(r'<option value="failed">a judge failed \(3\)', text)
 
 
+def test_a_judge_s_own_figures_are_shown(small):
+    share = {"value": 0.62, "low": 0.5, "high": 0.74}
+    versus = {"over": "base", "win_rate": share, "win_rate_lc": share, "flip_rate": share, "ties": share}
+    extra = {"scale": [1, 5], "failed": {"truncated": 3}, "bounds": {"tuned": {"low": 2.25, "high": 4.5}}, "pairwise": versus}
+    made.edit_json(small / "metrics/model/details.json", lambda d: d["judges"]["embedded"].update(extra, weak=[]))
+    text = re.sub(r"<[^>]+>", "", page(small))
+    assert "truncated 3; had they all been the lowest or the highest score, the tuned mean would be 2.2 or 4.5." in text
+    assert "prefers tuned over base, trained prompt in 62 % of rows [50, 74]" in text
+    assert "is not to be relied on" not in text  # it says itself that it is not weak
+    assert Results("model", Revision("workspace", small)).span("embedded") == (1, 5)
+
+
 def test_labels_are_shown_with_their_probabilities_and_mistakes(tmp_path):
     def label(answered, verdict):
         number = int(answered["id"].rpartition("#")[2])
@@ -113,7 +125,10 @@ def test_labels_are_shown_with_their_probabilities_and_mistakes(tmp_path):
 
 
 def test_latency_is_shown_where_it_was_kept(small):
-    made.edit_json(small / "metrics/speed/model/generate.json", lambda d: d["tuned"].update(latency=[0.25] * 8))
+    made.edit_json(
+        small / "metrics/speed/model/generate.json",
+        lambda d: d["tuned"].update(answers=[{"id": f"file.jsonl#{i}", "seconds": 0.25} for i in range(1, 9)]),
+    )
     assert page(small).count("0.25 s") == 8
 
 

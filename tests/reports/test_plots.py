@@ -51,7 +51,7 @@ def test_long_training_is_averaged():
 
 @given(st.lists(st.floats(0, 100), max_size=30), st.lists(st.floats(0, 100), max_size=30))
 def test_histogram_holds_every_row(tuned, other):
-    plot = plots.histogram("Scores", tuned, other, "base")
+    plot = plots.histogram("Scores", tuned, other, "base", (0, 100))
     if not tuned and not other:
         assert plot is None
         return
@@ -61,9 +61,9 @@ def test_histogram_holds_every_row(tuned, other):
 
 
 def test_a_rubric_of_five_has_five_bins():
-    plot = plots.histogram("Scores", [1, 2, 5, 5], [3], "base")
-    assert plots.score_range([1, 5]) == (1, 5) and plots.score_range([0, 5]) == (0, 100)
+    plot = plots.histogram("Scores", [1, 2, 5, 5], [3], "base", (1, 5))
     assert len({bar["x"] for bar in plot.bars}) == 4
+    assert sorted(bar["text"].split()[0] for bar in plot.bars if bar["kind"] == "tuned") == ["1", "1", "2"]
 
 
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=500))
