@@ -12,10 +12,12 @@ from stages.common.files import read_rows
 from stages.common.params import read
 from stages.common.schema import check
 from stages.models.directory import save
+from stages.servers import openai_chat
 from tests import tiny
 from tests.imports import ROOT
+from tests.servers.loopback import honest
 
-MODELS = {path.stem: path for path in (ROOT / "recipes").glob("*.yaml")}
+MODELS = {path.stem: next(iter(read(path)["models"])) for path in (ROOT / "recipes").glob("*.yaml")}  # one of each recipe
 
 
 def stand_in(folder, kind: str):
@@ -31,9 +33,10 @@ def stand_in(folder, kind: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(MODELS))
-def test_a_recipe_runs_from_source_to_verdict(name, tmp_path, monkeypatch):
-    recipe.apply(name, ROOT / "recipes", shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
+@pytest.mark.parametrize("recipe_name", sorted(MODELS))
+def test_a_recipe_runs_from_source_to_verdict(recipe_name, tmp_path, monkeypatch, serve):
+    name = MODELS[recipe_name]
+    recipe.apply(recipe_name, ROOT / "recipes", shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
     params = check(read(tmp_path / "params.yaml"), tmp_path / "params.yaml")
     model = params.models[name]
     dataset, work = params.datasets[model.dataset], tmp_path / "work"
@@ -99,6 +102,10 @@ def test_a_recipe_runs_from_source_to_verdict(name, tmp_path, monkeypatch):
         out=work / "answers.jsonl",
         speed=work / "speed.json",
     )
+    server = serve(honest)  # where a recipe has a judge that is served
+    monkeypatch.setenv("OLLAMA_HOST", server.address)
+    monkeypatch.setattr(openai_chat, "OWN", f"{server.address}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
     judge.main(
         name,
         model.judge,
@@ -120,4 +127,7 @@ def test_a_recipe_runs_from_source_to_verdict(name, tmp_path, monkeypatch):
     assert set(answers[0]["answers"]) == {"tuned", "base"} | ({"base_chat"} if entry.kind == "wheel" else set())
     losses = json.loads((work / "train.json").read_text())
     assert losses["validation_loss"] < losses["validation_loss_start"]
-    assert json.loads((work / "scores.json").read_text())["perplexity"]["high"] < 0
+    scores = json.loads((work / "scores.json").read_text())
+    assert scores["perplexity"]["high"] < 0
+    asked = [key for key, options in model.judge.judges.items() if options.kind != "embedded"]
+    assert bool(server.bodies) == bool(asked) and all("win_rate" in scores[key] for key in asked)

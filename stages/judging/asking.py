@@ -23,7 +23,7 @@ from stages.common.errors import shorten
 from stages.common.progress import Progress
 from stages.common.schema_models import OllamaJudge, OpenAIJudge
 from stages.common.scratch import fingerprint, scratch
-from stages.judging.prompt_files import INTEGER, BadVerdict, Prompt
+from stages.judging.prompt_files import BadVerdict, Prompt
 from stages.servers.chat import Options, Rejected, Unanswered, connect
 from stages.servers.known import identity
 from stages.servers.pool import Pool
@@ -98,11 +98,9 @@ class Asker:
 
     def _try(self, prompt: Prompt, messages: list[dict], number: int) -> Verdict:
         """One try. A reply that is no verdict raises Unanswered and is asked for again at once."""
-        bare = prompt.reply == INTEGER and self.options.kind == "openai"  # OpenAI's schemas are objects: asked in words alone
-        schema = None if bare else prompt.schema()
         temperature = AGAIN if number else 0.0
         seed = self.settings["seed"] + number
-        options = Options(temperature, 1.0, 0, 1.0, self.options.max_tokens, seed, schema=schema)
+        options = Options(temperature, 1.0, 0, 1.0, self.options.max_tokens, seed, schema=prompt.schema())
         try:
             reply = self.chat.ask(messages, options)
         except Rejected as refused:

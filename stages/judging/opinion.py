@@ -23,6 +23,7 @@ class Opinion:
         scale: the lowest and the highest score.
         about: what tells this judge from others: model, prompt, options, weights.
         reasons, failed: by contestant (or `control <kind>`) and row, where there is something to say.
+        said: by kind of failure, what was said instead of the first such verdict.
         pairs: by row, the comparison of two answers in both orders.
         versus: figures of these comparisons.
     """
@@ -34,6 +35,7 @@ class Opinion:
     about: dict
     reasons: dict[str, dict[int, str]] = field(default_factory=dict)
     failed: dict[str, dict[int, str]] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
     pairs: dict[int, dict] = field(default_factory=dict)
     versus: dict = field(default_factory=dict)
 
@@ -45,10 +47,11 @@ class Opinion:
         """
         for who, values in (self.scores | {f"control {kind}": values for kind, values in self.controls.items()}).items():
             if np.isnan(values).all():
-                counts = ", ".join(f"{kind}: {n}" for kind, n in sorted(Counter(self.failed.get(who, {}).values()).items()))
+                counts = sorted(Counter(self.failed.get(who, {}).values()).items())
+                listing = "".join(f"\n    - {kind}: {count}, such as {self.said[kind]}" for kind, count in counts)
                 raise StageError(
                     f"judge {judge!r} on {who}",
-                    f"no verdict at all ({counts or 'none asked for'})",
+                    f"no verdict at all{listing}",
                     "at least one",
                     "try another model or prompt, or more attempts, max_tokens or num_ctx (docs/judging.md)",
                 )
@@ -106,6 +109,7 @@ def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstra
     kinds = Counter(kind for at in opinion.failed.values() for kind in at.values())
     return {
         "failed": dict(sorted(kinds.items())),
+        **({"said_instead": dict(sorted(opinion.said.items()))} if opinion.said else {}),
         "bounds": {who: bounds(values, low, high) for who, values in opinion.scores.items()},
         **found,
         "weak": weak,

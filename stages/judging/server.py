@@ -103,5 +103,6 @@ def note(made: Opinion, who: str, place: int, verdict: Verdict) -> None:
     """Keep the reasons of a verdict, or why there is none."""
     if verdict.failed:
         made.failed.setdefault(who, {})[place] = verdict.failed
+        made.said.setdefault(verdict.failed, verdict.said)
     elif verdict.reasons:
         made.reasons.setdefault(who, {})[place] = verdict.reasons

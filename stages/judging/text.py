@@ -104,6 +104,8 @@ def judge_text(
     overlap = Overlap([row["completion"] for row in training])
     bootstrap = Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed)
     field = contestants(model, base, root)
+    # here, so that a server that is down is named before minutes of work
+    served = {judge: ServerJudge(judge, one, params.seed) for judge, one in params.judges.items() if one.kind != "embedded"}
 
     with Progress(len(field) + len(params.judges), f"judge {name}", "part") as progress:
         figures = {}
@@ -114,16 +116,14 @@ def judge_text(
         known = known_answers(rows, reader.vectors([row["expected"] for row in rows]), params.seed)
         plain = {kind: overlap.score(items(rows, texts)) for kind, texts in known.items()}
         texts = {who.name: [row["answers"][who.name]["text"] for row in rows] for who in field}
-        opinions, spent = {}, {}
+        opinions = {}
         healths = {"overlap": {"auc": trust(plain, bootstrap, 0.5)["auc"]}}
         for judge, options in params.judges.items():
-            if options.kind == "embedded":
+            if judge in served:
+                opinions[judge] = served[judge].opinion(rows, texts, known, bootstrap)
+            else:
                 fitted = fit_embedded(options, training, reader, root, params.seed)
                 opinions[judge] = embedded_opinion(fitted, rows, texts, known)
-            else:
-                served = ServerJudge(judge, options, params.seed)
-                opinions[judge] = served.opinion(rows, texts, known, bootstrap)
-                spent[judge] = served.asker.spent
             for who, scores in opinions[judge].scores.items():
                 figures[who][judge] = figure(scores)
             healths[judge] = health(judge, opinions[judge], texts, bootstrap, options.warn_below)
@@ -136,4 +136,5 @@ def judge_text(
     results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": healths}
     write_json(details, results | {"signatures": signatures()})
     write_json(metrics, headline(results, list(params.judges)))
-    write_json(speed, {"seconds": time.monotonic() - start, **({"judges": spent} if spent else {}), **runtime.environment()})
+    spent = {"judges": {judge: one.asker.spent for judge, one in served.items()}} if served else {}
+    write_json(speed, {"seconds": time.monotonic() - start, **spent, **runtime.environment()})

@@ -1,11 +1,13 @@
 """A model served by Ollama, asked through the official `ollama` package."""
 
+import re
 import time
 
 from stages.common.errors import StageError
 from stages.servers.chat import Missing, Options, Reply, Unanswered, http_options, translated
 
 BYTES_A_TOKEN = 16  # more than any tokenizer makes of prose: a prompt counted as fewer tokens was cut
+_RUN = re.compile(r"(.)\1{3,}", re.DOTALL)
 
 
 class OllamaChat:
@@ -80,7 +82,8 @@ class OllamaChat:
 def was_cut(messages: list[dict], read: int | None, num_ctx: int, max_tokens: int) -> bool:
     """Whether the server cut the prompt, or would have cut it to go on: the tokens that it read leave no room for the answer,
     or are too few for the text. Where it does not count (a prompt that it still knew), the text's bytes must fit."""
-    size = sum(len(message["content"].encode("utf-8", "replace")) for message in messages)
+    texts = (_RUN.sub(r"\1\1\1", message["content"]) for message in messages)  # a long row of dashes may be one token
+    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
     if read is None:
-        return size + max_tokens > num_ctx
+        return sum(len(message["content"].encode("utf-8", "replace")) for message in messages) + max_tokens > num_ctx
     return read + max_tokens > num_ctx or read * BYTES_A_TOKEN < size

@@ -1,5 +1,6 @@
 """A model behind an OpenAI-compatible server (OpenAI, vLLM, llama.cpp's server, Ollama's /v1), asked through `openai`."""
 
+import json
 import os
 import time
 
@@ -28,8 +29,7 @@ class OpenAIChat:
         self.address, self.model, self.library, self.openai = base_url or OWN, model, httpx2, openai
         self.where = f"model {model!r} at {self.address}"
         key = os.environ.get("OPENAI_API_KEY", "")
-        if not (key or base_url):
-            raise StageError(self.where, "no OPENAI_API_KEY in the environment", "a key", "export OPENAI_API_KEY=…")
+        self.able = bool(key or base_url)
         http = http_options(httpx2, self.where, seconds, key)
         self.client = openai.OpenAI(
             api_key=key or NO_KEY,
@@ -38,24 +38,27 @@ class OpenAIChat:
             timeout=seconds,
             http_client=openai.DefaultHttpxClient(**http),
         )
-        self.schemas = True  # until the server refuses one
+        self.refused: set[str] = set()  # schemas that the server does not take: OpenAI's own must be objects, some take none
 
     def identity(self) -> dict:
         """Such a server gives no digest: address and name are all there is."""
         return {"base_url": self.address, "model": self.model}
 
     def ask(self, messages: list[dict], options: Options) -> Reply:
-        """One try; where the server takes no JSON schema, without one from then on."""
-        if options.schema and self.schemas:
-            try:
-                return self._ask(messages, options, options.schema)
-            except Rejected as refused:
-                if refused.too_long:
-                    raise
-                reply = self._ask(messages, options, None)  # may be refused for another reason, and raises then
-                self.schemas = False
-                return reply
-        return self._ask(messages, options, None)
+        """One try; where the server does not take the JSON schema, without it from then on."""
+        if not self.able:  # said here and not earlier: what was kept needs no key
+            raise StageError(self.where, "no OPENAI_API_KEY in the environment", "a key", "export OPENAI_API_KEY=…")
+        schema = json.dumps(options.schema)
+        if not options.schema or schema in self.refused:
+            return self._ask(messages, options, None)
+        try:
+            return self._ask(messages, options, options.schema)
+        except Rejected as refusal:
+            if refusal.too_long:
+                raise
+            reply = self._ask(messages, options, None)  # what was refused for another reason is refused again
+            self.refused.add(schema)
+            return reply
 
     def _ask(self, messages: list[dict], options: Options, schema: dict | None) -> Reply:
         # OpenAI's newer models refuse the older name, other servers do not know the newer one
@@ -81,17 +84,17 @@ class OpenAIChat:
                 except self.openai.APIError as error:
                     raise (error.__cause__ or ValueError(str(error))) from None
                 choice, usage = answer.choices[0], answer.usage
-                text, finish = choice.message.content, choice.finish_reason
+                text, finish = choice.message.content or "", choice.finish_reason
                 refused = bool(choice.message.refusal) or finish == "content_filter"
-                if not isinstance(text if text is not None else "", str) or not (finish or refused):
-                    raise TypeError("no text")
                 counted = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+                if not (isinstance(text, str) and (finish or refused) and all(isinstance(n, int | None) for n in counted)):
+                    raise TypeError("the package does not check types")
         except Missing as error:
             raise StageError(
                 self.where, str(error), "an address and a model that the server knows", "check model and base_url"
             ) from None
         finish = "refused" if refused else "length" if finish == "length" else "stop"
-        return Reply(text or "", finish, *counted, str(answer.model or self.model), time.monotonic() - start)
+        return Reply(text, finish, *counted, _name(answer.model) or self.model, time.monotonic() - start)
 
     def down(self, reason: str) -> StageError:
         """How to start a server."""
@@ -101,3 +104,8 @@ class OpenAIChat:
             "a running server",
             f"check base_url and the network; a server of your own is started for example with: vllm serve {self.model}",
         )
+
+
+def _name(model: object) -> str:
+    """What the server calls the model; llama.cpp's names the file with its path, which is no one's business."""
+    return model.rsplit("/", 1)[-1] if isinstance(model, str) and model.startswith("/") else str(model or "")

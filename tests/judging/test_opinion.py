@@ -23,6 +23,7 @@ def opinion(tuned=(80, 60, NAN, 100), base=(10, NAN, 30, 20), good=(90, 80), bad
         {"model": "m"},
     )
     made.failed = {"tuned": {2: "timeout"}, "base": {1: "unparsable"}, "control other": {3: "unparsable"}}
+    made.said = {"timeout": "nothing", "unparsable": "Well…"}
     made.reasons = {"tuned": {0: "well put"}}
     made.pairs = {0: {"winner": "tie"}}
     return made
@@ -68,9 +69,9 @@ def test_fooled_is_half_of_the_scale():
 
 def test_no_verdict_at_all_is_an_error():
     opinion().require_verdicts("j")
-    with pytest.raises(StageError, match="timeout: 1"):
+    with pytest.raises(StageError, match="timeout: 1, such as nothing"):
         opinion(tuned=[NAN] * 4).require_verdicts("j")
-    with pytest.raises(StageError, match="control other"):
+    with pytest.raises(StageError, match="such as Well…"):
         opinion(bad=(NAN, NAN)).require_verdicts("j")
 
 

@@ -157,7 +157,7 @@ def test_figures_go_on_without_failed_verdicts(serve):
 
 
 def test_a_judge_without_any_verdict_is_an_error(serve):
-    with pytest.raises(StageError, match="unparsable: 12"):
+    with pytest.raises(StageError, match=r"unparsable: 12, such as '\?'"):
         opinion(serve(lambda body: Said("?")))
 
 

@@ -1,5 +1,8 @@
 """Both clients, through the official packages, over real sockets: what is sent, what comes back, what goes wrong."""
 
+import subprocess
+import sys
+
 import pytest
 
 from stages.common.errors import StageError
@@ -82,7 +85,8 @@ def test_a_server_without_schemas_is_asked_without(serve):
     found = chat(server, "openai")
     for _ in range(2):
         assert found.ask(MESSAGES, options(schema=SCHEMA)).text == "{}"
-    assert ["response_format" in body for body in server.bodies] == [True, False, False]
+    found.ask(MESSAGES, options(schema={**SCHEMA, "title": "another"}))
+    assert ["response_format" in body for body in server.bodies] == [True, False, False, True, False]
 
 
 @BOTH
@@ -132,6 +136,8 @@ def test_a_model_unknown_to_an_openai_server(serve):
 @pytest.mark.parametrize(
     "body",
     [
+        b'{"choices": [{"finish_reason": "stop", "message": {"content": "x"}}], "usage": {"prompt_tokens": "many"}}',
+        b'{"choices": [{"finish_reason": "stop", "message": {"content": 5}}], "message": {"role": "a", "content": 5}}',
         b'{"message": {"role": "assist',
         b"[]",
         b"nonsense",
@@ -198,6 +204,11 @@ def test_a_cut_prompt_is_noticed(serve, read, cut):
     assert (reply.finish == "prompt too long") == cut
 
 
+def test_a_row_of_dashes_is_no_cut_prompt():
+    """Tokenizers have tokens of many dashes, spaces or line ends."""
+    assert not was_cut([{"role": "user", "content": "Is this good?\n" + "-" * 3000 + "\n" * 500}], 60, 4096, 20)
+
+
 def test_a_short_prompt_needs_no_count():
     assert not was_cut(MESSAGES, None, 512, 20)
 
@@ -214,10 +225,17 @@ def test_the_key_is_sent_and_never_told(serve, monkeypatch):
 def test_openai_itself_needs_a_key(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(StageError, match="OPENAI_API_KEY"):
-        connect("openai", "", "gpt-4o-mini", 5, 0)
+        connect("openai", "", "gpt-4o-mini", 5, 0).ask(MESSAGES, options())
 
 
 def test_ollama_host_is_heeded(serve, monkeypatch):
     server = serve(lambda body: Said("here"))
     monkeypatch.setenv("OLLAMA_HOST", server.address)
     assert connect("ollama", "", "llama3", 5, 512).ask(MESSAGES, options()).text == "here"
+
+
+def test_no_client_is_loaded_where_none_is_used():
+    """A run without servers starts as fast as before."""
+    code = "import sys, stages.judging.asking; print({'openai', 'ollama'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
