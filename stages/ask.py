@@ -8,11 +8,13 @@ import argparse
 import shutil
 import textwrap
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.common import params
 from stages.common.errors import StageError, report
+from stages.common.files import read_rows
 from stages.common.schema_models import Generate
 from stages.reports import figures
 from stages.reports.results import printable
@@ -39,7 +41,9 @@ class Reply:
         return f"{self.prompt_tokens} + {self.tokens} tokens, {self.seconds:.2f} s{end}"
 
 
-def ask(model: Path, base: Path, root: Path, options: Generate, question: str, system: str = "") -> list[Reply]:
+def ask(
+    model: Path, base: Path, root: Path, options: Generate, question: str, system: str = "", shots: Sequence[dict] = ()
+) -> list[Reply]:
     """The contestants' replies, the base's first: what came before stands left of what came after.
 
     The seconds are those of prompt and answer, loading the weights left out; a server that was asked the same before is
@@ -57,7 +61,7 @@ def ask(model: Path, base: Path, root: Path, options: Generate, question: str, s
     runtime.deterministic()
     asked = [{"role": "user", "content": question}]
     messages = [{"role": "system", "content": system}, *asked] if system else asked
-    field = sorted(contestants(model, base, root), key=lambda who: who.name == "tuned")
+    field = sorted(contestants(model, base, root, shots), key=lambda who: who.name == "tuned")
     loaded, replies = {}, []
     for who in field:
         prompt = who.prompt(messages)
@@ -130,7 +134,13 @@ def main(name: str, question: str, system: str = "", prompts: bool = False) -> s
     options = params.section("models", name, "generate")
     wires = params.read()["models"][name]
     folders = (Path("models") / part for part in (name, wires["base"], wires["root"]))
-    replies = ask(*folders, options, question, system)
+    shots = []
+    if options.shots:
+        from stages.decoding.contestants import choose_shots
+
+        training = Path("data") / wires["dataset"] / "formatted" / "train"
+        shots = choose_shots(list(read_rows(training)), options.shots, options.seed)
+    replies = ask(*folders, options, question, system, shots)
     shown = side_by_side(replies, shutil.get_terminal_size((120, 24)).columns)
     if prompts:
         given = [f"{figures.contestant(reply.who)} was given\n{textwrap.indent(reply.prompt, '  | ')}" for reply in replies]

@@ -10,6 +10,7 @@
 | exact_match | same text but for case and white space | 0 or 1, 1 |
 | overlap | cosine of TF-IDF vectors, weights from the training answers | cosine, 1 |
 | tokens | tokens of the answer | tokens, 1 |
+| prompt_tokens | tokens of the prompt, which every answer costs | tokens, 1 |
 """
 
 from typing import TYPE_CHECKING

@@ -33,6 +33,7 @@ KINDS = {
     "exact_match": Kind("Exact match", "share of answers that are the expected one", 3),
     "overlap": Kind("Overlap", "cosine of TF-IDF vectors of answer and expected answer", 3),
     "tokens": Kind("Tokens", "mean length of an answer"),
+    "prompt_tokens": Kind("Prompt tokens", "what every answer costs before it begins"),
     "accuracy": Kind("Accuracy", "share of texts given the right label", 3),
     "macro_f1": Kind("Macro F1", "mean over the labels of precision and recall taken together", 3),
     "ece": Kind("Calibration error", "how far the stated probabilities are from the truth; lower is better", 3),

@@ -69,6 +69,19 @@ class Page:
         return [line for line in found if any(one and one.get("value") for one in (line["tuned"], line["other"], line["gain"]))]
 
     @cached_property
+    def field(self) -> list[dict]:
+        """Every contestant with its headlines and what its answers cost."""
+        names = [line["name"] for line in self.headlines] + ["tokens", "prompt_tokens"]
+        known = {who: self.details[who] for who in self.results.who if who in self.details}
+        names = [name for name in names if any(name in figures_ for figures_ in known.values())]
+        kinds = [figures.kind(name, self.judges) for name in names]
+        lines = [
+            {"who": who, "cells": [(figures_.get(name), kind) for name, kind in zip(names, kinds, strict=True)]}
+            for who, figures_ in known.items()
+        ]
+        return [{"who": None, "cells": kinds}, *lines] if len(lines) > 1 else []
+
+    @cached_property
     def verdict(self) -> list[tuple[str, list[str]]]:
         """(reading, names of headlines), better ones first."""
         order = (figures.BETTER, figures.WORSE, figures.NOISE)
