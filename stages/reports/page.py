@@ -35,11 +35,16 @@ class Page:
 
     # headlines -------------------------------------------------------------------------------------------------------
 
+    def _figure(self, who: str | None, name: str) -> dict | None:
+        """`value`, `low` and `high` of a contestant's figure; None of what is no figure, such as a table by label."""
+        found = (self.details.get(who) or {}).get(name)
+        return found if isinstance(found, dict) and {"value", "low", "high"} <= found.keys() else None
+
     def _compared(self, name: str) -> dict:
         """A figure of the tuned model and of its rival, the difference, and how it reads."""
         kind, gain = figures.kind(name, self.judges), self.gain.get(name) or {}
         over = gain.get("over", self.rival)
-        tuned, other = ((self.details.get(who) or {}).get(name) for who in (TUNED, over))
+        tuned, other = (self._figure(who, name) for who in (TUNED, over))
         found = {
             "name": name,
             "kind": kind,
@@ -68,18 +73,23 @@ class Page:
         found = [self._compared(name) for name in known if name not in {line["name"] for line in self.headlines}]
         return [line for line in found if any(one and one.get("value") for one in (line["tuned"], line["other"], line["gain"]))]
 
+    @property
+    def percent(self) -> str:
+        """Of 100 resamples, how many an interval holds."""
+        return f"{100 * float((self.results.params.get('judge') or {}).get('confidence', 0.95)):g}"
+
     @cached_property
     def field(self) -> list[dict]:
         """Every contestant with its headlines and what its answers cost."""
         names = [line["name"] for line in self.headlines] + ["tokens", "prompt_tokens"]
-        known = {who: self.details[who] for who in self.results.who if who in self.details}
-        names = [name for name in names if any(name in figures_ for figures_ in known.values())]
+        known = [who for who in self.results.who if who in self.details]
+        names = [name for name in names if any(self._figure(who, name) for who in known)]
         kinds = [figures.kind(name, self.judges) for name in names]
         lines = [
-            {"who": who, "cells": [(figures_.get(name), kind) for name, kind in zip(names, kinds, strict=True)]}
-            for who, figures_ in known.items()
+            {"who": who, "cells": [(self._figure(who, name), kind) for name, kind in zip(names, kinds, strict=True)]}
+            for who in known
         ]
-        return [{"who": None, "cells": kinds}, *lines] if len(lines) > 1 else []
+        return [{"who": None, "cells": kinds}, *lines] if names and len(lines) > 1 else []
 
     @cached_property
     def verdict(self) -> list[tuple[str, list[str]]]:
@@ -161,6 +171,17 @@ class Page:
         wrong = [(row.expected, row.said(TUNED)) for row in self.results.judged if row.said(TUNED) != row.expected]
         counts = {pair: wrong.count(pair) for pair in wrong}
         return [(*pair, count) for pair, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MOST_MISTAKES]
+
+    @cached_property
+    def labels(self) -> list[tuple[str, int, float, float, float]]:
+        """Of labels: (label, rows, precision, recall, F1) of the tuned model, the most frequent first."""
+        if self.results.task != "label":
+            return []
+        expected, given = ([of(row) for row in self.results.judged] for of in (lambda r: r.expected, lambda r: r.said(TUNED)))
+        right = [one for one, other in zip(expected, given, strict=True) if one == other]
+        counts = [(label, expected.count(label), given.count(label), right.count(label)) for label in {*expected, *given}]
+        found = [(label, n, hit / max(1, m), hit / max(1, n), 2 * hit / (n + m)) for label, n, m, hit in counts]
+        return sorted(found, key=lambda line: (-line[1], line[0]))
 
     # how it was made -------------------------------------------------------------------------------------------------
 

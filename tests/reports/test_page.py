@@ -9,7 +9,7 @@ import pytest
 
 from stages.common.files import read_rows, write_rows
 from stages.reports.outputs import Revision
-from stages.reports.page import render
+from stages.reports.page import Page, render
 from stages.reports.results import Results, flat
 from tests.imports import ROOT
 from tests.reports import made
@@ -117,11 +117,15 @@ def test_labels_are_shown_with_their_probabilities_and_mistakes(tmp_path):
         verdict |= {"scores": {}, "likelihood": {}}
 
     root = made.write(tmp_path, 5, change=label)
+    table = {"6061": {"precision": 1.0}}
+    made.edit_json(root / "metrics/model/details.json", lambda d: d["tuned"].update(labels=table, rows=5))  # no figures
     text = page(root)
     assert Results("model", Revision("workspace", root)).task == "label"
     assert "0.75 sure" in text and "Most frequent mistakes" in text and "most frequent label" in text
     assert re.search(r'<td dir="auto">6061</td><td dir="auto">6063</td><td class="n">2</td>', text)
     assert '<option value="wrong">labelled wrong (2)' in text
+    of = Page(Results("model", Revision("workspace", root))).labels
+    assert of == [("6061", 5, 1.0, 0.6, 0.75), ("6063", 0, 0.0, 0.0, 0.0)]
 
 
 def test_latency_is_shown_where_it_was_kept(small):
