@@ -74,6 +74,15 @@ class Page:
         return [line for line in found if any(one and one.get("value") for one in (line["tuned"], line["other"], line["gain"]))]
 
     @property
+    def compared_with(self) -> str:
+        return "the best of its baselines" if self.results.task == "label" else "its base"
+
+    @property
+    def column(self) -> str:
+        """The head of the column of whom tuned is compared with."""
+        return "Baseline" if self.results.task == "label" else "Base"
+
+    @property
     def percent(self) -> str:
         """Of 100 resamples, how many an interval holds."""
         return f"{100 * float((self.results.params.get('judge') or {}).get('confidence', 0.95)):g}"
@@ -154,7 +163,7 @@ class Page:
                 )
             )
             paired = [tuned[row] - other[row] for row in tuned if row in other]
-            found.append(plots.gains(f"Row by row, judge {judge}: tuned over {named}", paired))
+            found.append(plots.gains(f"Row by row, judge {judge}", paired))
         return [plot for plot in found if plot]
 
     def _scores(self, judge: str, who: str | None) -> dict[str, float]:
@@ -233,6 +242,7 @@ def render(results: Results) -> str:
         "percent": figures.percent,
         "contestant": figures.contestant,
         "series": series,
+        "begin": lambda text: text[:1].upper() + text[1:],
     }
     page = environment.get_template("page.html").render(
         page=Page(results),

@@ -53,15 +53,27 @@ class Table:
             "verdicts": [self._judged(row, judge) for judge in self.judges if row.expected is not None],
             "given": [verdict for judge in self.judges for verdict in self._verdicts(row, judge)],
             "surprise": [(who, figures.show(_perplexity(*found))) for who, found in row.likelihood.items() if found[1]],
+            "more": self._more(row),
             "sorted_by": [key if isinstance(key, str) else "" if key is None else f"{key:g}" for key in keys],
             "flags": " ".join(self._flags(row)),
         }
 
+    def _more(self, row: Row) -> str:
+        """What is folded away under a row."""
+        parts = {
+            "prompts": any(answer.get("prompt") for answer in row.answers.values()),
+            "verdicts": row.expected is not None and bool(row.scores),
+            "other answers": len(row.answers) > len(self.columns),
+        }
+        words = ", ".join(name for name, there in parts.items() if there) or "id"
+        return words[:1].upper() + words[1:]
+
     def _answer(self, row: Row, who: str) -> dict:
         answer = row.answers.get(who, {})
         facts = []
-        if "probabilities" in answer:
-            facts.append(f"{figures.show(answer['probabilities'].get(answer.get('label')), 2)} sure")
+        sure = (answer.get("probabilities") or {}).get(answer.get("label"))
+        if sure is not None:
+            facts.append(f"{figures.show(sure, 2)} sure")
         if answer.get("tokens") is not None:
             facts.append(f"{answer['tokens']} tokens")
         if answer.get("finish") not in (None, "stop"):

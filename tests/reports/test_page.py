@@ -144,7 +144,7 @@ def test_a_huge_answer_is_cut_and_said_to_be(tmp_path):
 def test_a_model_without_metrics_or_training_still_has_a_page(small):
     for path in (small / "metrics").rglob("*.*"):
         path.unlink()
-    assert "dvc repro judge@model" in page(small) and "No comparison with a base was kept" in page(small)
+    assert "dvc repro judge@model" in page(small) and "No comparison was kept" in page(small)
 
 
 def test_answers_that_were_not_judged_are_shown(small):
