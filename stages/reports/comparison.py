@@ -212,7 +212,11 @@ class Comparison:
         pairs = [pair for pair in self.pairs if all(self._score(row, judge) is not None for row in pair)]
         if len(pairs) < FEWEST:
             return self._values(judge, "not compared: too few rows that it scored in both")
-        return self._paired(judge, pairs, lambda rows: (with_count([self._score(row, judge) for row in rows]), mean))
+        weak = {
+            kind for one in (self.first, self.second) for kind in one.details.get("judges", {}).get(judge, {}).get("weak", [])
+        }
+        note = f"a weak judge of {', '.join(sorted(map(figures.control, weak)))}" if weak else ""
+        return self._paired(judge, pairs, lambda rows: (with_count([self._score(row, judge) for row in rows]), mean), note)
 
     def _score(self, row: Row, judge: str) -> float | None:
         return row.scores.get(judge, {}).get(self.who)

@@ -6,6 +6,7 @@ nothing else. All that comes from data is escaped by the template engine; no mar
 
 import base64
 import hashlib
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
@@ -143,9 +144,7 @@ class Page:
                 }
                 for control, one in areas.items()
             ],
-            "rest": flat(
-                {key: value for key, value in found.items() if key not in ("auc", "control_means", "fooled", "failed")}
-            ),
+            "rest": flat({key: value for key, value in found.items() if key not in SHOWN}),
         }
 
     # plots -----------------------------------------------------------------------------------------------------------
@@ -177,18 +176,18 @@ class Page:
         """Of labels: (expected, given, rows), the most frequent first."""
         if self.results.task != "label":
             return []
-        wrong = [(row.expected, row.said(TUNED)) for row in self.results.judged if row.said(TUNED) != row.expected]
-        counts = {pair: wrong.count(pair) for pair in wrong}
-        return [(*pair, count) for pair, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MOST_MISTAKES]
+        wrong = Counter((row.expected, row.said(TUNED)) for row in self.results.judged if row.said(TUNED) != row.expected)
+        return [(*pair, count) for pair, count in sorted(wrong.items(), key=lambda item: (-item[1], item[0]))][:MOST_MISTAKES]
 
     @cached_property
     def labels(self) -> list[tuple[str, int, float, float, float]]:
         """Of labels: (label, rows, precision, recall, F1) of the tuned model, the most frequent first."""
         if self.results.task != "label":
             return []
-        expected, given = ([of(row) for row in self.results.judged] for of in (lambda r: r.expected, lambda r: r.said(TUNED)))
-        right = [one for one, other in zip(expected, given, strict=True) if one == other]
-        counts = [(label, expected.count(label), given.count(label), right.count(label)) for label in {*expected, *given}]
+        rows = self.results.judged
+        expected, given = Counter(row.expected for row in rows), Counter(row.said(TUNED) for row in rows)
+        right = Counter(row.expected for row in rows if row.said(TUNED) == row.expected)
+        counts = [(label, expected[label], given[label], right[label]) for label in expected | given]
         found = [(label, n, hit / max(1, m), hit / max(1, n), 2 * hit / (n + m)) for label, n, m, hit in counts]
         return sorted(found, key=lambda line: (-line[1], line[0]))
 
@@ -202,8 +201,8 @@ class Page:
         tables = [
             (f"Parameters of the model {self.results.name}", self.results.params),
             (f"Parameters of the dataset {dataset}", data),
+            ("Training", self.results.training),
         ]
-        tables.append(("Training", self.results.training))
         for stage in ("train", "generate", "judge"):
             speed = {who: drop(found, "answers") for who, found in self.results.speed(stage).items()}
             tables.append((f"Timings and environment of {stage}", speed))

@@ -130,6 +130,11 @@ def test_a_judge_with_another_digest_is_another_judge(tmp_path):
     assert "digest changed" in Comparison(results(first), results(second)).unlike("embedded")
 
 
+def test_a_weak_judge_is_marked(tmp_path):
+    found = edited(tmp_path, lambda d: d["judges"]["embedded"].update(weak=["half"]))
+    assert by_name(found)["embedded"].note == "a weak judge of the expected answer cut in half"
+
+
 def test_how_a_judge_is_asked_does_not_matter(tmp_path):
     assert edited(tmp_path, ("prefix_tokens: 8", "prefix_tokens: 8, concurrency: 4")).unlike("embedded") is None
     assert (
