@@ -65,6 +65,7 @@ def main() -> None:
         batch_rows=asked.rows,
         precision="bf16",
         probes=[],
+        shots=0,
         seed=1,
     )
     total = asked.rows * asked.tokens

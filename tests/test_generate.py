@@ -181,3 +181,17 @@ def test_speed_stands_apart(work, models):
     speed = json.loads((work / "speed.json").read_text())
     assert speed["base"]["tokens"] > 0 and speed["tuned"].keys() == {"seconds", "tokens", "tokens_per_second"}
     assert "seconds" not in (work / "answers.jsonl").read_text()
+
+
+def test_examples_add_a_contestant_and_change_no_other(work, models, groups):
+    without = run(work, models, probes=PROBES)
+    groups.clear()
+    found = run(work, models, probes=PROBES, shots=2)
+    assert sum(groups) == len(found)  # only the new contestant was asked
+    training = {row["id"]: row for row in read_rows(work / "formatted" / "train")}
+    for row, before in zip(found, without, strict=True):
+        shown = row["answers"].pop("base_shots")
+        assert row == before
+        assert len(shown["shots"]) == 2 and all(training[one]["completion"] in shown["prompt"] for one in shown["shots"])
+        assert shown["prompt"].endswith(row["answers"]["base_chat"]["prompt"])
+        assert shown["prompt_tokens"] > row["answers"]["base_chat"]["prompt_tokens"]

@@ -9,6 +9,8 @@ from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
 from stages.judging.intervals import Bootstrap, with_count
 from stages.models import directory
+from stages.training.batches import encode
+from stages.training.score import score as score_of
 from tests import tiny
 from tests.servers.loopback import Said, honest, texts
 
@@ -137,6 +139,15 @@ def test_verdicts_and_table_hold_every_score(tmp_path, made):
     for line in table:
         verdict = next(row for row in verdicts if row["id"] == line["id"])["scores"][line["judge"]][line["answer"]]
         assert float(line["score"]) == pytest.approx(verdict, rel=1e-3, abs=0.01)
+
+
+def test_perplexity_follows_from_the_likelihoods_of_the_verdicts(tmp_path, made):
+    found = run(tmp_path, made)
+    likelihoods = [row["likelihood"] for row in read_rows(tmp_path / "verdicts.jsonl")]
+    for who in ("tuned", "base", "base_chat"):
+        nats, tokens, right = np.sum([row[who] for row in likelihoods], 0)
+        assert np.exp(nats / tokens) == pytest.approx(found[who]["perplexity"]["value"], rel=1e-4)
+        assert right / tokens == pytest.approx(found[who]["token_accuracy"]["value"], rel=1e-5)
 
 
 def test_judging_twice_gives_the_same_bytes(tmp_path, made, monkeypatch):
@@ -280,3 +291,39 @@ def test_offline_replay_gives_the_same_bytes(tmp_path, made, serve):
     server.close()
     run(tmp_path, made, judges=served(server))
     assert outputs(tmp_path) == first
+
+
+@pytest.fixture(scope="module")
+def prompted(made):
+    """The answers, those of the base shown two examples among them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFINAGE_SCRATCH", str(made / "scratch"))
+        places = {"formatted": made / "formatted", "model": made / "tuned", "base": made / "base", "root": made / "base"}
+        options = tiny.generation(max_new_tokens=24, shots=2)
+        generate.main("tuned", options, **places, out=made / "prompted.jsonl", speed=made / "speed.json")
+    return made / "prompted.jsonl"
+
+
+def test_a_prompted_base_is_judged_with_its_examples_and_their_cost(tmp_path, made, prompted):
+    found = run(tmp_path, made, prompted)
+    assert found["base_shots"]["perplexity"]["value"] != found["base_chat"]["perplexity"]["value"]
+    assert found["base_shots"]["prompt_tokens"]["value"] > found["base_chat"]["prompt_tokens"]["value"] > 0
+    assert "base_shots" in found["judges"]["embedded"]["auc"] and "prompt_tokens" not in found["gain"]
+    row = next(row for row in read_rows(prompted) if row["expected"])
+    shown = {one["id"]: one for one in read_rows(made / "formatted" / "train")}
+    turns = [
+        turn
+        for one in row["answers"]["base_shots"]["shots"]
+        for turn in (*shown[one]["messages"], {"role": "assistant", "content": shown[one]["completion"]})
+    ]
+    example = encode({**row, "messages": [*turns, *row["messages"]], "completion": row["expected"]}, tiny.tokenizer(), 256)
+    (score,) = score_of(directory.load(made / "base"), [example], 512)
+    verdict = next(one for one in read_rows(tmp_path / "verdicts.jsonl") if one["id"] == row["id"])
+    assert verdict["likelihood"]["base_shots"] == [pytest.approx(score.nll, rel=1e-4), score.tokens, score.correct]
+
+
+def test_examples_that_are_no_training_rows_any_more_are_named(tmp_path, made, prompted):
+    lost = tiny.formatted(tmp_path / "formatted", train=0)
+    write_rows(lost / "train" / "000.jsonl", tiny.rows(24, 100))
+    with pytest.raises(StageError, match="answers after an example(.|\n)*run generate again"):
+        run(tmp_path, made, prompted, formatted=lost)

@@ -216,6 +216,7 @@ def generation(**changes) -> Generate:
             "batch_rows": 4,
             "precision": "fp32",
             "probes": [],
+            "shots": 0,
             "seed": 1,
             **changes,
         }

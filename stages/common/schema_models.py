@@ -169,6 +169,7 @@ class Generate(Section):
     batch_rows: Positive
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     probes: list[str]  # fixed questions answered beside the test rows
+    shots: Count  # training rows that the base is shown before each question, as one more contestant; 0: none
     seed: Count
 
 

@@ -1,7 +1,9 @@
 """Who answers: the tuned model, the base it is compared with under each of its prompts, and its parent in later rounds."""
 
 import json
-from dataclasses import dataclass
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stages.common.chat import with_ending
@@ -13,7 +15,8 @@ from stages.models.prompting import encode_prompt, read_prompt, render
 class Contestant:
     """One way of answering: a model directory and the tokenizer with the chat template to prompt it by.
 
-    A hosted model has no tokenizer here: it is sent messages, with `ending` after each question.
+    A hosted model has no tokenizer here: it is sent messages, with `ending` after each question. `before` are turns that
+    stand before every conversation, out of the training rows `shots`.
     """
 
     name: str
@@ -21,6 +24,8 @@ class Contestant:
     tokenizer: object | None
     stop: list[str]
     ending: str = ""
+    before: tuple[dict, ...] = ()
+    shots: tuple[str, ...] = ()
 
     @property
     def hosted(self) -> bool:
@@ -29,20 +34,35 @@ class Contestant:
 
     def prompt(self, messages: list[dict]) -> str:
         """The rendered prompt; for a hosted model the messages sent, as JSON."""
-        return json.dumps(self.sent(messages), ensure_ascii=False) if self.hosted else render(self.tokenizer, messages)
+        if self.hosted:
+            return json.dumps(self.sent(messages), ensure_ascii=False)
+        return render(self.tokenizer, self.conversation(messages))
+
+    def conversation(self, messages: list[dict]) -> list[dict]:
+        """The turns with those that stand before them; a system message stays first."""
+        start = 1 if messages and messages[0]["role"] == "system" else 0
+        return [*messages[:start], *self.before, *messages[start:]]
 
     def tokens(self, messages: list[dict]) -> list[int]:
         """Token ids of the rendered prompt."""
-        return encode_prompt(self.tokenizer, messages)
+        return encode_prompt(self.tokenizer, self.conversation(messages))
 
     def sent(self, messages: list[dict]) -> list[dict]:
         """What a hosted model is sent."""
-        return [{key: turn[key] for key in ("role", "content")} for turn in with_ending(messages, self.ending)]
+        return [
+            {key: turn[key] for key in ("role", "content")} for turn in with_ending(self.conversation(messages), self.ending)
+        ]
 
 
-def contestants(model: Path, base: Path, root: Path) -> list[Contestant]:
+def choose_shots(training: list[dict], count: int, seed: int) -> list[dict]:
+    """The training rows to show, drawn by the seed; the same before every question."""
+    return random.Random(seed).sample(training, min(count, len(training)))
+
+
+def contestants(model: Path, base: Path, root: Path, shots: Sequence[dict] = ()) -> list[Contestant]:
     """`tuned`; `base` (the root prompted as the tuned model was trained) and `base_chat` (by its own chat template, where
-    it has one, or, hosted, without the trained marks); `parent` in a later round."""
+    it has one, or, hosted, without the trained marks); `base_shots` (as the last of these, but shown the training rows
+    `shots`) where there are any; `parent` in a later round."""
     contract, tuned = read_prompt(model), _prompted("tuned", model, read_prompt(model))
     found = [tuned]
     if is_hosted(root):
@@ -55,6 +75,12 @@ def contestants(model: Path, base: Path, root: Path) -> list[Contestant]:
         found.append(Contestant("base", root, trained, contract["stop"]))
         if own.chat_template:
             found.append(Contestant("base_chat", root, own, read_prompt(root)["stop"]))
+    if shots:
+        before = [turn for row in shots for turn in [*row["messages"], {"role": "assistant", "content": row["completion"]}]]
+        kept = tuple({key: turn[key] for key in ("role", "content")} for turn in before if turn["role"] != "system")
+        ids = tuple(row["id"] for row in shots)
+        # the trained stop strings end the examples' answers, and so this contestant's
+        found.append(replace(found[-1], name="base_shots", stop=contract["stop"], before=kept, shots=ids))
     if base != root:
         found.append(_prompted("parent", base, read_prompt(base)))
     return found

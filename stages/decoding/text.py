@@ -28,7 +28,7 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
         fresh.extend(answer.tokens for answer in made)
         return [asdict(answer) for answer in made]
 
-    settings = options.model_dump(exclude={"probes"})
+    settings = options.model_dump(exclude={"probes", "shots"})
     cache = scratch(
         "generate", "answers", fingerprint(content_hash(who.folder), settings, who.stop, code_hash(caches, local, sampling))
     )
@@ -42,31 +42,40 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
     return [found.get(i) or local.too_long(prompt) for i, prompt in enumerate(prompts)], speed
 
 
-def side_by_side(row: dict, answered: dict[str, tuple[str, local.Answer]]) -> dict:
-    """A row of the answers file; `answered` holds each contestant's prompt and answer. Probes have no expected answer."""
-    given = {who: {"prompt": prompt, **asdict(answer)} for who, (prompt, answer) in answered.items()}
+def side_by_side(row: dict, answered: list[tuple[Contestant, local.Answer]]) -> dict:
+    """A row of the answers file: each contestant's prompt and answer, and the ids of the examples that it was shown. Probes
+    have no expected answer."""
+    given = {}
+    for who, answer in answered:
+        shots = {"shots": list(who.shots)} if who.shots else {}
+        given[who.name] = {"prompt": who.prompt(row["messages"]), **asdict(answer), **shots}
     kept = {key: row[key] for key in ("id", "task", "messages")}
     extra = {"paraphrase": row["paraphrase"]} if "paraphrase" in row else {}
     return kept | {"expected": row.get("completion")} | extra | {"answers": given}
 
 
 def generate_text(
-    name: str, params: Generate, rows: list[dict], model: Path, base: Path, root: Path, out: Path, speed: Path
+    name: str,
+    params: Generate,
+    rows: list[dict],
+    shots: list[dict],
+    model: Path,
+    base: Path,
+    root: Path,
+    out: Path,
+    speed: Path,
 ) -> None:
-    """Answer side by side, each contestant with its own prompt."""
+    """Answer side by side, each contestant with its own prompt; `shots` are the training rows that the base is shown."""
     runtime.deterministic()
     rows = list(rows)
     for i, probe in enumerate(params.probes, 1):
         rows.append({"id": f"probe#{i}", "task": "text", "messages": [{"role": "user", "content": probe}]})
     made, speeds = {}, {}
-    field = contestants(model, base, root)
+    field = contestants(model, base, root, shots)
     with Progress(len(rows) * len(field), f"generate {name}", "answer") as progress:
         for who in field:
             make = served.answers if who.hosted else answers
             made[who.name], speeds[who.name] = make(who, rows, params, progress)
-    lines = (
-        side_by_side(row, {who.name: (who.prompt(row["messages"]), made[who.name][i]) for who in field})
-        for i, row in enumerate(rows)
-    )
+    lines = (side_by_side(row, [(who, made[who.name][i]) for who in field]) for i, row in enumerate(rows))
     write_rows(out, lines)
     write_json(speed, {**speeds, **runtime.environment()})

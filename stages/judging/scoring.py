@@ -7,7 +7,7 @@ from stages.judging.intervals import Bootstrap, mean
 from stages.judging.metrics import Figure
 
 LOWER_IS_BETTER = {"perplexity", "bits_per_byte"}
-NEITHER_IS_BETTER = {"tokens"}
+NEITHER_IS_BETTER = {"tokens", "prompt_tokens"}
 
 
 def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:

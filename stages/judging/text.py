@@ -14,7 +14,7 @@ from stages.common.schema_models import EmbeddedJudge as EmbeddedOptions
 from stages.common.schema_models import Judge
 from stages.decoding.contestants import Contestant, contestants
 from stages.judging.embedded import EmbeddedJudge
-from stages.judging.intervals import Bootstrap
+from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.likelihood import expected_scores
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
 from stages.judging.opinion import Opinion, figure, health, verdict_rows
@@ -46,9 +46,33 @@ def measure(who: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Fi
     """Every figure of one contestant that needs no judge; a hosted model has no likelihood."""
     answers = [row["answers"][who.name] for row in rows]
     wordings = wording(items(rows, [a["text"] for a in answers]), [a["tokens"] for a in answers], overlap)
+    wordings["prompt_tokens"] = with_count([a["prompt_tokens"] for a in answers]), mean
     if who.hosted:
         return wordings
     return likelihood(expected_scores(who, rows), [row["expected"] for row in rows]) | wordings
+
+
+def shots_of(rows: list[dict], training: list[dict], answers: Path) -> list[dict]:
+    """The training rows that the base was shown before it answered.
+
+    Raises:
+        StageError: if one of them is no training row any more.
+    """
+    ids = [one for answer in rows[0]["answers"].values() for one in answer.get("shots", [])]
+    there = {row["id"]: row for row in training}
+    if lost := [one for one in ids if one not in there]:
+        raise StageError(
+            answers, f"answers after an example {lost[0]!r}", "examples out of the training rows", "run generate again"
+        )
+    return [there[one] for one in ids]
+
+
+def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
+    """`likelihood` of a row's expected answer by contestant, where any has one: nats, tokens and tokens predicted right.
+    Revisions are compared row by row with them."""
+    known = {who: named["perplexity"][0][row, :3].tolist() for who, named in figures.items() if "perplexity" in named}
+    found = {who: [round(nats, 4), int(tokens), int(right)] for who, (nats, tokens, right) in known.items()}
+    return {"likelihood": found} if found else {}
 
 
 def write_table(path: Path, rows: list[dict], given: dict[str, dict[str, np.ndarray]], names: list[str]) -> None:
@@ -95,7 +119,7 @@ def judge_text(
         )
     overlap = Overlap([row["completion"] for row in training])
     bootstrap = Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed)
-    field = contestants(model, base, root)
+    field = contestants(model, base, root, shots_of(rows, training, answers))
     # here, so that a server that is down is named before minutes of work
     served = {judge: ServerJudge(judge, one, params.seed) for judge, one in params.judges.items() if one.kind != "embedded"}
 
@@ -121,7 +145,7 @@ def judge_text(
             healths[judge] = health(judge, opinions[judge], texts, bootstrap, options.warn_below)
             progress.add(1, done=judge)
 
-    write_rows(verdicts, verdict_rows(rows, opinions))
+    write_rows(verdicts, ({**row, **likelihoods(figures, i)} for i, row in enumerate(verdict_rows(rows, opinions))))
     write_table(table, rows, {judge: opinion.scores for judge, opinion in opinions.items()}, [who.name for who in field])
     measured = {who: named["perplexity"][0][:, 1] for who, named in figures.items() if "perplexity" in named}
     outside = {who: int((tokens == 0).sum()) for who, tokens in measured.items()}
