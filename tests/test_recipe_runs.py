@@ -11,6 +11,7 @@ from stages.bases import hub, wheel
 from stages.common.files import read_rows
 from stages.common.params import read
 from stages.common.schema import check
+from stages.common.schema_sources import Scrape, Source
 from stages.models.directory import save
 from stages.servers import openai_chat
 from tests import tiny
@@ -18,8 +19,9 @@ from tests.imports import ROOT
 from tests.servers.loopback import honest
 
 HOSTED = "kind: hosted"  # tests/hosted/test_recipes.py
-RECIPES = [path for path in (ROOT / "recipes").glob("*.yaml") if HOSTED not in path.read_text(encoding="utf-8")]
-MODELS = {path.stem: next(iter(read(path)["models"])) for path in RECIPES}  # one of each recipe
+TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "recipes").glob("*.yaml")}
+LOCAL = [name for name, text in TEXTS.items() if HOSTED not in text and "models:" in text]  # others: tests/test_data_recipes.py
+MODELS = {name: next(iter(read(ROOT / "recipes" / f"{name}.yaml")["models"])) for name in LOCAL}  # one of each recipe
 
 
 def stand_in(folder, kind: str):
@@ -32,6 +34,15 @@ def stand_in(folder, kind: str):
         shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 30, "num_attention_heads": 4}
         save(folder, LlamaForCausalLM(LlamaConfig(**shape, **ends)), tiny.tokenizer())
     return folder
+
+
+def at_hand(params: Scrape) -> Scrape:
+    """The same sources, whose files lie here: tests/test_data_recipes.py fetches them."""
+    common = set(Source.model_fields)
+    given = {
+        key: {**one.model_dump(include=common), "kind": "local", "files": "*.json*"} for key, one in params.sources.items()
+    }
+    return Scrape.model_validate({"sources": given})
 
 
 @pytest.mark.slow
@@ -53,7 +64,7 @@ def test_a_recipe_runs_from_source_to_verdict(recipe_name, tmp_path, monkeypatch
         (source / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)))
     else:
         (source / "rows.json").write_text(json.dumps(rows if dataset.split.sample < 1 else rows[:80]))
-    scrape.main(model.dataset, dataset.scrape, source=source, out=work / "raw")
+    scrape.main(model.dataset, at_hand(dataset.scrape), source=source, out=work / "raw")
     label.main(
         model.dataset,
         dataset.label,
