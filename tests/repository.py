@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -42,9 +43,14 @@ class Repository:
 
     def run(self, *command: str, fails: bool = False) -> str:
         """What a command prints; it has to succeed, or (fails) to fail."""
-        done = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, timeout=500)
-        assert bool(done.returncode) == fails, f"{command}\n{done.stdout}{done.stderr}"
-        return done.stdout + done.stderr
+        with tempfile.TemporaryFile("w+") as said:  # no pipe: workers of the queue would hold it open
+            done = subprocess.run(
+                command, cwd=self.folder, env=self.environment(), stdout=said, stderr=subprocess.STDOUT, timeout=500
+            )
+            said.seek(0)
+            output = said.read()
+        assert bool(done.returncode) == fails, f"{command}\n{output}"
+        return output
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments).strip()

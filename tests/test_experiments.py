@@ -1,8 +1,10 @@
 """What docs/experiments.md promises, on tiny models: experiments run, queued, killed, applied, shared and pulled."""
 
 import json
+import time
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests import repository
 from tests.repository import MODEL, ran
@@ -77,22 +79,20 @@ def test_going_back_to_old_values_runs_nothing(here):
 
 
 def test_a_queued_grid_runs_side_by_side(here):
-    said = here.dvc("exp", "run", "--queue", "-S", f"{TOKENS}=8,9", "-S", f"models.{MODEL}.generate.repetition_penalty=1.0,1.3")
-    assert said.count("Queued experiment") == 4
+    said = here.dvc("exp", "run", "--queue", "-S", f"models.{MODEL}.generate.repetition_penalty=1.2,1.3")
+    assert said.count("Queued experiment") == 2
     here.dvc("queue", "start", "-j", "2")
-    here.dvc("queue", "logs", here.dvc("queue", "status").split()[4], "-f")
     wait(here)
     status = here.dvc("queue", "status")
-    assert status.count("Success") == 4, status
+    assert status.count("Success") == 2, status
     assert "up to date" in here.dvc("status")
-    assert here.stage("stages.table").count("generate.repetition_penalty 1.0 → 1.3") == 2
+    table = here.stage("stages.table")
+    assert all(f"generate.repetition_penalty 1.0 → {value}" in table for value in (1.2, 1.3))
     here.dvc("queue", "remove", "--all")
 
 
 def wait(repo) -> None:
     """Until no task of the queue waits or runs."""
-    import time
-
     until = time.monotonic() + 300
     while any(state in repo.dvc("queue", "status") for state in ("Queued", "Running")):
         assert time.monotonic() < until, repo.dvc("queue", "status")
@@ -198,10 +198,10 @@ def cached(repo) -> int:
 def test_a_model_and_a_dataset_are_removed_cleanly(here):
     """The steps of docs/housekeeping.md: take the entries out of params.yaml, then let the command remove what is left."""
     params = here.folder / "params.yaml"
-    text = params.read_text()
-    params.write_text(
-        text[: text.index("models:")] + "models: {}\n" if text.index("models:") > text.index("datasets:") else text
-    )
+    content = YAML(typ="safe").load(params.read_text())
+    content["models"] = {}
+    with open(params, "w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(content, file)
     said = here.stage("stages.prune")
     assert f"models/{MODEL}" in said
     assert (here.folder / "models" / MODEL).exists()  # only named, not yet removed
