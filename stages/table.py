@@ -15,7 +15,7 @@ from stages.common.params import FILE
 from stages.history.changes import changed, headlines, parameters
 from stages.history.revisions import contents, experiments, resolve
 
-NAME, CELL = 24, 18  # columns
+NAME, CELL = 24, 22  # columns of a name, and of a figure with its difference
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _cell(run: Run, head: Run, model: str, name: str) -> str:
     if value is None:
         return f"{'–':>{CELL}}"
     text = f"{value:.4g}"
-    return f"{text if run is head or before is None else f'{text} ({value - before:+.3g})':>{CELL}}"
+    return f"{text if run is head or before is None else f'{text} ({value - before:+.2g})':>{CELL}}"
 
 
 def table(head: Run, runs: list[Run], only: list[str], width: int) -> str:

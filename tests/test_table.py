@@ -56,16 +56,26 @@ def test_the_whole_table():
     better = Run("bold-name", edited(models__two__train__epochs=2), {**SCORES, "two": {"perplexity": 9.5, "chrf": 20.5}})
     same = Run("idle-name", edited(), SCORES)
     assert table(HEAD, [better, same], [], 80).splitlines() == [
-        "one                             perplexity              chrf",
-        "                    HEAD             14.45              29.3",
+        line("one", "perplexity", "chrf", left=True),
+        line("HEAD", "14.45", "29.3"),
         "",
-        "two                             perplexity              chrf",
-        "                    HEAD                10                20",
-        "               bold-name        9.5 (-0.5)       20.5 (+0.5)",
+        line("two", "perplexity", "chrf", left=True),
+        line("HEAD", "10", "20"),
+        line("bold-name", "9.5 (-0.5)", "20.5 (+0.5)"),
         "      train.epochs 1 → 2",
         "",
         "No difference: idle-name",
     ]
+
+
+def line(name: str, *cells: str, left: bool = False) -> str:
+    return (f"{name:24}" if left else f"{name:>24}") + "".join(f"{cell:>22}" for cell in cells)
+
+
+def test_cells_never_touch():
+    run = Run("far", edited(), {"one": {"perplexity": -1.2345e-15, "chrf": -9.87654321e8}})
+    written = block("one", HEAD, [run], 100)[2]
+    assert [written[24], written[46]] == [" ", " "]
 
 
 def test_scores_that_differ_with_no_parameter_changed_are_told_so():
