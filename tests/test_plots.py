@@ -92,3 +92,9 @@ def test_templates_are_named_in_the_pipeline_and_are_vega_lite_5():
     there = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / ".dvc" / "plots").glob("*.json")}
     assert set(there) <= named
     assert {template["$schema"] for template in there.values()} == {plots.charts.SCHEMA}
+
+
+def test_every_plot_listed_exists():
+    for plot in PIPELINE["plots"]:
+        for options in plot.values():
+            assert all((ROOT / path).is_file() for path in options["y"])

@@ -19,7 +19,7 @@ def leaves(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 def parameters(text: bytes) -> dict[str, object]:
     """`params.yaml` by dotted path."""
-    return dict(leaves(YAML(typ="safe", pure=True).load(text.decode()) or {}))
+    return dict(leaves(YAML(typ="safe").load(text.decode()) or {}))
 
 
 def read_by(model: str, values: dict[str, object]) -> tuple[str, ...]:
