@@ -45,6 +45,26 @@ def test_a_stage_declares_its_own_section_and_no_other(stage):
     assert PIPELINE[stage]["do"]["params"] == [f"{kind}.${{key}}.{stage}"]
 
 
+def test_every_file_that_is_no_module_is_a_dependency_of_a_stage():
+    """Prompts and templates lie beside the code that reads them, inside what a stage declares."""
+    declared = {dep for entry in PIPELINE.values() for dep in entry["do"]["deps"]}
+    for path in (ROOT / "stages").rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            inside = {folder.relative_to(ROOT).as_posix() for folder in (path, *path.parents) if folder.is_relative_to(ROOT)}
+            assert inside & declared, f"{path.relative_to(ROOT)} is no dependency of any stage"
+
+
+def test_scrape_depends_on_its_source_directory():
+    assert "${item.source}" in PIPELINE["scrape"]["do"]["deps"]
+
+
+def test_no_stage_has_a_plain_output_outside_the_cache():
+    """One such output, and DVC keeps no run of the stage: going back to old values would run it again."""
+    for stage, entry in PIPELINE.items():
+        for out in entry["do"].get("outs", []):
+            assert isinstance(out, str) or next(iter(out.values())).get("cache", True), stage
+
+
 def test_paths_in_the_command_are_deps_or_outputs_or_timings():
     for stage, entry in PIPELINE.items():
         do = entry["do"]
@@ -110,35 +130,110 @@ def other(value):
     return value + 1 if isinstance(value, int | float) else [*value, "x"] if isinstance(value, list) else f"{value}x"
 
 
+def replaced(tree: dict, path: tuple, value) -> dict:
+    """A copy of the parameters with one leaf replaced."""
+    return {**tree, path[0]: value if len(path) == 1 else replaced(tree[path[0]], path[1:], value)}
+
+
+def is_wiring(path: tuple) -> bool:
+    return len(path) == 3 and path[2] in WIRING
+
+
+def write(folder: Path, tree: dict) -> None:
+    with open(folder / "params.yaml", "w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(tree, file)
+
+
 @pytest.mark.slow
-def test_every_parameter_is_tracked_by_exactly_its_stage(twin):
-    params = (twin / "params.yaml").read_text(encoding="utf-8")
+def test_every_leaf_is_tracked_by_exactly_its_stage(twin, monkeypatch):
+    """By DVC's own comparison of dvc.lock with params.yaml, which is handed over in memory instead of parsed each time."""
+    from dvc.dependency import param
+    from dvc.repo import Repo
+
+    current = PARAMS
+    monkeypatch.setattr(param, "load_path", lambda *_: current)
+    with Repo(twin) as repo:
+        tracked = [
+            (stage.name, dep) for stage in repo.index.stages for dep in stage.deps if isinstance(dep, param.ParamsDependency)
+        ]
+
+        def changed() -> set[str]:
+            return {name for name, dep in tracked if dep.workspace_status()}
+
+        assert changed() == set()
+        for path in leaves(PARAMS):
+            value = PARAMS
+            for part in path:
+                value = value[part]
+            current = replaced(PARAMS, path, other(value))
+            assert changed() == (set() if is_wiring(path) else {f"{path[2]}@{path[1]}"}), ".".join(path)
+
+
+@pytest.mark.slow
+def test_every_wire_changes_exactly_the_stages_that_name_it(twin):
+    """Of each wiring field: the stages whose command or dependencies differ, as DVC resolves them."""
+    from dvc.repo import Repo
+
+    def resolved() -> dict:
+        with Repo(twin) as repo:
+            return {stage.name: (stage.cmd, sorted(str(dep.def_path) for dep in stage.deps)) for stage in repo.index.stages}
+
+    before = resolved()
     try:
-        for kind, key, name in {(p[0], p[1], p[2]) for p in leaves(PARAMS) if p[2] not in WIRING or len(p) > 3}:
-            tree = YAML(typ="safe").load(params)
-            section = tree[kind][key][name]
-            for leaf in list(leaves(section)):
-                place = section
-                for part in leaf[:-1]:
-                    place = place[part]
-                place[leaf[-1]] = other(place[leaf[-1]])
-            with open(twin / "params.yaml", "w", encoding="utf-8") as file:
-                YAML(typ="safe").dump(tree, file)
-            assert changed_stages(twin) == {f"{name}@{key}"}
+        for path in filter(is_wiring, leaves(PARAMS)):
+            kind, key, wire = path
+            write(twin, replaced(PARAMS, path, "another"))
+            after = resolved()
+            readers = {
+                f"{stage}@{key}"
+                for stage, entry in PIPELINE.items()
+                if entry["foreach"] == f"${{{kind}}}" and f"${{item.{wire}}}" in str(entry["do"])
+            }
+            assert readers, f"{'.'.join(path)} is read by no stage"
+            assert {name for name in before if before[name] != after[name]} == readers, ".".join(path)
     finally:
-        (twin / "params.yaml").write_text(params, encoding="utf-8")
+        write(twin, PARAMS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_status_names_the_one_stage_that_reads_a_leaf(twin, stage):
+    path = next(path for path in leaves(PARAMS) if path[2] == stage and len(path) > 3)
+    value = PARAMS
+    for part in path:
+        value = value[part]
+    try:
+        write(twin, replaced(PARAMS, path, other(value)))
+        assert changed_stages(twin) == {f"{stage}@{path[1]}"}
+    finally:
+        write(twin, PARAMS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["stages/prompts/alpaca.py", "stages/labels/clean.py", "stages/judging/signals.py"])
+def test_dvc_status_names_exactly_the_stages_that_a_module_belongs_to(twin, module):
+    from dvc.repo import Repo
+
+    owners = {stage for stage in STAGES if module in closure(stage)}
+    text = (twin / module).read_text(encoding="utf-8")
+    try:
+        (twin / module).write_text(text + "\n# edited\n", encoding="utf-8")
+        with Repo(twin) as repo:
+            named = {name.rpartition(":")[2] for name, state in repo.status().items() if "stages" in str(state)}
+        assert named == {f"{stage}@{key}" for stage in owners for key in PARAMS[PIPELINE[stage]["foreach"][2:-1]]}
+    finally:
+        (twin / module).write_text(text, encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_changing_one_parameter_reruns_its_stage_and_what_hangs_on_it(twin):
-    params = (twin / "params.yaml").read_text(encoding="utf-8")
     try:
-        tree = YAML(typ="safe").load(params)
-        tree["datasets"]["medical_qa"]["format"]["shard_rows"] = 10
-        with open(twin / "params.yaml", "w", encoding="utf-8") as file:
-            YAML(typ="safe").dump(tree, file)
+        write(twin, replaced(PARAMS, ("datasets", "medical_qa", "format", "shard_rows"), 10))
         done = dvc(twin, "repro")
         ran = {line.split("'")[1] for line in done.splitlines() if line.startswith("Running stage")}
-        assert ran == {"format@medical_qa", "train@medical", "generate@medical", "judge@medical"}
+        models = [name for name, model in PARAMS["models"].items() if model["dataset"] == "medical_qa"]
+        assert ran == {"format@medical_qa", *(f"{stage}@{name}" for name in models for stage in ("train", "generate", "judge"))}
+        write(twin, PARAMS)
+        assert "Running" not in dvc(twin, "repro")  # back to old values: DVC remembers every stage
     finally:
-        (twin / "params.yaml").write_text(params, encoding="utf-8")
+        write(twin, PARAMS)

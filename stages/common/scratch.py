@@ -1,6 +1,8 @@
 """Unfinished and reusable work, kept out of every DVC output: `.cache/<stage>/<name>/<fingerprint>/`.
 
-AFFINAGE_SCRATCH names another root, for `dvc exp run --temp` and queued runs, which have a work tree of their own.
+`dvc exp run --temp` and queued runs have a work tree of their own, which DVC throws away; they use the scratch of the
+tree that they were started from, so that a killed one goes on where it was. AFFINAGE_SCRATCH names another root.
+Several of them may run at once: what two processes write, each writes under a name of its own first.
 """
 
 import hashlib
@@ -9,10 +11,20 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+TEMPORARY = Path(".dvc", "tmp", "exps").parts  # where DVC puts the work trees of experiments
+
+
+def root() -> Path:
+    """The scratch of this work tree, or of the tree that a temporary one belongs to."""
+    here = Path.cwd().parts
+    starts = [place for place in range(len(here)) if here[place : place + len(TEMPORARY)] == TEMPORARY]
+    own = Path(*here[: starts[-1]], ".cache") if starts else Path(".cache")
+    return Path(os.environ.get("AFFINAGE_SCRATCH") or own)
+
 
 def scratch(stage: str, name: str, fingerprint: str) -> Path:
     """The directory, made if need be, for the unfinished work of one stage on one set of inputs."""
-    path = Path(os.environ.get("AFFINAGE_SCRATCH", ".cache")) / stage / name / fingerprint[:16]
+    path = root() / stage / name / fingerprint[:16]
     path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -38,7 +50,7 @@ def remember(folder: Path, key: str, make: Callable[[], object]) -> object:
     """What `make()` gives (anything JSON holds), kept in `folder` under `key` so that it is made only once, kills included."""
     kept = folder / f"{key[:32]}.json"
     if not kept.exists():
-        partial = kept.with_suffix(".partial")
+        partial = kept.with_suffix(f".{os.getpid()}.partial")
         partial.write_text(json.dumps(make(), ensure_ascii=True), encoding="utf-8")
         partial.replace(kept)
     return json.loads(kept.read_text(encoding="utf-8"))

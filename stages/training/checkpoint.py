@@ -1,5 +1,6 @@
 """Unfinished training, kept in scratch: what is needed to go on from a step as if nothing had happened."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -17,7 +18,10 @@ class Checkpoints:
 
     def __init__(self, folder: Path):
         self.path = folder / "checkpoint.pt"
-        self.partial = folder / "checkpoint.partial"
+        self.partial = folder / f"checkpoint.{os.getpid()}.partial"  # two queued experiments may train the same
+        for left in folder.glob("checkpoint.*.partial"):
+            if not _lives(int(left.name.split(".")[1])):
+                remove(left)
 
     def save(self, state: dict) -> None:
         """`state` may hold tensors, numbers, text, lists and mappings."""
@@ -33,3 +37,13 @@ class Checkpoints:
         """Remove everything once the outputs are in place."""
         remove(self.path)
         remove(self.partial)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True

@@ -16,6 +16,24 @@ def test_scratch_is_in_the_cache_by_default(tmp_path, monkeypatch):
     assert scratch("a", "b", "c").resolve() == (tmp_path / ".cache/a/b/c").resolve()
 
 
+def test_a_temporary_work_tree_uses_the_scratch_of_the_tree_it_came_from(tmp_path, monkeypatch):
+    monkeypatch.delenv("AFFINAGE_SCRATCH")
+    queued = tmp_path / ".dvc" / "tmp" / "exps" / "tmp1234"
+    queued.mkdir(parents=True)
+    monkeypatch.chdir(queued)
+    assert scratch("a", "b", "c") == tmp_path / ".cache/a/b/c"
+
+
+def test_two_processes_that_make_the_same_do_not_meet(tmp_path, monkeypatch):
+    def make():  # while this one works, another one makes the same and is done first
+        monkeypatch.setattr("os.getpid", lambda: 2)
+        remember(tmp_path, "key", lambda: "same")
+        return "same"
+
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    assert remember(tmp_path, "key", make) == "same"
+
+
 def test_a_fingerprint_depends_on_values_and_not_on_the_order_of_keys():
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     different = [({"a": 1},), ({"a": 2},), ({"a": "1"},), ("a", 1), ("a1",), ([1, 2],), ([2, 1],), ()]

@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import signal
 import subprocess
@@ -36,6 +37,15 @@ def test_clear_leaves_nothing(tmp_path):
     checkpoints.clear()
     checkpoints.clear()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_dead_processes_left_is_removed_and_what_living_ones_write_is_not(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for process in (dead.pid, os.getppid()):
+        (tmp_path / f"checkpoint.{process}.partial").touch()
+    Checkpoints(tmp_path).save(STATE)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.pt", f"checkpoint.{os.getppid()}.partial"}
 
 
 class Code:

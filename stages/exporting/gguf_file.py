@@ -1,0 +1,176 @@
+"""A model directory as one GGUF file, the format of llama.cpp and Ollama.
+
+Tensors go out under llama.cpp's names, unquantized; the tokenizer and the chat template go with them. What would be read
+otherwise than `transformers` reads it (another architecture, scaled positions, an unknown way of splitting text) is
+refused, for a wrong file still loads and answers nonsense.
+"""
+
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+from safetensors import safe_open
+from transformers import AutoConfig, PreTrainedTokenizerBase
+
+from stages.common.errors import StageError
+from stages.common.files import atomic_directory
+from stages.models.directory import load_tokenizer
+
+CONVERTER = "llama.cpp's own convert_hf_to_gguf.py reads the same directory"
+ARCHITECTURES = {
+    "gpt2": gguf.MODEL_ARCH.GPT2,
+    "llama": gguf.MODEL_ARCH.LLAMA,
+    "mistral": gguf.MODEL_ARCH.LLAMA,
+    "phi": gguf.MODEL_ARCH.PHI2,
+    "qwen2": gguf.MODEL_ARCH.QWEN2,
+}
+TYPES = {
+    "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
+    "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
+    "bf16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
+}
+_INPUTS_FIRST = ("c_attn.weight", "c_proj.weight", "c_fc.weight")  # GPT-2 keeps these transposed
+
+
+def write_gguf(folder: Path, out: Path, name: str, kind: str) -> Path:
+    """Write `out/<name>.gguf`, `kind` being f32, f16 or bf16 (matrices only; vectors stay f32); returns its path.
+
+    Raises:
+        StageError: if llama.cpp would not compute what transformers does.
+    """
+    config = AutoConfig.from_pretrained(folder)
+    if config.model_type not in ARCHITECTURES:
+        raise StageError(folder, f"architecture {config.model_type}", f"one of {', '.join(ARCHITECTURES)}", CONVERTER)
+    architecture = ARCHITECTURES[config.model_type]
+    with atomic_directory(out) as partial:
+        writer = gguf.GGUFWriter(partial / f"{name}.gguf", gguf.MODEL_ARCH_NAMES[architecture])
+        writer.add_name(name)
+        writer.add_file_type(TYPES[kind][1])
+        _add_shape(writer, config, folder)
+        _add_tokenizer(writer, load_tokenizer(folder), config.vocab_size, folder)
+        names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
+        for theirs, tensor in _tensors(folder, config):
+            ours = names.get_name(theirs, try_suffixes=(".weight", ".bias"))
+            if ours is None:
+                raise StageError(folder, f"tensor {theirs}", f"a tensor of {config.model_type}", CONVERTER)
+            _add_tensor(writer, ours, tensor, TYPES[kind][0])
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    return out / f"{name}.gguf"
+
+
+def _add_tensor(writer: gguf.GGUFWriter, name: str, tensor: np.ndarray, kind: gguf.GGMLQuantizationType) -> None:
+    if tensor.ndim < 2 or name.startswith("position_embd"):  # llama.cpp adds these in f32
+        kind = gguf.GGMLQuantizationType.F32
+    writer.add_tensor(name, gguf.quants.quantize(tensor, kind), raw_dtype=kind)
+
+
+def _tensors(folder: Path, config) -> Iterator[tuple[str, np.ndarray]]:
+    """Every tensor under its name in transformers, as llama.cpp lays it out."""
+    index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))["weight_map"]
+    for name, file in index.items():
+        with safe_open(folder / file, "pt") as shard:
+            tensor = shard.get_tensor(name).to(torch.float32).numpy()
+        if config.model_type == "gpt2" and name.endswith(_INPUTS_FIRST):
+            tensor = tensor.T
+        if ARCHITECTURES[config.model_type] is gguf.MODEL_ARCH.LLAMA and "_proj." in name:
+            heads = {"q": config.num_attention_heads, "k": config.num_key_value_heads}.get(name.split("_proj.")[0][-1])
+            tensor = interleaved(tensor, heads) if heads and ".self_attn." in name else tensor
+        yield name, np.ascontiguousarray(tensor)
+
+
+def interleaved(tensor: np.ndarray, heads: int) -> np.ndarray:
+    """Rows of a query or key projection in the order of llama.cpp, which rotates neighbours where transformers rotates
+    the first half of a head against the second."""
+    return tensor.reshape(heads, 2, -1, *tensor.shape[1:]).swapaxes(1, 2).reshape(tensor.shape)
+
+
+def _add_shape(writer: gguf.GGUFWriter, config, folder: Path) -> None:
+    """Sizes, norms and positions."""
+    width, heads = config.hidden_size, config.num_attention_heads
+    activation = getattr(config, "hidden_act", None) or config.activation_function
+    expected = {"gpt2": "gelu_new", "phi": "gelu_new"}.get(config.model_type, "silu")
+    if activation != expected:
+        raise StageError(folder / "config.json", f"activation {activation}", expected, CONVERTER)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(width)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(getattr(config, "intermediate_size", None) or config.n_inner or 4 * width)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(getattr(config, "num_key_value_heads", None) or heads)
+    writer.add_vocab_size(config.vocab_size)
+    if hasattr(config, "rms_norm_eps"):
+        writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    else:
+        writer.add_layer_norm_eps(getattr(config, "layer_norm_eps", None) or config.layer_norm_epsilon)
+    rope = getattr(config, "rope_parameters", None)
+    if rope:
+        if rope.get("rope_type", "default") != "default":
+            raise StageError(folder / "config.json", f"positions scaled as {rope['rope_type']}", "default", CONVERTER)
+        window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+        if window and window < config.max_position_embeddings:
+            raise StageError(folder / "config.json", f"attention over {window} tokens", "over the whole context", CONVERTER)
+        size = getattr(config, "head_dim", None) or width // heads
+        writer.add_rope_freq_base(rope["rope_theta"])
+        writer.add_rope_dimension_count(int(size * rope.get("partial_rotary_factor", 1)))
+        writer.add_key_length(size)
+        writer.add_value_length(size)
+
+
+def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerBase, rows: int, folder: Path) -> None:
+    """A byte-level BPE with its special tokens and the chat template; `rows` are those of the embedding matrix."""
+    parts = json.loads(tokenizer.backend_tokenizer.to_str())
+    model = parts["model"]
+    if model["type"] != "BPE" or model.get("byte_fallback"):
+        raise StageError(folder / "tokenizer.json", f"a tokenizer of kind {model['type']}", "a byte-level BPE", CONVERTER)
+    tokens = [f"[PAD{number}]" for number in range(rows)]  # llama.cpp wants a name for each row
+    types = [gguf.TokenType.UNUSED] * rows
+    for token, number in model["vocab"].items():
+        tokens[number], types[number] = token, gguf.TokenType.NORMAL
+    for token in parts["added_tokens"]:
+        kind = gguf.TokenType.CONTROL if token["special"] else gguf.TokenType.USER_DEFINED
+        tokens[token["id"]], types[token["id"]] = token["content"], kind
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(splitting(parts["pre_tokenizer"], folder))
+    writer.add_token_list(tokens)
+    writer.add_token_types(types)
+    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]])
+    ends = {"bos": tokenizer.bos_token_id, "eos": tokenizer.eos_token_id, "unk": tokenizer.unk_token_id}
+    for which, number in (ends | {"pad": tokenizer.pad_token_id}).items():
+        if number is not None:
+            getattr(writer, f"add_{which}_token_id")(number)
+    if tokenizer.chat_template:
+        writer.add_add_bos_token(False)  # the template writes what is wanted; twice would be one too many
+        writer.add_chat_template(tokenizer.chat_template)
+    else:
+        writer.add_add_bos_token(tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id])
+
+
+def splitting(parts: dict, folder: Path) -> str:
+    """llama.cpp's name for how text is cut before the merges (`pre_tokenizer` of tokenizer.json)."""
+    from transformers.convert_slow_tokenizer import TikTokenConverter
+    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+    steps = parts["pretokenizers"] if parts["type"] == "Sequence" else [parts]
+    shape = [(step["type"], step.get("individual_digits", step.get("use_regex"))) for step in steps]
+    prefixed = any(step.get("add_prefix_space") for step in steps)
+    if not prefixed and shape == [("ByteLevel", True)]:
+        return "gpt-2"
+    if not prefixed and shape == [("Digits", True), ("ByteLevel", True)]:
+        return "smollm"
+    if not prefixed and shape == [("Split", None), ("ByteLevel", False)] and steps[0]["behavior"] == "Isolated":
+        known = {
+            PRETOKENIZE_REGEX: "qwen2",
+            inspect.signature(TikTokenConverter).parameters["pattern"].default: "llama-bpe",
+        }
+        if name := known.get(steps[0]["pattern"].get("Regex")):
+            return name
+    raise StageError(
+        folder / "tokenizer.json", f"text split by {shape}", "the splitting of GPT-2, SmolLM, Llama 3 or Qwen 2", CONVERTER
+    )
