@@ -56,6 +56,7 @@ def main() -> None:
     words = model.config.get_text_config().vocab_size
     prompts = [[token % words for token in e.prompt] for e in rows(asked.rows)]
     options = Generate(
+        task="text",
         max_new_tokens=asked.tokens,
         min_new_tokens=0,
         temperature=0,

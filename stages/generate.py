@@ -4,15 +4,20 @@ from pathlib import Path
 
 from stages.common.cli import run_stage
 from stages.common.files import read_rows
-from stages.common.schema_models import Generate
-from stages.decoding.contestants import choose_shots
-from stages.decoding.text import generate_text
+from stages.common.schema_models import Classify, Generate
 
 
-def main(name: str, params: Generate, formatted: Path, **paths: Path) -> None:
+def main(name: str, params: Generate | Classify, formatted: Path, **paths: Path) -> None:
     """Answer side by side, each contestant with its own prompt."""
+    if params.task == "label":
+        from stages.decoding.labels import generate_labels
+
+        return generate_labels(name, params, formatted, **paths)
+    from stages.decoding.contestants import choose_shots
+    from stages.decoding.text import generate_text
+
     shots = choose_shots(list(read_rows(formatted / "train")), params.shots, params.seed) if params.shots else []
-    generate_text(name, params, list(read_rows(formatted / "test")), shots, **paths)
+    return generate_text(name, params, list(read_rows(formatted / "test")), shots, **paths)
 
 
 if __name__ == "__main__":

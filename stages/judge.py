@@ -4,13 +4,18 @@ from pathlib import Path
 
 from stages.common.cli import run_stage
 from stages.common.files import read_rows
-from stages.common.schema_models import Judge
-from stages.judging.text import judge_text
+from stages.common.schema_models import Judge, LabelJudge
 
 
-def main(name: str, params: Judge, answers: Path, **paths: Path) -> None:
+def main(name: str, params: Judge | LabelJudge, answers: Path, **paths: Path) -> None:
     """Score the answers: tuned against base, with intervals, and the judge itself."""
-    judge_text(name, params, list(read_rows(answers)), answers, **paths)
+    if params.task == "label":
+        from stages.judging.labels import judge_labels
+
+        return judge_labels(name, params, list(read_rows(answers)), **paths)
+    from stages.judging.text import judge_text
+
+    return judge_text(name, params, list(read_rows(answers)), answers, **paths)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from stages.common.schema_data import Split
 from stages.common.spread import batched, mapped
 from stages.splits import PARTS
 from stages.splits.held_back import Facts, HeldBack, facts
-from stages.splits.membership import Cuts, class_cuts, class_of, part_of, sampled
+from stages.splits.membership import Cuts, class_cuts, class_of, part_of, said, sampled
 
 BATCH = 256  # rows looked up together
 
@@ -33,14 +33,14 @@ def examined(row: dict, params: Split, part: str, cuts: Cuts) -> tuple[dict, str
         return row, None, None
     if part_of(row, params, cuts) != part:
         return None
-    return row, None, None if params.given else facts(row, params)
+    return row, None, facts(row, params)
 
 
 def divide(rows: Iterable, params: Split, each: Callable = map) -> Iterator[tuple[str, dict]]:
     """Pairs of a part and a row; the part `dropped` holds the rows left out, each with its `reason`.
 
     Test rows come first, then validation, then train, each in the order of the source. A row that repeats or nearly
-    repeats one held back before is dropped, except where the source arrived already split: that is taken as it is.
+    repeats one held back before is dropped, except where the row says itself where it belongs: that is taken as it is.
     At a train share of 1 every row is in train, and those of validation and test are there besides. `rows` (files where
     `each` is `mapped`) are gone through once for each part, and once more for the cuts of classes.
     """
@@ -51,6 +51,7 @@ def divide(rows: Iterable, params: Split, each: Callable = map) -> Iterator[tupl
             reasons = iter(held.reasons([known for _, _, known in batch if known], part))
             for row, dropped, known in batch:
                 reason = next(reasons) if known else dropped
+                reason = None if said(row, params) else reason  # taken as it is
                 if known and part != "train":
                     held.add(known, part)
                 yield ("dropped", {"reason": reason, **row}) if reason else (part, row)

@@ -207,6 +207,7 @@ def generation(**changes) -> Generate:
     """Parameters of `generate`: greedy."""
     return Generate(
         **{
+            "task": "text",
             "max_new_tokens": 12,
             "min_new_tokens": 0,
             "temperature": 0,
@@ -227,6 +228,8 @@ def judging(**changes) -> Judge:
     """Parameters of `judge`: the embedded judge alone."""
     return Judge(
         **{
+            "task": "text",
+            "measures": [],
             "judges": {"embedded": {"kind": "embedded", "controls": 12, "prefix_tokens": 8, "warn_below": 0.5}},
             "bootstrap": 100,
             "confidence": 0.95,

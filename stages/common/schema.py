@@ -14,7 +14,7 @@ from pydantic import BaseModel, Tag, ValidationError
 
 from stages.common.errors import StageError, shorten
 from stages.common.schema_data import Format, Label, Split, sources_fit
-from stages.common.schema_models import Base, Generate, Judge, Train
+from stages.common.schema_models import Answering, Base, Judging, Train
 from stages.common.schema_sources import Scrape
 from stages.common.sections import Section
 
@@ -43,8 +43,8 @@ class ModelEntry(Section):
     root: str  # the base at the start of the chain of rounds, which answers are compared with
     judge_base: str  # the encoder of the embedded judge
     train: Train
-    generate: Generate
-    judge: Judge
+    generate: Answering
+    judge: Judging
 
 
 class Params(Section):
@@ -128,7 +128,7 @@ def _tags(member) -> list[str]:
 
 
 def _told_by(model: type[BaseModel]) -> tuple:
-    field = next((model.model_fields[name] for name in ("kind", "method", "style") if name in model.model_fields), None)
+    field = next((model.model_fields[name] for name in ("kind", "method", "style", "task") if name in model.model_fields), None)
     return get_args(field.annotation) if field else ()
 
 
@@ -153,9 +153,8 @@ def _wiring(params: dict):
                     f"{kind}.{name}: not a usable name; expected lower-case letters, digits and _, "
                     f"and none of {', '.join(sorted(RESERVED))}"
                 )
-    for first, second, folder in ((bases, models, "models/"), (datasets, models, "metrics/")):
-        for name in sorted(set(first) & set(second)):
-            yield f"{name}: names two things that would share {folder}{name}; rename one"
+    for name in sorted(set(bases) & set(models)):
+        yield f"{name}: names two things that would share models/{name}; rename one"
     for name, dataset in datasets.items():
         yield from sources_fit(f"datasets.{name}", dataset)
     made = {name: _mapping(bases, name).get("base", {}) for name in bases}

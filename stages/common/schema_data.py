@@ -49,7 +49,7 @@ class Parts(Section):
 
 
 class Split(Section):
-    given: str  # column that says train, validation or test; "" to split by hash
+    given: str  # column that says train, validation or test; "" for none. Rows without a value in it are split by hash
     group: str  # rows that share this column stay on one side; "" for none
     stratify: str  # column of classes, each of which shall be on every side; "" for none
     train: Fraction  # 1.0: every row is trained on, those of validation and test too

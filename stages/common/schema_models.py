@@ -160,6 +160,9 @@ Train = Annotated[CausalTraining | ClassifierTraining | HostedTraining, Field(di
 
 
 class Generate(Section):
+    """Answers in text."""
+
+    task: Literal["text"]
     max_new_tokens: Positive
     min_new_tokens: Count
     temperature: Annotated[float, Field(ge=0)]  # 0: greedy
@@ -171,6 +174,18 @@ class Generate(Section):
     probes: list[str]  # fixed questions answered beside the test rows
     shots: Count  # training rows that the base is shown before each question, as one more contestant; 0: none
     seed: Count
+
+
+class Classify(Section):
+    """Labels of texts, by a classifier."""
+
+    task: Literal["label"]
+    batch_rows: Positive
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    seed: Count  # of the regression that it is compared with
+
+
+Answering = Annotated[Generate | Classify, Field(discriminator="task")]
 
 
 class EmbeddedJudge(Section):
@@ -219,7 +234,23 @@ AnyJudge = Annotated[EmbeddedJudge | OllamaJudge | OpenAIJudge, Field(discrimina
 
 
 class Judge(Section):
+    """Answers in text."""
+
+    task: Literal["text"]
+    measures: list[Literal["parts", "limerick"]]  # figures of the task itself: stages/judging/measures.py
     judges: Annotated[dict[str, AnyJudge], Field(min_length=1)]  # scores are keyed by these names
     bootstrap: Annotated[int, Field(ge=100)]  # resamples
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     seed: Count
+
+
+class LabelJudge(Section):
+    """Labels, which need no judge."""
+
+    task: Literal["label"]
+    bootstrap: Annotated[int, Field(ge=100)]  # resamples
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    seed: Count
+
+
+Judging = Annotated[Judge | LabelJudge, Field(discriminator="task")]

@@ -31,3 +31,9 @@ def answer(row: dict) -> str:
     if "messages" in row:
         return normal(row["messages"][learned(row["messages"])[-1]]["content"])
     return normal(row["label"] if to_classify(row) else row.get("response"))
+
+
+def until(text: str, stop: list[str]) -> str:
+    """`text` up to the first stop string."""
+    places = [text.find(end) for end in stop if end in text]
+    return text[: min(places)] if places else text

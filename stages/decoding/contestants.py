@@ -73,7 +73,7 @@ def contestants(model: Path, base: Path, root: Path, shots: Sequence[dict] = ())
         own, trained = load_tokenizer(root), load_tokenizer(root)
         trained.chat_template = tuned.tokenizer.chat_template
         found.append(Contestant("base", root, trained, contract["stop"]))
-        if own.chat_template:
+        if own.chat_template and own.chat_template != trained.chat_template:
             found.append(Contestant("base_chat", root, own, read_prompt(root)["stop"]))
     if shots:
         before = [turn for row in shots for turn in [*row["messages"], {"role": "assistant", "content": row["completion"]}]]

@@ -6,6 +6,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.schema_models import Generate
+from stages.common.text import until
 from stages.decoding import caches
 from stages.decoding.sampling import choose, penalize, stream
 
@@ -136,9 +137,3 @@ def _seen(prompts: list[list[int]], ids: torch.Tensor, mask: torch.Tensor, model
     seen.scatter_(1, ids, mask.bool())
     seen[:, 0] = torch.tensor([0 in prompt for prompt in prompts], device=ids.device)  # padding wrote here
     return seen
-
-
-def until(text: str, stop: list[str]) -> str:
-    """`text` up to the first stop string."""
-    places = [text.find(end) for end in stop if end in text]
-    return text[: min(places)] if places else text

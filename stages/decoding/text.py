@@ -9,6 +9,7 @@ from stages.common.files import write_json, write_rows
 from stages.common.progress import Progress
 from stages.common.schema_models import Generate
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
+from stages.common.text import until
 from stages.decoding import caches, local, sampling, served
 from stages.decoding.contestants import Contestant, contestants
 from stages.models import directory, runtime
@@ -43,15 +44,22 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
 
 
 def side_by_side(row: dict, answered: list[tuple[Contestant, local.Answer]]) -> dict:
-    """A row of the answers file: each contestant's prompt and answer, and the ids of the examples that it was shown. Probes
-    have no expected answer."""
+    """A row of the answers file: each contestant's prompt and answer (the tuned one's first), and the ids of the examples that
+    it was shown. Probes have no expected answer."""
     given = {}
     for who, answer in answered:
         shots = {"shots": list(who.shots)} if who.shots else {}
         given[who.name] = {"prompt": who.prompt(row["messages"]), **asdict(answer), **shots}
     kept = {key: row[key] for key in ("id", "task", "messages")}
-    extra = {"paraphrase": row["paraphrase"]} if "paraphrase" in row else {}
-    return kept | {"expected": row.get("completion")} | extra | {"answers": given}
+    extra = {key: row[key] for key in ("paraphrase", "weak") if key in row}
+    return kept | expected(row.get("completion"), answered[0][0].stop) | extra | {"answers": given}
+
+
+def expected(completion: str | None, stop: list[str]) -> dict[str, str | None]:
+    """`expected`, to which answers are compared: a completion up to its stop string, as answers are cut; where that changes it,
+    the `completion` itself too, for that is what models were trained to say."""
+    text = None if completion is None else until(completion, stop)
+    return {"expected": completion} if text == completion else {"expected": text.strip(), "completion": completion}
 
 
 def generate_text(

@@ -1,19 +1,22 @@
 """From answers to figures with intervals, and what the controls say of the judge that gave them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from stages.judging.controls import controls, question
 from stages.judging.intervals import Bootstrap, mean
 from stages.judging.metrics import Figure
 
-LOWER_IS_BETTER = {"perplexity", "bits_per_byte"}
+LOWER_IS_BETTER = {"perplexity", "bits_per_byte", "count_error", "unreadable"}
 NEITHER_IS_BETTER = {"tokens", "prompt_tokens"}
 
 
 def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
-    """Every figure of every contestant, and `gain`: tuned minus the better prompt of the base, with paired intervals."""
+    """Every figure of every contestant, and `gain`: tuned minus the better prompt of the base (or the best constant
+    answer), with paired intervals."""
     result = {who: {name: bootstrap.interval(*figure) for name, figure in named.items()} for who, named in figures.items()}
-    rivals = [who for who in figures if who.startswith("base")]
+    rivals = [who for who in figures if who.startswith("base") or who == "constant"]
     gain = {}
     for name, (rows, statistic) in figures["tuned"].items():
 
@@ -34,18 +37,22 @@ def paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return (np.where(both[:, None], first, 0), np.where(both[:, None], second, 0)) if alone.any() else (first, second)
 
 
-def headline(results: dict, judges: list[str]) -> dict:
+OF_TASK = {"parts": ["parts_f1"], "limerick": ["rhyme", "names_subject"]}
+
+
+def headline(results: dict, judges: list[str], measures: Sequence[str] = ()) -> dict:
     """What a table of experiments has room for: perplexity (hosted models have none), chrF and each judge's mean score of the
     tuned model, the gain over the base with its interval, and the judge's smallest area under the curve over all kinds of
     controls; the number of kinds where it is too small, failed verdicts and win rates only where there are any."""
     found = {}
-    for name in ("perplexity", "chrf", *judges):
+    for name in ("perplexity", "chrf", *judges, *(name for measure in measures for name in OF_TASK[measure])):
         if name not in results["tuned"]:
             continue
         gain = results["gain"].get(name, {})
         found[name] = {"tuned": results["tuned"][name]["value"]} | {
             column: gain[key] for column, key in (("gain", "value"), ("low", "low"), ("high", "high")) if key in gain
         }
+        found[name] |= {who: results[who][name]["value"] for who in ("constant", "labeller") if name in results.get(who, {})}
     for judge in judges:
         health = results["judges"][judge]
         found[judge]["auc"] = min(area["value"] for area in health["auc"].values())

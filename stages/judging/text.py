@@ -12,16 +12,20 @@ from stages.common.files import atomic_file, read_rows, write_json, write_rows
 from stages.common.progress import Progress
 from stages.common.schema_models import EmbeddedJudge as EmbeddedOptions
 from stages.common.schema_models import Judge
+from stages.common.text import until
 from stages.decoding.contestants import Contestant, contestants
+from stages.judging.controls import question
 from stages.judging.embedded import EmbeddedJudge
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.likelihood import expected_scores
+from stages.judging.measures import best_constant, limerick, parts
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
 from stages.judging.opinion import Opinion, figure, health, verdict_rows
 from stages.judging.scoring import headline, items, known_answers, summarize, trust
 from stages.judging.server import ServerJudge, Texts
 from stages.judging.signals import Encoder, Fluency, NoFluency, Signals
 from stages.models import directory, runtime
+from stages.models.contract import read_prompt
 
 
 def fit_embedded(options: EmbeddedOptions, training: list[dict], encoder: Encoder, root: Path, seed: int) -> EmbeddedJudge:
@@ -40,6 +44,28 @@ def embedded_opinion(judge: EmbeddedJudge, rows: list[dict], answers: Texts, kno
     of_known = {kind: judge.score(items(rows, texts)) for kind, texts in known.items()}
     scores = {who: judge.score(items(rows, texts)) for who, texts in answers.items()}
     return Opinion(scores, list(range(len(rows))), of_known, (0, 100), {"kind": "embedded", "weights": judge.describe()})
+
+
+def task_figures(measures: list[str], rows: list[dict], answers: list[dict], training: list[str]) -> dict[str, Figure]:
+    """What the task itself asks of answers (`text` and `finish`)."""
+    meant, given, found = [row["expected"] for row in rows], [answer["text"] for answer in answers], {}
+    if "parts" in measures:
+        found |= parts(meant, given, [answer["finish"] == "stop" for answer in answers])
+    if "limerick" in measures:
+        found |= limerick([question(row) for row in rows], meant, given, training)
+    return found
+
+
+def references(measures: list[str], rows: list[dict], training: list[str]) -> dict[str, dict[str, Figure]]:
+    """Who needs no model: `constant`, the one answer that does best on the training rows, and `labeller`, whose labels the
+    training rows have, where people labelled the test rows."""
+    if "parts" not in measures:
+        return {}
+    said = {"constant": [best_constant(training)] * len(rows)}
+    if all("weak" in row for row in rows):
+        said["labeller"] = [row["weak"] for row in rows]
+    whole = {who: [{"text": text, "finish": "stop"} for text in texts] for who, texts in said.items()}
+    return {who: task_figures(measures, rows, answers, training) for who, answers in whole.items()}
 
 
 def measure(who: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Figure]:
@@ -109,7 +135,8 @@ def judge_text(
     start = time.monotonic()
     runtime.deterministic()
     rows = [row for row in rows if row["expected"] is not None]
-    training = list(read_rows(formatted / "train"))
+    stop = read_prompt(model)["stop"]
+    training = [{**row, "completion": until(row["completion"], stop).strip()} for row in read_rows(formatted / "train")]
     if min(len(rows), len(training)) < 2:
         raise StageError(
             answers,
@@ -117,7 +144,8 @@ def judge_text(
             "at least two of each",
             "more rows, or larger shares in datasets.<name>.split",
         )
-    overlap = Overlap([row["completion"] for row in training])
+    completions = [row["completion"] for row in training]
+    overlap = Overlap(completions)
     bootstrap = Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed)
     field = contestants(model, base, root, shots_of(rows, training, answers))
     # here, so that a server that is down is named before minutes of work
@@ -127,6 +155,8 @@ def judge_text(
         figures = {}
         for who in field:
             figures[who.name] = measure(who, rows, overlap)
+            given = [row["answers"][who.name] for row in rows]
+            figures[who.name] |= task_figures(params.measures, rows, given, completions)
             progress.add(1, done=f"likelihood of {who.name}")
         reader = Encoder(directory.load(encoder, "encoder").to(runtime.device()), directory.load_tokenizer(encoder))
         known = known_answers(rows, reader.vectors([row["expected"] for row in rows]), params.seed)
@@ -151,6 +181,6 @@ def judge_text(
     outside = {who: int((tokens == 0).sum()) for who, tokens in measured.items()}
     results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": healths}
     write_json(details, results | {"signatures": signatures()})
-    write_json(metrics, headline(results, list(params.judges)))
+    write_json(metrics, headline(results, list(params.judges), params.measures))
     spent = {"judges": {judge: one.asker.spent for judge, one in served.items()}} if served else {}
     write_json(speed, {"seconds": time.monotonic() - start, **spent, **runtime.environment()})

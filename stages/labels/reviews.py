@@ -29,8 +29,8 @@ def label_parts(raw: Path, params: Parts) -> tuple:
 class Labeller:
     """The work on one raw review; picklable."""
 
-    def __init__(self, finder: Finder, params: Parts):
-        self.finder, self.params = finder, params
+    def __init__(self, finder: Finder, params: Parts, gold: dict[str, list[str]]):
+        self.finder, self.params, self.gold = finder, params, gold
         self.rules = Clean(method="clean", required=["instruction", "response"], conflicts="keep")
 
     def __call__(self, review: dict) -> tuple[dict, str | None, Keys | None]:
@@ -44,14 +44,24 @@ class Labeller:
         return checked(self.row(review), self.rules)
 
     def row(self, review: dict) -> dict:
-        """`id, instruction, response, List_part, Count_part, List_fault, group` of one raw review."""
+        """`id, instruction, response, List_part, Count_part, List_fault, group` of one raw review.
+
+        Of one that was labelled by hand the response is what the hand says, `weak` what the dictionary would have said, and
+        `part` is test: a model is measured by people, and trained on none of what they marked.
+        """
         text = review.get(self.params.text)
         if text is not None and not isinstance(text, str):
             return {"id": review["id"], "instruction": text, "response": self.params.none}
         parts, faults = self.finder.label(text or "")
         row = {"id": review["id"], "instruction": text or "", "response": ""}
         row |= {"List_part": parts, "Count_part": len(parts), "List_fault": faults, "group": group(text or "")}
-        return row | {"response": SEPARATOR.join(row[KINDS[self.params.target]]) or self.params.none}
+        row["response"] = self._listed(row[KINDS[self.params.target]])
+        if row["group"] not in self.gold:
+            return row
+        return row | {"response": self._listed(self.gold[row["group"]]), "weak": row["response"], "part": "test"}
+
+    def _listed(self, names: list[str]) -> str:
+        return SEPARATOR.join(names) or self.params.none
 
 
 class Reviews:
@@ -71,12 +81,20 @@ class Reviews:
         as it is when rows come after the last one; the first `mixed` rows can be mixed, for they stay the first.
         """
         files = json_files(raw_source(self.raw, self.params.reviews))
-        found = mapped(Labeller(self.finder, self.params), files)
+        found = mapped(Labeller(self.finder, self.params, self.by_hand()), files)
         first = sorted(islice(found, self.params.mixed), key=lambda one: digest(str(one[0]["id"])))  # these are held in memory
         for row, reason in distinct(chain(first, found)):
             if reason is None:
                 self._count(row)
             yield row, reason
+
+    def by_hand(self) -> dict[str, list[str]]:
+        """What people say of a review, by its group, in the dictionary's names where it has them."""
+        if not self.params.gold:
+            return {}
+        rows = read_rows(raw_source(self.raw, self.params.gold))
+        target = self.params.target
+        return {group(row["review"]): [self.dictionary.canonical(name) or name for name in row[target]] for row in rows}
 
     def metrics(self) -> dict:
         """Counts and shares over the rows kept so far, and the labeller against the gold rows where there are any."""

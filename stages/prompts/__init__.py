@@ -15,6 +15,7 @@ def style(name: str) -> ModuleType:
 
 
 def formatted(row: dict, messages: list[dict], completion: str) -> dict:
-    """`id, task, messages, completion`, and a `paraphrase` where a row has one (another good answer, for the judge)."""
-    extra = {"paraphrase": row["paraphrase"]} if row.get("paraphrase") else {}
+    """`id, task, messages, completion`, and where a row has them a `paraphrase` (another good answer, for the judge) and `weak`
+    (what a labeller says, where the answer is a person's)."""
+    extra = {key: row[key] for key in ("paraphrase", "weak") if row.get(key)}
     return {"id": row["id"], "task": "text", "messages": messages, "completion": completion, **extra}

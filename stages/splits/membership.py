@@ -95,13 +95,18 @@ def cuts(places: list[float], params: Split) -> tuple[float, float]:
     return cut(0, first), cut(1, second)
 
 
+def said(row: dict, params: Split) -> bool:
+    """Whether the row itself says which part it belongs to."""
+    return bool(params.given and normal(row.get(params.given)))
+
+
 def part_of(row: dict, params: Split, found: Cuts | None = None) -> str:
     """train, validation or test; `found`: the cuts of the classes, where there are any.
 
     Raises:
         StageError: if the source says the part itself (`given`) and says something else.
     """
-    if params.given:
+    if said(row, params):
         part = normal(row.get(params.given))
         if part not in PARTS:
             raise StageError(

@@ -1,0 +1,126 @@
+"""Judging labels: accuracy, macro F1 and calibration with intervals, class by class, against majority and TF-IDF.
+
+| name | what | sums of a row |
+|---|---|---|
+| accuracy | share of rows whose likeliest label is the right one | 0 or 1, 1 |
+| macro_f1 | F1 of each class that the test rows have, averaged | right, given and meant, of each class |
+| log_loss | mean negative log-likelihood of the right label, in nats | nats, 1 |
+| calibration_error | expected calibration error in ten bins (Guo et al., arXiv 1706.04599) | stated and found, in each bin; 1 |
+"""
+
+import csv
+import time
+from pathlib import Path
+
+import numpy as np
+
+from stages.common.files import atomic_file, write_json, write_rows
+from stages.common.schema_models import LabelJudge
+from stages.judging.intervals import Bootstrap, Statistic, mean, with_count
+from stages.judging.metrics import Figure
+from stages.models import runtime
+
+RIVALS = ("majority", "tfidf")
+LOWER_IS_BETTER = {"log_loss", "calibration_error"}
+BINS = 10
+LEAST = 1e-6  # probabilities are written to six places
+
+
+def macro_f1(classes: int) -> Statistic:
+    """Of sums [..., 3 * classes] (right, given, meant): F1 of each class that is meant at all, averaged."""
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        right, given, meant = np.split(sums, 3, axis=-1)
+        there = meant > 0
+        scores = np.where(there, 2 * right / np.maximum(given + meant, 1), 0)
+        return scores.sum(-1) / np.maximum(there.sum(-1), 1)
+
+    return statistic
+
+
+def calibration_error(sums: np.ndarray) -> np.ndarray:
+    """Of sums [..., 2 * BINS + 1]: how far stated and found shares lie apart, weighted by the bins' rows."""
+    stated, found = sums[..., :BINS], sums[..., BINS : 2 * BINS]
+    return np.abs(stated - found).sum(-1) / sums[..., -1]
+
+
+def figures(rows: list[dict], who: str, labels: list[str]) -> dict[str, Figure]:
+    """Every figure of one contestant."""
+    place = {label: i for i, label in enumerate(labels)}
+    given = np.eye(len(labels))[[place[row["answers"][who]["label"]] for row in rows]]
+    meant = np.eye(len(labels))[[place[row["expected"]] for row in rows]]
+    right = (given * meant).sum(1)
+    shares = [row["answers"][who]["probabilities"] for row in rows]
+    sure = np.array([max(share.values()) for share in shares])
+    likely = np.array([share.get(row["expected"], 0.0) for share, row in zip(shares, rows, strict=True)])
+    bins = np.eye(BINS)[np.minimum((sure * BINS).astype(int), BINS - 1)]
+    return {
+        "accuracy": (with_count(right), mean),
+        "macro_f1": (np.hstack([given * meant, given, meant]), macro_f1(len(labels))),
+        "log_loss": (with_count(-np.log(np.maximum(likely, LEAST))), mean),
+        "calibration_error": (
+            np.hstack([bins * sure[:, None], bins * right[:, None], np.ones((len(rows), 1))]),
+            calibration_error,
+        ),
+    }
+
+
+def by_class(rows: list[dict], who: str, labels: list[str]) -> dict[str, dict]:
+    """Precision, recall, F1 and test rows of each label."""
+    pairs = [(row["expected"], row["answers"][who]["label"]) for row in rows]
+    table = {}
+    for label in labels:
+        right = sum(expected == given == label for expected, given in pairs)
+        given, meant = sum(g == label for _, g in pairs), sum(e == label for e, _ in pairs)
+        precision, recall = right / max(given, 1), right / max(meant, 1)
+        table[label] = {"precision": precision, "recall": recall, "f1": 2 * right / max(given + meant, 1), "rows": meant}
+    return table
+
+
+def compare(found: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
+    """Every figure with its interval, and `gain`: tuned minus the better of what needs no language model."""
+    result = {who: {name: bootstrap.interval(*figure) for name, figure in named.items()} for who, named in found.items()}
+    gain = {}
+    for name, (rows, statistic) in found["tuned"].items():
+        pick = min if name in LOWER_IS_BETTER else max
+        best = pick(RIVALS, key=lambda who, name=name: result[who][name]["value"])
+        gain[name] = {"over": best, **bootstrap.difference(rows, found[best][name][0], statistic)}
+    return result | {"gain": gain}
+
+
+def judge_labels(
+    name: str,
+    params: LabelJudge,
+    rows: list[dict],
+    verdicts: Path,
+    metrics: Path,
+    details: Path,
+    table: Path,
+    speed: Path,
+    **_: Path,
+) -> None:
+    """Figures of the answers; verdicts say of each row who was right."""
+    start = time.monotonic()
+    labels = sorted({label for row in rows for answer in row["answers"].values() for label in answer["probabilities"]})
+    labels = sorted({*labels, *(row["expected"] for row in rows)})
+    found = {who: figures(rows, who, labels) for who in rows[0]["answers"]}
+    results = compare(found, Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed))
+    headline = {}
+    for figure in ("accuracy", "macro_f1", "calibration_error"):
+        gain = results["gain"][figure]
+        headline[figure] = {"tuned": results["tuned"][figure]["value"], "gain": gain["value"]}
+        headline[figure] |= {"low": gain["low"], "high": gain["high"]}
+    given = {row["id"]: {who: answer["label"] for who, answer in row["answers"].items()} for row in rows}
+    right = {row["id"]: {who: int(label == row["expected"]) for who, label in given[row["id"]].items()} for row in rows}
+    write_rows(verdicts, ({"id": row["id"], "scores": {"right": right[row["id"]]}} for row in rows))
+    with atomic_file(table) as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(["id", "actual", "predicted", "probability", *RIVALS])
+        for row in rows:
+            sure = row["answers"]["tuned"]["probabilities"][given[row["id"]]["tuned"]]
+            others = [given[row["id"]][who] for who in RIVALS]
+            lines.writerow([row["id"], row["expected"], given[row["id"]]["tuned"], f"{sure:.4g}", *others])
+    classes = {who: by_class(rows, who, labels) for who in ("tuned", *RIVALS)}
+    write_json(details, {"rows": len(rows), **results, "classes": classes})
+    write_json(metrics, headline)
+    write_json(speed, {"seconds": time.monotonic() - start, **runtime.environment()})

@@ -1,0 +1,110 @@
+"""Figures of a task itself, beside those that any text has: `judge.measures` names them.
+
+`parts` reads an answer as a list of names (Jurafsky and Martin, Speech and Language Processing, on set precision and recall):
+
+| name | what | sums of a row |
+|---|---|---|
+| parts_f1, parts_precision, parts_recall | of names, over all rows (micro) | right, given, meant, 1 |
+| parts_f1_per_review | F1 of each row, averaged; 1 where nothing is meant and nothing given | F1, 1 |
+| count_error | how far the number of names is off, averaged | names, 1 |
+| unreadable | share of answers that broke off before their end | 0 or 1, 1 |
+
+`limerick` looks at the form, by the CMU Pronouncing Dictionary: a line's rhyme is what its last word has from the last
+stressed vowel on, in any of its pronunciations.
+
+| name | what | sums of a row |
+|---|---|---|
+| five_lines | share of answers of five lines | 0 or 1, 1 |
+| rhyme | share of answers of five lines that rhyme AABBA | 0 or 1, 1 |
+| names_subject | share of answers that hold the rarest word which question and expected answer share | 0 or 1, 1 |
+"""
+
+import re
+from collections import Counter
+
+import numpy as np
+
+from stages.common.text import normal
+from stages.judging.intervals import mean, with_count
+from stages.judging.metrics import Figure
+
+NOTHING = "none"
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+
+
+def names(text: str) -> list[str]:
+    """The distinct names of a list in their order; none for the word `none`."""
+    found = dict.fromkeys(normal(part) for part in re.split(r"[,\n]", text))
+    return [name for name in found if name and name != NOTHING]
+
+
+def parts(expected: list[str], answers: list[str], whole: list[bool]) -> dict[str, Figure]:
+    """Figures of lists of names; `whole` says which answers came to their end."""
+    sums, own, counts = [], [], []
+    for meant, given in zip(map(names, expected), map(names, answers), strict=True):
+        right = len({*meant} & {*given})
+        sums.append([right, len(given), len(meant), 1])
+        own.append(2 * right / (len(given) + len(meant)) if given or meant else 1.0)
+        counts.append(abs(len(given) - len(meant)))
+    table = np.array(sums, float)
+
+    def f1(sums: np.ndarray) -> np.ndarray:
+        return 2 * sums[..., 0] / np.maximum(sums[..., 1] + sums[..., 2], 1)
+
+    def precision(sums: np.ndarray) -> np.ndarray:
+        return sums[..., 0] / np.maximum(sums[..., 1], 1)
+
+    def recall(sums: np.ndarray) -> np.ndarray:
+        return sums[..., 0] / np.maximum(sums[..., 2], 1)
+
+    return {
+        "parts_f1": (table, f1),
+        "parts_precision": (table, precision),
+        "parts_recall": (table, recall),
+        "parts_f1_per_review": (with_count(own), mean),
+        "count_error": (with_count(counts), mean),
+        "unreadable": (with_count([not one for one in whole]), mean),
+    }
+
+
+def best_constant(training: list[str]) -> str:
+    """The one list of names that has the best F1 on all training answers: the most frequent ones, as many as help."""
+    lists = [set(names(text)) for text in training]
+    frequent = [name for name, _ in sorted(Counter(name for one in lists for name in one).items(), key=lambda p: (-p[1], p[0]))]
+    total, right, best = sum(map(len, lists)), 0, (0.0, 0)
+    for size, name in enumerate(frequent, 1):
+        right += sum(name in one for one in lists)
+        best = max(best, (2 * right / (size * len(lists) + total), -size))
+    return ", ".join(frequent[: -best[1]]) or NOTHING
+
+
+def rhymes(first: str, second: str) -> bool:
+    """Whether two lines end in different words that rhyme."""
+    import pronouncing
+
+    ends = [_WORD.findall(line.lower().replace("’", "'"))[-1:] for line in (first, second)]
+    if not all(ends) or ends[0] == ends[1]:
+        return False
+    parts = [{pronouncing.rhyming_part(phones) for phones in pronouncing.phones_for_word(word)} for (word,) in ends]
+    return bool(parts[0] & parts[1])
+
+
+def rhymes_as_limerick(text: str) -> bool:
+    """Five lines, of which the first, second and fifth rhyme, and the third and fourth."""
+    lines = text.strip().splitlines()
+    return len(lines) == 5 and all(rhymes(lines[a], lines[b]) for a, b in ((0, 1), (1, 4), (2, 3)))
+
+
+def limerick(questions: list[str], expected: list[str], answers: list[str], training: list[str]) -> dict[str, Figure]:
+    """Figures of limericks; how rare a word is, the training answers say."""
+    common = Counter(word for text in training for word in {*_WORD.findall(text.lower())})
+    named = []
+    for asked, meant, given in zip(questions, expected, answers, strict=True):
+        shared = {*_WORD.findall(asked.lower())} & {*_WORD.findall(meant.lower())}
+        subject = min(shared, key=lambda word: (common[word], word), default="")
+        named.append(subject in {*_WORD.findall(given.lower())} if subject else True)
+    return {
+        "five_lines": (with_count([len(text.strip().splitlines()) == 5 for text in answers]), mean),
+        "rhyme": (with_count([rhymes_as_limerick(text) for text in answers]), mean),
+        "names_subject": (with_count(named), mean),
+    }
