@@ -20,6 +20,7 @@ class Finder:
 
     def __init__(self, dictionary: Dictionary):
         """Build the automata: once for all texts, in some milliseconds per thousand spellings."""
+        self.dictionary = dictionary
         self.names = list(dict.fromkeys(name for name in dictionary.written.values() if name))
         number = {name: place for place, name in enumerate(self.names)}
         ascii_first = sorted(dictionary.written, key=lambda key: not key.isascii())  # so that both automata number them alike
@@ -28,6 +29,10 @@ class Finder:
         plain = [f"{key} ".encode().title() for key in ascii_first if key.isascii()]
         self.plain = BytesAhoCorasick(plain, MatchKind.LeftmostLongest, kind)
         self.every = AhoCorasick([f" {key} " for key in ascii_first], MatchKind.Standard, implementation=kind)
+
+    def __reduce__(self):
+        """A copy is built anew: automata do not pickle."""
+        return Finder, (self.dictionary,)
 
     def spans(self, text: str) -> list[Span]:
         """Names in a folded text that begins and ends with a space, in order.
