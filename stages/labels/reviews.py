@@ -3,11 +3,13 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 from stages.common.files import json_files, read_rows
 from stages.common.raw import raw_source
 from stages.common.schema_data import Clean, Parts
+from stages.common.seen import digest
 from stages.common.spread import mapped
 from stages.common.text import normal
 from stages.labels.clean import Keys, checked, distinct
@@ -63,9 +65,15 @@ class Reviews:
         self.reviews = self.with_part = self.with_fault = self.mentions = 0
 
     def rows(self) -> Iterator[tuple[dict, str | None]]:
-        """Each review, labelled, with the reason to drop it, or None to keep it."""
+        """Each review, labelled, with the reason to drop it, or None to keep it.
+
+        Files hold a brand each, and a round of training takes the first rows. No order of all rows mixes the files and stays
+        as it is when rows come after the last one; the first `mixed` rows can be mixed, for they stay the first.
+        """
         files = json_files(raw_source(self.raw, self.params.reviews))
-        for row, reason in distinct(mapped(Labeller(self.finder, self.params), files)):
+        found = mapped(Labeller(self.finder, self.params), files)
+        first = sorted(islice(found, self.params.mixed), key=lambda one: digest(str(one[0]["id"])))  # these are held in memory
+        for row, reason in distinct(chain(first, found)):
             if reason is None:
                 self._count(row)
             yield row, reason

@@ -146,7 +146,14 @@ def test_any_text_is_labelled_and_faults_are_among_its_parts(text):
 
 
 def parts_params(**changes) -> Parts:
-    given = {"method": "parts", "reviews": "reviews", "text": "review", "dictionaries": ["pages"], "synonyms": "synonyms"}
+    given = {
+        "method": "parts",
+        "reviews": "reviews",
+        "text": "review",
+        "mixed": 0,
+        "dictionaries": ["pages"],
+        "synonyms": "synonyms",
+    }
     return Parts.model_validate(given | {"gold": "gold", "target": "parts", "none": "none"} | changes)
 
 
@@ -205,6 +212,17 @@ def test_faults_may_be_what_is_to_be_answered(tmp_path):
     )
     assert kept[0]["response"] == "hood"
     assert "gold" not in metrics
+
+
+def test_the_first_rows_are_mixed_and_appended_ones_move_none(tmp_path):
+    reviews = [{"review": f"The seat number {i}"} for i in range(40)]
+    plain = [row["id"] for row in run(tmp_path, reviews)[0]]
+    mixed = [row["id"] for row in run(tmp_path, reviews, mixed=30)[0]]
+    assert sorted(mixed[:30]) == sorted(plain[:30]) and mixed[:30] != plain[:30]
+    assert mixed[30:] == plain[30:]
+    assert len(set(mixed[:10]) & set(plain[:10])) < 8
+    more = [{"review": f"The seat number {i}"} for i in range(40, 60)]
+    assert [row["id"] for row in run(tmp_path, reviews + more, mixed=30)[0]][:40] == mixed
 
 
 def test_the_same_text_under_another_title_is_one_group(tmp_path):
