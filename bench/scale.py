@@ -1,4 +1,4 @@
-"""label, split and format on up to a gigabyte of rows: peak memory and time, with and without the search for near-duplicates.
+"""label, split and format on up to a gigabyte of rows: peak memory and processor time, with and without near-duplicates.
 
     python bench/scale.py [--gigabytes 1] [--steps 0.25 0.5 1]
 
@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,15 +51,14 @@ def write_params(path: Path, near_duplicate: float) -> None:
 
 
 def run(stage: str, folder: Path, **paths: Path) -> tuple[float, float]:
-    """Seconds and peak megabytes of a stage's process."""
+    """Seconds of processor time and peak megabytes of a stage's process."""
     command = [sys.executable, "-m", f"stages.{stage}", "instructions"]
     command += [f"--{name}={path}" for name, path in paths.items()]
-    start = time.perf_counter()
     process = subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{' '.join(command)} ended with {os.waitstatus_to_exitcode(status)}")
-    return time.perf_counter() - start, usage.ru_maxrss / 1e3
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3
 
 
 def measure(folder: Path, size: int, near: tuple[float, ...]) -> None:
