@@ -12,6 +12,7 @@ import zipfile
 from urllib.parse import urlsplit
 
 import pytest
+from ruamel.yaml import YAML
 
 from stages import format, label, recipe, scrape, split
 from stages.common.errors import StageError
@@ -85,6 +86,15 @@ def formatted(out) -> list[dict]:
 def test_there_is_a_test_for_each():
     tested = {name.removeprefix("test_recipe_") for name in globals() if name.startswith("test_recipe_")}
     assert tested == RECIPES
+
+
+def test_the_example_of_the_documentation_is_legal_and_its_recipes_are_there():
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    params = read(ROOT / "params.yaml")
+    params["datasets"] |= YAML(typ="safe").load(text.split("```yaml")[1].split("```")[0])["datasets"]
+    check(params, ROOT / "docs" / "data.md")
+    table = text.split("## Public sources")[1].split("## ")[0]
+    assert {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")} == RECIPES
 
 
 def test_recipe_instructions_alpaca(run, server):
