@@ -107,7 +107,7 @@ def ours(examples: list, options: CausalTraining, layers: int, layout: str) -> t
     if layout == "ragged":
         made.set_attn_implementation(gpu.NAME)
         gpu.stream_in(made, torch.bfloat16)
-        gpu.widen_head(made)
+        runtime.widen_head(made)
     task = Causal(options.micro_tokens, layout, 0)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:

@@ -70,6 +70,7 @@ class Graphed:
     def __init__(self, model: PreTrainedModel, new_tokens: int):
         self.model, self.new_tokens, self.kept = model, new_tokens, {}
         model.set_attn_implementation(NAME)
+        runtime.widen_head(model)
         for module in model.modules():
             if type(module).__name__ == "NewGELUActivation":  # the same function in one kernel instead of seven
                 module.forward = partial(gelu, approximate="tanh")

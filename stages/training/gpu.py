@@ -1,17 +1,11 @@
-"""What makes training fast on a GPU and changes nothing else: attention over packed rows, and an output matrix of even width.
+"""What makes training fast on a GPU: attention over packed rows, and half-precision numbers from block to block.
 
 Attention: PyTorch's variable-length kernel lets each row see itself alone, and no mask is ever made. transformers calls it
 like any other. It is flash attention (arXiv 2205.14135), needs a GPU that computes in bf16, and has no dropout; where it
 cannot run, packed rows get a dense mask and PyTorch's own attention.
-
-Output matrix: a vocabulary of 50,257 gives logits whose rows begin at odd addresses, for which a GPU has slow matrix
-products only (a tenth of a step of GPT-2 medium). Padded to a multiple of 64 and cut again, the same logits take the fast ones.
 """
 
-from functools import partial
-
 import torch
-from torch.nn import functional
 from transformers import AttentionInterface, PreTrainedModel
 
 from stages.models import runtime
@@ -60,15 +54,3 @@ def stream_in(model: PreTrainedModel, dtype: torch.dtype) -> None:
         return (arguments[0].to(dtype), *arguments[1:])
 
     blocks(model)[0].register_forward_pre_hook(cast)
-
-
-def widen_head(model: PreTrainedModel) -> None:
-    """Make logits in rows of a multiple of 64, of which a view of the vocabulary's own width is returned."""
-    head = model.get_output_embeddings()
-    missing = -head.weight.shape[0] % 64
-    if missing and model.device.type == "cuda" and head.bias is None:
-        head.forward = partial(_wide, head, missing)
-
-
-def _wide(head: torch.nn.Linear, missing: int, hidden: torch.Tensor) -> torch.Tensor:
-    return functional.linear(hidden, functional.pad(head.weight, (0, 0, 0, missing)))[..., : head.weight.shape[0]]

@@ -66,7 +66,7 @@ def _causal(params, tokenizer, formatted: Path, base: Path, rows: list[dict], ag
         layout = "ragged"
         model.set_attn_implementation(gpu.NAME)
         gpu.stream_in(model, dtype)
-    gpu.widen_head(model)
+    runtime.widen_head(model)
     task = causal.Causal(params.micro_tokens, layout, model.config.pad_token_id or 0)
     if params.shuffle_pairs:
         rows = selection.shuffled_pairs(rows, params.seed)
