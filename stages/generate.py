@@ -1,73 +1,18 @@
 """Answer every test row and every probe with the tuned model and with what it is compared with."""
 
-import time
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from stages.common.cli import run_stage
-from stages.common.files import read_rows, write_json, write_rows
-from stages.common.progress import Progress
+from stages.common.files import read_rows
 from stages.common.schema_models import Generate
-from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
-from stages.decoding import local, sampling
-from stages.decoding.contestants import Contestant, contestants
-from stages.models import directory, runtime
+from stages.decoding.contestants import choose_shots
+from stages.decoding.text import generate_text
 
 
-def answers(who: Contestant, rows: list[dict], options: Generate, progress: Progress) -> tuple[list[local.Answer], dict]:
-    """One answer a row, and the speed. Groups answered before, by the same weights, prompts, options and code, are kept."""
-    start = time.monotonic()
-    prompts = [who.tokens(row["messages"]) for row in rows]
-    found, loaded, fresh = {}, [], []
-
-    def make(group: list[int]) -> list[dict]:
-        if not loaded:
-            device = runtime.device()
-            loaded.append(directory.load(who.folder, dtype=runtime.precision(options.precision, device)).to(device))
-        made = local.answer(loaded[0], who.tokenizer, [prompts[i] for i in group], options, who.stop)
-        fresh.extend(answer.tokens for answer in made)
-        return [asdict(answer) for answer in made]
-
-    settings = options.model_dump(exclude={"probes"})
-    cache = scratch(
-        "generate", "answers", fingerprint(content_hash(who.folder), settings, who.stop, code_hash(local, sampling))
-    )
-    room = directory.context_length(who.folder) - options.max_new_tokens
-    for group in local.groups(prompts, options.batch_rows, room):
-        kept = remember(cache, fingerprint([prompts[i] for i in group]), partial(make, group))
-        found |= {i: local.Answer(**answer) for i, answer in zip(group, kept, strict=True)}
-        progress.add(len(group), who=who.name)
-    seconds = time.monotonic() - start
-    speed = {"seconds": seconds, "tokens": sum(fresh), "tokens_per_second": sum(fresh) / seconds}
-    return [found.get(i) or local.too_long(prompt) for i, prompt in enumerate(prompts)], speed
-
-
-def side_by_side(row: dict, answered: dict[str, tuple[str, local.Answer]]) -> dict:
-    """A row of the answers file; `answered` holds each contestant's prompt and answer. Probes have no expected answer."""
-    given = {who: {"prompt": prompt, **asdict(answer)} for who, (prompt, answer) in answered.items()}
-    kept = {key: row[key] for key in ("id", "task", "messages")}
-    extra = {"paraphrase": row["paraphrase"]} if "paraphrase" in row else {}
-    return kept | {"expected": row.get("completion")} | extra | {"answers": given}
-
-
-def main(name: str, params: Generate, formatted: Path, model: Path, base: Path, root: Path, out: Path, speed: Path) -> None:
+def main(name: str, params: Generate, formatted: Path, **paths: Path) -> None:
     """Answer side by side, each contestant with its own prompt."""
-    runtime.deterministic()
-    rows = list(read_rows(formatted / "test"))
-    for i, probe in enumerate(params.probes, 1):
-        rows.append({"id": f"probe#{i}", "task": "text", "messages": [{"role": "user", "content": probe}]})
-    made, speeds = {}, {}
-    field = contestants(model, base, root)
-    with Progress(len(rows) * len(field), f"generate {name}", "answer") as progress:
-        for who in field:
-            made[who.name], speeds[who.name] = answers(who, rows, params, progress)
-    lines = (
-        side_by_side(row, {who.name: (who.prompt(row["messages"]), made[who.name][i]) for who in field})
-        for i, row in enumerate(rows)
-    )
-    write_rows(out, lines)
-    write_json(speed, {**speeds, **runtime.environment()})
+    shots = choose_shots(list(read_rows(formatted / "train")), params.shots, params.seed) if params.shots else []
+    generate_text(name, params, list(read_rows(formatted / "test")), shots, **paths)
 
 
 if __name__ == "__main__":

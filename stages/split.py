@@ -1,18 +1,22 @@
 """Split the labelled rows into train, validation and test, with nothing on both sides."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
-from stages.common.files import atomic_directory, json_line, read_rows, write_json
+from stages.common.files import atomic_directory, json_files, json_line, write_json
 from stages.common.progress import track
 from stages.common.schema_data import Split
+from stages.common.spread import batched, mapped
 from stages.splits import PARTS
-from stages.splits.held_back import HeldBack
-from stages.splits.membership import class_cuts, class_of, part_of, sampled
+from stages.splits.held_back import Facts, HeldBack, facts
+from stages.splits.membership import Cuts, class_cuts, class_of, part_of, sampled
+
+BATCH = 256  # rows looked up together
 
 
 def whole(params: Split) -> bool:
@@ -20,36 +24,49 @@ def whole(params: Split) -> bool:
     return params.train == 1 and not params.given
 
 
-def divide(read: Callable[[], Iterator[dict]], params: Split) -> Iterator[tuple[str, dict]]:
+def examined(row: dict, params: Split, part: str, cuts: Cuts) -> tuple[dict, str | None, Facts | None] | None:
+    """The work on one row, when the rows of one part are looked for: None if it is not among them, else the row, why it is
+    dropped whatever the others are, and what tells whether it repeats another one (None: that does not matter)."""
+    if not sampled(row, params):
+        return (row, "not sampled", None) if part == "train" else None
+    if part == "train" and whole(params):
+        return row, None, None
+    if part_of(row, params, cuts) != part:
+        return None
+    return row, None, None if params.given else facts(row, params)
+
+
+def divide(rows: Iterable, params: Split, each: Callable = map) -> Iterator[tuple[str, dict]]:
     """Pairs of a part and a row; the part `dropped` holds the rows left out, each with its `reason`.
 
     Test rows come first, then validation, then train, each in the order of the source. A row that repeats or nearly
     repeats one held back before is dropped, except where the source arrived already split: that is taken as it is.
-    At a train share of 1 every row is in train, and those of validation and test are there besides. `read` starts a new
-    pass over the rows; each part takes one, and so do the cuts of classes.
+    At a train share of 1 every row is in train, and those of validation and test are there besides. `rows` (files where
+    `each` is `mapped`) are gone through once for each part, and once more for the cuts of classes.
     """
-    held, cuts = HeldBack(params), class_cuts(read(), params)
+    held, cuts = HeldBack(params), class_cuts(rows, params, each)
     for part in reversed(PARTS):
-        for row in read():
-            if not sampled(row, params):
-                if part == "train":
-                    yield "dropped", {"reason": "not sampled", **row}
-            elif part == "train" and whole(params):
-                yield "train", row
-            elif part_of(row, params, cuts) == part:
-                reason = None if params.given else held.reason(row, part)
-                if part != "train":
-                    held.add(row, part)
+        work = partial(examined, params=params, part=part, cuts=cuts)
+        for batch in batched(filter(None, each(work, rows)), BATCH):
+            reasons = iter(held.reasons([known for _, _, known in batch if known], part))
+            for row, dropped, known in batch:
+                reason = next(reasons) if known else dropped
+                if known and part != "train":
+                    held.add(known, part)
                 yield ("dropped", {"reason": reason, **row}) if reason else (part, row)
 
 
 def leaks(parts: dict[str, Path], params: Split) -> int:
     """Train rows that repeat or nearly repeat a held-back row, counted afresh on what was written."""
-    held = HeldBack(params)
+    held, work = HeldBack(params), partial(facts, params=params)
     for part in ("test", "validation"):
-        for row in read_rows(parts[part]):
-            held.add(row, part)
-    return sum(held.reason(row, "train") is not None for row in read_rows(parts["train"]))
+        for known in mapped(work, [parts[part]]):
+            held.add(known, part)
+    return sum(
+        reason is not None
+        for batch in batched(mapped(work, [parts["train"]]), BATCH)
+        for reason in held.reasons(batch, "train")
+    )
 
 
 def main(name: str, params: Split, labeled: Path, splits: Path, metrics: Path) -> None:
@@ -59,7 +76,7 @@ def main(name: str, params: Split, labeled: Path, splits: Path, metrics: Path) -
         paths = {part: folder / f"{part}.jsonl" for part in (*PARTS, "dropped")}
         with ExitStack() as stack:
             files = {part: stack.enter_context(open(path, "w", encoding="utf-8")) for part, path in paths.items()}
-            for part, row in track(divide(lambda: read_rows(labeled), params), f"split {name}"):
+            for part, row in track(divide(json_files(labeled), params, mapped), f"split {name}"):
                 files[part].write(json_line(row))
                 counts[part] += 1
                 if part == "dropped":

@@ -1,116 +1,36 @@
 """Fine-tune a model on the training rows of its dataset, from a base or from an earlier round."""
 
-import csv
-import time
+import os
+import sys
 from pathlib import Path
 
 from stages.common.cli import run_stage
-from stages.common.errors import StageError
-from stages.common.files import atomic_directory, atomic_file, read_json, read_rows, write_json
-from stages.common.schema_models import CausalTraining
-from stages.common.scratch import code_hash, content_hash, fingerprint, scratch
-from stages.models import directory, prompting, runtime
-from stages.training import batches, causal, score, tune
-from stages.training.checkpoint import Checkpoints
-
-COLUMNS = (
-    "step",
-    "elapsed_tokens",
-    "elapsed_examples",
-    "training_loss",
-    "training_sequence_accuracy",
-    "training_token_accuracy",
-    "validation_loss",
-    "validation_token_accuracy",
-)
+from stages.common.errors import report
+from stages.common.schema_models import Train
+from stages.training.launch import launch
 
 
-def write_table(path: Path, rows: list[dict]) -> None:
-    """One row an optimizer step, in the columns of OpenAI's result file of the completion era; blank where not measured."""
-    with atomic_file(path) as file:
-        table = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
-        table.writeheader()
-        for row in rows:
-            table.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+def main(name: str, params: Train, **paths: Path) -> None:
+    """Train on the rows, here (the best state on formatted/validation is kept) or by a hosted service."""
+    if params.method == "hosted":  # needs no torch
+        from stages.hosted.training import train_hosted
 
+        if os.environ.get("RANK", "0") == "0":  # a launcher's other processes would each pay for a job
+            train_hosted(name, params, **paths)
+        return
+    from stages.training.local import train_local
 
-def mean_of_last(rows: list[dict], steps: int) -> float:
-    """The training loss, averaged over the last `steps` steps: one epoch."""
-    losses = [row["training_loss"] for row in rows[-steps:]]
-    return sum(losses) / len(losses)
-
-
-def main(
-    name: str, params: CausalTraining, formatted: Path, base: Path, out: Path, table: Path, metrics: Path, speed: Path
-) -> None:
-    """Train on formatted/train, choose the best state on formatted/validation."""
-    start = time.monotonic()
-    runtime.deterministic()
-    tokenizer, context = directory.load_tokenizer(base), directory.context_length(base)
-    if params.max_tokens > context:
-        raise StageError(
-            f"models.{name}.train.max_tokens", str(params.max_tokens), f"at most {context}, the context of {base}", "lower it"
-        )
-    contract = read_json(formatted / "prompt.json")
-    prompting.adopt_template(tokenizer, contract["chat_template"])
-    rows = list(read_rows(formatted / "train"))
-    if params.shuffle_pairs:
-        rows = causal.shuffled_pairs(rows, params.seed)
-    examples, counts = batches.encode_all(rows, tokenizer, params.max_tokens)
-    validation, _ = batches.encode_all(read_rows(formatted / "validation"), tokenizer, params.max_tokens)
-    if not examples:
-        raise StageError(
-            formatted / "train",
-            f"no row shorter than {params.max_tokens} tokens ({counts})",
-            "at least one",
-            f"raise models.{name}.train.max_tokens",
-        )
-    model = directory.load(base).to(runtime.device())
-    inputs = [formatted / "prompt.json", formatted / "train", formatted / "validation", base]
-    code = code_hash(prompting, batches, causal, score, tune)
-    checkpoints = Checkpoints(scratch("train", name, fingerprint([*map(content_hash, inputs)], params.model_dump(), code)))
-    began = time.monotonic()
-    model, state = causal.train(model, examples, validation, params, checkpoints, f"train {name}")
-    seconds = time.monotonic() - began
-
-    learned = sum(parameter.numel() for parameter in tune.trainable(model).values())
-    with atomic_directory(out) as folder:
-        directory.save(folder, tune.finish(model, params.tune), tokenizer)
-        prompting.write_prompt(folder, contract)
-        write_json(folder / "parent.json", {"base": base.name, "sha256": content_hash(base)})
-    write_table(table, state.rows)
-    write_json(
-        metrics,
-        {
-            "rows": counts,
-            "validation_rows": len(validation),
-            "steps": state.step,
-            "tokens": state.tokens,
-            "trained_parameters": learned,
-            "best_step": state.best["step"] if state.best else state.step,
-            "validation_loss_start": state.history[0]["validation_loss"] if state.history else None,
-            "validation_loss": state.best["loss"] if state.best else None,
-            "training_loss": mean_of_last(state.rows, -(-len(examples) // params.batch_rows)),
-        },
-    )
-    write_json(
-        speed,
-        {
-            "seconds": time.monotonic() - start,
-            "training_seconds": seconds,
-            "tokens_per_second": state.tokens / seconds,
-            **runtime.environment(),
-        },
-    )
-    checkpoints.clear()
+    train_local(name, params, **paths)
 
 
 if __name__ == "__main__":
+    report(lambda: launch("stages.train", sys.argv[1:]))
     run_stage(
         main,
         "models",
         "train",
         {
+            "rows": "formatted rows to train on: a file or a directory",
             "formatted": "directory of formatted rows",
             "base": "model directory to start from",
             "out": "model directory to write",

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.reports.fixtures import own, repository, tab  # noqa: F401
 from tests.server import Server
+from tests.servers.loopback import Loopback, Speaker
 
 # the same examples every time and no deadline: a busy machine fails no test
 settings.register_profile("affinage", deadline=None, derandomize=True, max_examples=60, database=None)
@@ -53,3 +55,36 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Starts model servers; at the end none of what was said may have broken a contract."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST", "OLLAMA_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    running: list[Loopback] = []
+
+    def start(speak: Speaker, **options) -> Loopback:
+        running.append(Loopback(speak, **options))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.close()
+    assert [problem for server in running for problem in server.wrong] == []
+
+
+@pytest.fixture
+def hurried(monkeypatch) -> list[float]:
+    """Waits between tries are listed, and a thousandth as long."""
+    from stages.servers import pool
+
+    listed, pause = [], pool.pause
+
+    def short(*args) -> float:
+        listed.append(pause(*args))
+        return listed[-1] / 1000
+
+    monkeypatch.setattr(pool, "pause", short)
+    return listed

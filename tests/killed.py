@@ -15,7 +15,7 @@ import torch
 
 import stages.train
 from stages.models import directory
-from stages.training import causal
+from stages.training import local, loop
 from stages.training.checkpoint import Checkpoints
 from tests import tiny
 
@@ -25,14 +25,14 @@ def die() -> None:
 
 
 def before_step(number: int) -> None:
-    schedule = causal.schedule
+    schedule = loop.schedule
 
     def dying(kind: str, step: int, *rest) -> float:
         if step == number:
             die()
         return schedule(kind, step, *rest)
 
-    causal.schedule = dying
+    loop.schedule = dying
 
 
 def in_save(number: int) -> None:
@@ -62,7 +62,7 @@ def in_model(number: int) -> None:
 
 
 def before_table(_: int) -> None:
-    stages.train.write_table = lambda *_: die()
+    local.write_table = lambda *_: die()
 
 
 KILLS = {kill.__name__: kill for kill in (before_step, in_save, in_model, before_table)}
@@ -70,20 +70,21 @@ KILLS = {kill.__name__: kill for kill in (before_step, in_save, in_model, before
 
 def train(folder: Path, params: dict) -> None:
     torch.set_num_threads(1)
-    causal.CHECKPOINT_SECONDS = -1
+    loop.CHECKPOINT_SECONDS = -1
     os.environ["AFFINAGE_SCRATCH"] = str(folder / "scratch")
-    step = causal._step
+    step = loop.Run.step
 
-    def noted(*args) -> dict:
+    def noted(*args):
         row = step(*args)
         with open(folder / "steps.txt", "a") as file:
-            file.write(f"{row['step']}\n")
+            file.write(f"{row.place['step']}\n")
         return row
 
-    causal._step = noted
+    loop.Run.step = noted
     stages.train.main(
         "model",
         tiny.training(**params),
+        rows=folder.parent / "formatted" / "train",
         formatted=folder.parent / "formatted",
         base=folder.parent / "base",
         out=folder / "model",

@@ -15,6 +15,7 @@ from stages.prompts import style
 from stages.prompts.lengths import Lengths
 from stages.splits import PARTS
 from tests.data_helpers import (
+    chat_params,
     classification_params,
     completion_params,
     format_params,
@@ -74,15 +75,23 @@ def test_rows_become_conversations(tmp_path):
     ]
     run(tmp_path, rows)
     assert list(read_rows(tmp_path / "out" / "train")) == [
-        {"id": "f#1", "task": "text", "messages": [user("question 1")], "completion": "answer 1"},
+        {"id": "f#1", "task": "text", "place": 0, "messages": [user("question 1")], "completion": "answer 1"},
         {
             "id": "f#2",
             "task": "text",
+            "place": 1,
             "messages": [user("question 2\n\n### Input:\nthe input")],
             "completion": "answer 2",
         },
-        {"id": "f#3", "task": "text", "messages": [user("question 3")], "completion": "answer 3", "paraphrase": "another"},
-        {"id": "f#4", "task": "text", "messages": [user("question 4")], "completion": "answer 4"},
+        {
+            "id": "f#3",
+            "task": "text",
+            "place": 2,
+            "messages": [user("question 3")],
+            "completion": "answer 3",
+            "paraphrase": "another",
+        },
+        {"id": "f#4", "task": "text", "place": 3, "messages": [user("question 4")], "completion": "answer 4"},
     ]
     shards = {"train/000.jsonl", "validation/000.jsonl", "test/000.jsonl"}
     assert names(tmp_path / "out") == {*PARTS, *shards, "prompt.json", "labels.json", "refused.jsonl"}
@@ -108,6 +117,20 @@ def test_refused_rows_are_written_with_their_reason_and_counted(tmp_path):
         formatted(tmp_path, completion_params(), train=[bad])
 
 
+def test_places_count_formatted_rows_from_0_in_each_part_and_over_shards(tmp_path):
+    turns = [user("a"), assistant("b"), user("c"), assistant("d")]
+    train = [row(1), {"id": "f#2", "task": "text", "messages": turns}, row(3)]
+    formatted(tmp_path, chat_params(shard_rows=2), train=train, validation=[row(4)], test=[row(5), row(6)])
+    found = {part: [(one["id"], one["place"]) for one in read_rows(tmp_path / "out" / part)] for part in PARTS}
+    assert found["train"] == [("f#1", 0), ("f#2/turn1", 1), ("f#2", 2), ("f#3", 3)]
+    assert (found["validation"], found["test"]) == ([("f#4", 0)], [("f#5", 0), ("f#6", 1)])
+
+
+def test_a_refused_row_takes_no_place(tmp_path):
+    formatted(tmp_path, completion_params(), train=[row(1), row(2, instruction="a -> b"), row(3)], test=[row(4)])
+    assert [(one["id"], one["place"]) for one in read_rows(tmp_path / "out" / "train")] == [("f#1", 0), ("f#3", 1)]
+
+
 def label_row(number: int, label: str, **more) -> dict:
     return {"id": f"f#{number}", "task": "label", "text": f"text {number}", "label": label, "supplier": "x", **more}
 
@@ -115,7 +138,13 @@ def label_row(number: int, label: str, **more) -> dict:
 def test_texts_with_labels(tmp_path):
     train = [label_row(1, "607", label_name="Achats"), label_row(2, "2183"), label_row(3, "607", label_name="Achats")]
     metrics = formatted(tmp_path, classification_params(), train=train, test=[label_row(4, "2183")])
-    assert next(read_rows(tmp_path / "out" / "train")) == {"id": "f#1", "task": "label", "text": "text 1", "label": "607"}
+    assert next(read_rows(tmp_path / "out" / "train")) == {
+        "id": "f#1",
+        "task": "label",
+        "place": 0,
+        "text": "text 1",
+        "label": "607",
+    }
     assert read_json(tmp_path / "out" / "labels.json") == {"labels": ["2183", "607"], "names": ["2183", "Achats"]}
     assert read_json(tmp_path / "out" / "prompt.json") == {"style": "classification", "chat_template": None, "stop": []}
     assert (metrics["labels"], metrics["completion"]) == (2, {})

@@ -21,7 +21,9 @@ def models(tmp_path_factory):
         tiny.formatted(folder / "formatted")
         for base, out in (("base", "tuned"), ("tuned", "second")):
             files = {name: folder / f"{out}.{name}" for name in ("table", "metrics", "speed")}
-            train.main(out, tiny.training(), folder / "formatted", folder / base, folder / out, **files)
+            formatted = folder / "formatted"
+            places = {"rows": formatted / "train", "formatted": formatted, "base": folder / base, "out": folder / out}
+            train.main(out, tiny.training(), **places, **files)
     return folder
 
 
@@ -179,3 +181,17 @@ def test_speed_stands_apart(work, models):
     speed = json.loads((work / "speed.json").read_text())
     assert speed["base"]["tokens"] > 0 and speed["tuned"].keys() == {"seconds", "tokens", "tokens_per_second"}
     assert "seconds" not in (work / "answers.jsonl").read_text()
+
+
+def test_examples_add_a_contestant_and_change_no_other(work, models, groups):
+    without = run(work, models, probes=PROBES)
+    groups.clear()
+    found = run(work, models, probes=PROBES, shots=2)
+    assert sum(groups) == len(found)  # only the new contestant was asked
+    training = {row["id"]: row for row in read_rows(work / "formatted" / "train")}
+    for row, before in zip(found, without, strict=True):
+        shown = row["answers"].pop("base_shots")
+        assert row == before
+        assert len(shown["shots"]) == 2 and all(training[one]["completion"] in shown["prompt"] for one in shown["shots"])
+        assert shown["prompt"].endswith(row["answers"]["base_chat"]["prompt"])
+        assert shown["prompt_tokens"] > row["answers"]["base_chat"]["prompt_tokens"]

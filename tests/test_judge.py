@@ -9,7 +9,10 @@ from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
 from stages.judging.intervals import Bootstrap, with_count
 from stages.models import directory
+from stages.training.batches import encode
+from stages.training.score import score as score_of
 from tests import tiny
+from tests.servers.loopback import Said, honest, texts
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,8 @@ def made(tmp_path_factory):
         base, formatted = tiny.base(folder / "base"), tiny.formatted(folder / "formatted")
         tiny.encoder(folder / "encoder")
         files = {name: folder / f"tuned.{name}" for name in ("table", "metrics", "speed")}
-        train.main("tuned", tiny.training(epochs=6), formatted, base, folder / "tuned", **files)
+        places = {"rows": formatted / "train", "formatted": formatted, "base": base, "out": folder / "tuned"}
+        train.main("tuned", tiny.training(epochs=6), **places, **files)
         options = tiny.generation(max_new_tokens=24, probes=["Why?"])
         places = {"formatted": formatted, "model": folder / "tuned", "base": base, "root": base}
         generate.main("tuned", options, **places, out=folder / "answers.jsonl", speed=folder / "speed.json")
@@ -118,7 +122,7 @@ def test_the_judge_is_judged(tmp_path, made):
     kinds = {"other", "orders", "echo", "half", "shuffled", "repeated", "nearest", "spliced", "base", "base_chat"}
     assert kinds <= found["auc"].keys() and kinds <= health["overlap"]["auc"].keys()
     assert all(0 <= auc["low"] <= auc["value"] <= auc["high"] <= 1 for auc in found["auc"].values())
-    assert found["failed"] == 0 and 0 <= found["fooled"]["value"] <= 1
+    assert found["failed"] == {} and found["weak"] == sorted(found["weak"]) and 0 <= found["fooled"]["value"] <= 1
     assert all(weight >= 0 for name, weight in found["weights"].items() if name != "bias")
 
 
@@ -135,6 +139,15 @@ def test_verdicts_and_table_hold_every_score(tmp_path, made):
     for line in table:
         verdict = next(row for row in verdicts if row["id"] == line["id"])["scores"][line["judge"]][line["answer"]]
         assert float(line["score"]) == pytest.approx(verdict, rel=1e-3, abs=0.01)
+
+
+def test_perplexity_follows_from_the_likelihoods_of_the_verdicts(tmp_path, made):
+    found = run(tmp_path, made)
+    likelihoods = [row["likelihood"] for row in read_rows(tmp_path / "verdicts.jsonl")]
+    for who in ("tuned", "base", "base_chat"):
+        nats, tokens, right = np.sum([row[who] for row in likelihoods], 0)
+        assert np.exp(nats / tokens) == pytest.approx(found[who]["perplexity"]["value"], rel=1e-4)
+        assert right / tokens == pytest.approx(found[who]["token_accuracy"]["value"], rel=1e-5)
 
 
 def test_judging_twice_gives_the_same_bytes(tmp_path, made, monkeypatch):
@@ -156,7 +169,10 @@ def test_likelihoods_are_kept(tmp_path, made, monkeypatch):
 
 
 def test_several_judges_are_kept_apart(tmp_path, made):
-    kinds = {name: {"kind": "embedded", "controls": count, "prefix_tokens": 8} for name, count in (("one", 8), ("two", 20))}
+    kinds = {
+        name: {"kind": "embedded", "controls": count, "prefix_tokens": 8, "warn_below": 0.5}
+        for name, count in (("one", 8), ("two", 20))
+    }
     found = run(tmp_path, made, judges=kinds)
     assert {"one", "two"} <= found["tuned"].keys() and found["judges"].keys() == {"overlap", "one", "two"}
     assert next(read_rows(tmp_path / "verdicts.jsonl"))["scores"].keys() == {"one", "two"}
@@ -202,3 +218,112 @@ def test_the_headline_is_taken_from_the_details(tmp_path, made):
     assert short["perplexity"]["tuned"] == found["tuned"]["perplexity"]["value"]
     assert short["embedded"]["low"] == found["gain"]["embedded"]["low"]
     assert short["embedded"]["auc"] == min(area["value"] for area in found["judges"]["embedded"]["auc"].values())
+
+
+def served(server, kind="ollama", **changes) -> dict:
+    """A judge behind a server, beside the embedded one."""
+    llama = {
+        "kind": kind,
+        "model": "llama3",
+        "base_url": server.address + "/v1" * (kind == "openai"),
+        "prompt": "rubric_5.v1",
+        "pairwise": "pairwise.v1",
+        "controls": 4,
+        "concurrency": 4,
+        "timeout_seconds": 5.0,
+        "attempts": 2,
+        "max_tokens": 100,
+        "warn_below": 0.5,
+        **({"num_ctx": 8192} if kind == "ollama" else {}),
+    }
+    return {**tiny.judging().model_dump()["judges"], "llama": llama | changes}
+
+
+@pytest.mark.parametrize("kind", ["ollama", "openai"])
+def test_a_language_model_judges_beside_the_embedded_judge(tmp_path, made, serve, kind):
+    found = run(tmp_path, made, judges=served(serve(honest), kind))
+    about = found["judges"]["llama"]
+    assert 1 <= found["tuned"]["llama"]["value"] <= 5 and "over" in found["gain"]["llama"]
+    assert about["failed"] == {} and about["bounds"]["tuned"]["low"] == about["bounds"]["tuned"]["high"]
+    assert {"other", "orders", "half", "base"} <= about["auc"].keys() and about["auc"]["other"]["value"] == 1
+    assert about["fooled"]["value"] == 0 and -1 <= about["length_correlation"]["tuned"]["value"] <= 1
+    assert about["prompt"]["file"] == "rubric_5.v1" and about["scale"] == [1, 5]
+    assert about["pairwise"].keys() >= {"win_rate", "win_rate_lc", "flip_rate", "ties", "over"}
+    rows = list(read_rows(tmp_path / "verdicts.jsonl"))
+    assert all(1 <= row["scores"]["llama"]["tuned"] <= 5 and row["reasons"]["llama"]["tuned"] for row in rows)
+    assert sum("control other" in row["scores"]["llama"] for row in rows) == 4
+    assert {row["pairs"]["llama"]["winner"] for row in rows} <= {"tuned", "base", "tie"}
+    short = json.loads((tmp_path / "scores.json").read_text())
+    assert short["llama"].keys() >= {"tuned", "gain", "low", "high", "auc", "win_rate"} and "failed" not in short["llama"]
+    speed = json.loads((tmp_path / "speed.json").read_text())["judges"]["llama"]
+    assert speed["verdicts"] > speed["kept_from_before"] == 0
+
+
+def test_failed_verdicts_stand_in_every_report(tmp_path, made, serve):
+    first = next(read_rows(made / "answers.jsonl"))
+    evil = first["answers"]["tuned"]["text"]
+
+    def speak(body):
+        return Said('{"reasons": "?", "score": "high"}') if texts(body)[2:] == [evil] else honest(body)
+
+    found = run(tmp_path, made, judges=served(serve(speak), pairwise=""))
+    about = found["judges"]["llama"]
+    assert about["failed"]["unparsable"] >= 1 and about["bounds"]["tuned"]["low"] < about["bounds"]["tuned"]["high"]
+    row = next(read_rows(tmp_path / "verdicts.jsonl"))
+    assert row["scores"]["llama"]["tuned"] is None and row["failed"]["llama"]["tuned"] == "unparsable"
+    assert json.loads((tmp_path / "scores.json").read_text())["llama"]["failed"] == sum(about["failed"].values())
+    assert b"nan" not in b"".join(outputs(tmp_path).values()).lower()
+
+
+def test_a_judge_that_cannot_judge_is_marked(tmp_path, made, serve, capsys):
+    found = run(
+        tmp_path, made, judges=served(serve(lambda body: Said('{"reasons": "nice", "score": 4}')), pairwise="", warn_below=0.9)
+    )
+    assert set(found["judges"]["llama"]["weak"]) == found["judges"]["llama"]["auc"].keys()
+    assert json.loads((tmp_path / "scores.json").read_text())["llama"]["weak"] == len(found["judges"]["llama"]["weak"])
+    assert "warning: judge 'llama'" in capsys.readouterr().err
+
+
+def test_offline_replay_gives_the_same_bytes(tmp_path, made, serve):
+    server = serve(honest)
+    run(tmp_path, made, judges=served(server))
+    first = outputs(tmp_path)
+    server.close()
+    run(tmp_path, made, judges=served(server))
+    assert outputs(tmp_path) == first
+
+
+@pytest.fixture(scope="module")
+def prompted(made):
+    """The answers, those of the base shown two examples among them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFINAGE_SCRATCH", str(made / "scratch"))
+        places = {"formatted": made / "formatted", "model": made / "tuned", "base": made / "base", "root": made / "base"}
+        options = tiny.generation(max_new_tokens=24, shots=2)
+        generate.main("tuned", options, **places, out=made / "prompted.jsonl", speed=made / "speed.json")
+    return made / "prompted.jsonl"
+
+
+def test_a_prompted_base_is_judged_with_its_examples_and_their_cost(tmp_path, made, prompted):
+    found = run(tmp_path, made, prompted)
+    assert found["base_shots"]["perplexity"]["value"] != found["base_chat"]["perplexity"]["value"]
+    assert found["base_shots"]["prompt_tokens"]["value"] > found["base_chat"]["prompt_tokens"]["value"] > 0
+    assert "base_shots" in found["judges"]["embedded"]["auc"] and "prompt_tokens" not in found["gain"]
+    row = next(row for row in read_rows(prompted) if row["expected"])
+    shown = {one["id"]: one for one in read_rows(made / "formatted" / "train")}
+    turns = [
+        turn
+        for one in row["answers"]["base_shots"]["shots"]
+        for turn in (*shown[one]["messages"], {"role": "assistant", "content": shown[one]["completion"]})
+    ]
+    example = encode({**row, "messages": [*turns, *row["messages"]], "completion": row["expected"]}, tiny.tokenizer(), 256)
+    (score,) = score_of(directory.load(made / "base"), [example], 512)
+    verdict = next(one for one in read_rows(tmp_path / "verdicts.jsonl") if one["id"] == row["id"])
+    assert verdict["likelihood"]["base_shots"] == [pytest.approx(score.nll, rel=1e-4), score.tokens, score.correct]
+
+
+def test_examples_that_are_no_training_rows_any_more_are_named(tmp_path, made, prompted):
+    lost = tiny.formatted(tmp_path / "formatted", train=0)
+    write_rows(lost / "train" / "000.jsonl", tiny.rows(24, 100))
+    with pytest.raises(StageError, match="answers after an example(.|\n)*run generate again"):
+        run(tmp_path, made, prompted, formatted=lost)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stages import label, scrape
 from stages.common.errors import StageError
 from stages.common.files import read_json, read_rows, write_json, write_rows
-from stages.common.raw import raw_rows
+from stages.common.raw import raw_files
 from stages.labels.clean import clean
 from tests.data_helpers import jsonl, label_params, names, scrape_params
 
@@ -164,4 +164,4 @@ def test_sources_of_names_are_not_labelled(tmp_path):
     label.main("set", label_params(), tmp_path / "raw", *out)
     assert [row["id"] for row in read_rows(out[0])] == ["local/f#1"]
     assert read_json(out[2])["rows"] == 1
-    assert [row["name"] for row in raw_rows(tmp_path / "raw", "names")] == ["Brake pad"]
+    assert [row["name"] for file in raw_files(tmp_path / "raw", "names") for row in read_rows(file)] == ["Brake pad"]

@@ -13,7 +13,7 @@ from tests.imports import ROOT, closure
 STAGES = ("base", "scrape", "label", "split", "format", "train", "generate", "judge")
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-WIRING = {"source", "dataset", "base", "root", "judge_base"}
+WIRING = {"source", "dataset", "shards", "base", "root", "judge_base"}
 SMOLLM2, MEDICAL = "smollm2", "medical"
 
 
@@ -94,7 +94,7 @@ def twin(tmp_path_factory) -> Path:
     for entry in pipeline["stages"].values():
         do = entry["do"]
         outs = outputs(do)
-        inside = {"formatted": ("prompt.json", "train/0", "validation/0", "test/0")}
+        inside = {"formatted": ("prompt.json", "labels.json", "train/000.jsonl", "validation/0", "test/0")}
         made = [f"{out}/{name}" for out in outs for name in inside.get(out.rsplit("/")[-1], ())]
         made += [out if "." in out.rsplit("/")[-1] else f"{out}/0" for out in outs if out.rsplit("/")[-1] not in inside]
         do["cmd"] = " && ".join(f"mkdir -p $(dirname {path}) && cksum params.yaml > {path}" for path in made)

@@ -97,9 +97,15 @@ def test_a_value_is_replaced_with_its_comment_kept(params, write):
 
 
 def test_another_kind_replaces_the_whole_mapping(params, write):
-    text = "models:\n  medical:\n    train:\n      tune: {kind: lora, rank: 8, alpha: 16, dropout: 0.0}\n"
+    text = "models:\n  medical:\n    train:\n      tune: {kind: lora, rank: 8, alpha: 16, dropout: 0.0, save: merged}\n"
     assert recipe.apply("lora", write("lora", text), params) == ["models.medical.train.tune"]
-    assert read(params)["models"]["medical"]["train"]["tune"] == {"kind": "lora", "rank": 8, "alpha": 16, "dropout": 0.0}
+    assert read(params)["models"]["medical"]["train"]["tune"] == {
+        "kind": "lora",
+        "rank": 8,
+        "alpha": 16,
+        "dropout": 0.0,
+        "save": "merged",
+    }
 
 
 def test_part_of_a_mapping_of_the_same_kind_is_merged(params, write):

@@ -11,11 +11,17 @@ from stages.bases import hub, wheel
 from stages.common.files import read_rows
 from stages.common.params import read
 from stages.common.schema import check
+from stages.common.schema_sources import Scrape, Source
 from stages.models.directory import save
+from stages.servers import openai_chat
 from tests import tiny
 from tests.imports import ROOT
+from tests.servers.loopback import honest
 
-MODELS = {path.stem: path for path in (ROOT / "recipes").glob("*.yaml")}
+HOSTED = "kind: hosted"  # tests/hosted/test_recipes.py
+TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "recipes").glob("*.yaml")}
+LOCAL = [name for name, text in TEXTS.items() if HOSTED not in text and "models:" in text]  # others: tests/test_data_recipes.py
+MODELS = {name: next(iter(read(ROOT / "recipes" / f"{name}.yaml")["models"])) for name in LOCAL}  # one of each recipe
 
 
 def stand_in(folder, kind: str):
@@ -30,10 +36,20 @@ def stand_in(folder, kind: str):
     return folder
 
 
+def at_hand(params: Scrape) -> Scrape:
+    """The same sources, whose files lie here: tests/test_data_recipes.py fetches them."""
+    common = set(Source.model_fields)
+    given = {
+        key: {**one.model_dump(include=common), "kind": "local", "files": "*.json*"} for key, one in params.sources.items()
+    }
+    return Scrape.model_validate({"sources": given})
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(MODELS))
-def test_a_recipe_runs_from_source_to_verdict(name, tmp_path, monkeypatch):
-    recipe.apply(name, ROOT / "recipes", shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
+@pytest.mark.parametrize("recipe_name", sorted(MODELS))
+def test_a_recipe_runs_from_source_to_verdict(recipe_name, tmp_path, monkeypatch, serve):
+    name = MODELS[recipe_name]
+    recipe.apply(recipe_name, ROOT / "recipes", shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
     params = check(read(tmp_path / "params.yaml"), tmp_path / "params.yaml")
     model = params.models[name]
     dataset, work = params.datasets[model.dataset], tmp_path / "work"
@@ -48,7 +64,7 @@ def test_a_recipe_runs_from_source_to_verdict(name, tmp_path, monkeypatch):
         (source / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)))
     else:
         (source / "rows.json").write_text(json.dumps(rows if dataset.split.sample < 1 else rows[:80]))
-    scrape.main(model.dataset, dataset.scrape, source=source, out=work / "raw")
+    scrape.main(model.dataset, at_hand(dataset.scrape), source=source, out=work / "raw")
     label.main(
         model.dataset,
         dataset.label,
@@ -82,6 +98,7 @@ def test_a_recipe_runs_from_source_to_verdict(name, tmp_path, monkeypatch):
     train.main(
         name,
         model.train,
+        rows=work / "formatted" / model.shards,
         formatted=work / "formatted",
         base=work / "base",
         out=work / "model",
@@ -99,6 +116,10 @@ def test_a_recipe_runs_from_source_to_verdict(name, tmp_path, monkeypatch):
         out=work / "answers.jsonl",
         speed=work / "speed.json",
     )
+    server = serve(honest)  # where a recipe has a judge that is served
+    monkeypatch.setenv("OLLAMA_HOST", server.address)
+    monkeypatch.setattr(openai_chat, "OWN", f"{server.address}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
     judge.main(
         name,
         model.judge,
@@ -120,4 +141,7 @@ def test_a_recipe_runs_from_source_to_verdict(name, tmp_path, monkeypatch):
     assert set(answers[0]["answers"]) == {"tuned", "base"} | ({"base_chat"} if entry.kind == "wheel" else set())
     losses = json.loads((work / "train.json").read_text())
     assert losses["validation_loss"] < losses["validation_loss_start"]
-    assert json.loads((work / "scores.json").read_text())["perplexity"]["high"] < 0
+    scores = json.loads((work / "scores.json").read_text())
+    assert scores["perplexity"]["high"] < 0
+    asked = [key for key, options in model.judge.judges.items() if options.kind != "embedded"]
+    assert bool(server.bodies) == bool(asked) and all("win_rate" in scores[key] for key in asked)

@@ -2,15 +2,16 @@ import random
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from datasketch import MinHash, MinHashLSH
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages import label, scrape, split
 from stages.common.errors import StageError
 from stages.common.files import read_json, write_rows
-from stages.splits import PARTS
+from stages.splits import PARTS, near_duplicates
 from stages.splits.membership import part_of, sampled, uniform
-from stages.splits.near_duplicates import NearDuplicates, shingles
+from stages.splits.near_duplicates import PERMUTATIONS, NearDuplicates, shingles, signature
 from tests.data_helpers import jsonl, label_params, names, scrape_params, split_params
 
 
@@ -20,7 +21,7 @@ def row(number: int, **more) -> dict:
 
 def divided(rows: list[dict], **changes) -> dict[str, str]:
     """The part of each row, by id."""
-    found = list(split.divide(lambda: iter(rows), split_params(**changes)))
+    found = list(split.divide(rows, split_params(**changes)))
     assert len(found) == len(rows)
     return {row["id"]: part for part, row in found}
 
@@ -145,6 +146,10 @@ def test_near_duplicates_are_dropped_from_train_and_counted(tmp_path):
     assert "near" in {r["id"] for r in found["train"]}
 
 
+def like(near: NearDuplicates, text: str) -> str | None:
+    return near.like([signature(text)])[0]
+
+
 def jaccard(one: str, other: str) -> float:
     return len(shingles(one) & shingles(other)) / len(shingles(one) | shingles(other))
 
@@ -156,11 +161,11 @@ def test_what_resembles_is_found_and_what_does_not_is_not(threshold):
     for i in range(120):
         words = [f"w{rng.random()}" for _ in range(60)]
         other = " ".join(words[: 60 - i % 60])  # from the same text down to one word of it
-        near.add(str(i), " ".join(words))
+        near.add(str(i), signature(" ".join(words)))
         if jaccard(" ".join(words), other) >= min(1, threshold + 0.09):  # two standard errors
-            alike.append(near.like(other) == str(i))
+            alike.append(like(near, other) == str(i))
         elif jaccard(" ".join(words), other) < threshold - 0.18:
-            apart.append(near.like(other) is None)
+            apart.append(like(near, other) is None)
     assert alike
     assert apart
     assert all(apart)
@@ -170,9 +175,9 @@ def test_what_resembles_is_found_and_what_does_not_is_not(threshold):
 def test_the_most_similar_text_is_named():
     near = NearDuplicates(0.3)
     for key, text in {"far": "a b c d e f x y z", "near": "a b c d e f g h i", "other": "m n o p q r"}.items():
-        near.add(key, text)
-    assert near.like("a b c d e f g h j") == "near"
-    assert near.like("1 2 3 4 5") is None
+        near.add(key, signature(text))
+    assert like(near, "a b c d e f g h j") == "near"
+    assert like(near, "1 2 3 4 5") is None
 
 
 def test_given_splits_are_taken_as_they_are(tmp_path):
@@ -263,3 +268,32 @@ def test_alpaca(tmp_path, real_data):
     assert len(parts["train"]) > len(parts["validation"]) > len(parts["test"]) > 20
     questions = [{(r["instruction"], r["input"]) for r in parts[part]} for part in PARTS]
     assert not questions[0] & questions[1] | questions[0] & questions[2] | questions[1] & questions[2]
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=8).map(" ".join), min_size=2, max_size=25), st.randoms()
+)
+def test_the_index_finds_what_that_of_datasketch_finds(texts, rng):
+    threshold = rng.choice([0.3, 0.5, 0.7])
+    near, theirs, known = NearDuplicates(threshold), MinHashLSH(threshold=0.75 * threshold, num_perm=PERMUTATIONS), {}
+    *seen, asked = texts
+    for i, text in enumerate(seen):
+        known[f"key {i}"] = MinHash(num_perm=PERMUTATIONS, seed=1)
+        known[f"key {i}"].update_batch([one.encode() for one in shingles(text)])
+        near.add(f"key {i}", signature(text))
+        theirs.insert(f"key {i}", known[f"key {i}"])
+    one = MinHash(num_perm=PERMUTATIONS, seed=1)
+    one.update_batch([shingle.encode() for shingle in shingles(asked)])
+    assert (one.hashvalues == signature(asked)).all()
+    found = sorted((-one.jaccard(known[key]), key) for key in theirs.query(one))
+    assert like(near, asked) == (found[0][1] if found and -found[0][0] >= threshold else None)
+
+
+def test_the_index_grows_over_its_buffer_and_after_it_was_asked(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "BUFFER", 3)
+    near, texts = NearDuplicates(0.7), [" ".join(f"w{i} v{j}" for j in range(9)) for i in range(10)]
+    for i, text in enumerate(texts):
+        assert near.like([signature(one) for one in texts[: i + 1]]) == [*map(str, range(i)), None]
+        near.add(str(i), signature(text))
+    assert near.like([]) == []

@@ -10,7 +10,7 @@ from stages.common.errors import StageError
 from stages.common.files import write_rows
 from stages.models.directory import load, load_tokenizer
 from stages.models.prompting import encode_prompt, read_prompt
-from stages.training import causal
+from stages.training import loop
 from stages.training.batches import encode_all
 from stages.training.score import score
 from tests import tiny
@@ -23,11 +23,12 @@ def work(tmp_path):
     return tmp_path
 
 
-def run(work, base="base", out="model", formatted="formatted", **params) -> dict:
+def run(work, base="base", out="model", formatted="formatted", rows="train", **params) -> dict:
     """Train; returns the metrics."""
     train.main(
         out,
         tiny.training(**params),
+        rows=work / formatted / rows,
         formatted=work / formatted,
         base=work / base,
         out=work / out,
@@ -76,14 +77,16 @@ def test_metrics_agree_with_the_table_and_the_model(work):
     assert found["validation_loss"] == min(float(row["validation_loss"]) for row in rows if row["validation_loss"])
     assert found["trained_parameters"] == sum(p.numel() for p in tiny.model().parameters())
     examples, _ = encode_all(tiny.rows(6, 24), load_tokenizer(work / "model"), 128)
-    scores = list(score(load(work / "model"), examples, 512))
+    scores = list(score(load(work / "model"), examples, tiny.scoring(512)))
     loss = sum(s.nll for s in scores) / sum(s.tokens for s in scores)
     assert found["validation_loss"] == pytest.approx(loss, abs=1e-5)
     assert found["validation_loss"] < found["validation_loss_start"]
 
 
 @pytest.mark.parametrize(
-    "tune", [{"kind": "full"}, {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1}], ids=lambda tune: tune["kind"]
+    "tune",
+    [{"kind": "full"}, {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "save": "merged"}],
+    ids=lambda tune: tune["kind"],
 )
 def test_a_later_round_starts_where_its_parent_ended(work, tune):
     first = run(work, tune=tune)
@@ -103,7 +106,7 @@ def test_blocks_that_did_not_learn_are_the_files_of_the_base(work):
 
 
 def test_adapters_are_merged(work):
-    run(work, tune={"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1})
+    run(work, tune={"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "save": "merged"})
     names = json.loads((work / "model" / "model.safetensors.index.json").read_text())["weight_map"]
     assert names == json.loads((work / "base" / "model.safetensors.index.json").read_text())["weight_map"]
     assert not any("adapter" in file.name for file in (work / "model").iterdir())
@@ -157,16 +160,16 @@ def test_without_validation_rows(work):
 @pytest.fixture
 def steps(monkeypatch):
     """The steps that were begun; after each one a checkpoint. The fourth is interrupted, once."""
-    whole, begun = causal._step, []
+    whole, begun = loop.Run.step, []
 
-    def step(model, optim, scaler, batch, params, state):
-        begun.append(state.step)
+    def step(self, *batch):
+        begun.append(self.state.step)
         if len(begun) == 4:
             raise KeyboardInterrupt
-        return whole(model, optim, scaler, batch, params, state)
+        return whole(self, *batch)
 
-    monkeypatch.setattr(causal, "CHECKPOINT_SECONDS", -1)
-    monkeypatch.setattr(causal, "_step", step)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr(loop.Run, "step", step)
     return begun
 
 

@@ -31,6 +31,7 @@ from stages.common.schema_models import CausalTraining, Generate, Judge
 from stages.models.directory import load_tokenizer, save
 from stages.prompts import style
 from stages.training.batches import Example, encode_all
+from stages.training.causal import Causal
 
 PAD, BOS, EOS = 0, 1, 2
 VOCABULARY = 336  # of the models: some more than the tokenizer's 330, as in many real ones
@@ -72,6 +73,7 @@ def rows(count: int, first: int = 0) -> list[dict]:
             {
                 "id": f"row#{i}",
                 "task": "text",
+                "place": i,
                 "messages": [{"role": "user", "content": f"What is the colour of {thing} {i}?"}],
                 "completion": f"The {thing} is {colour}.{more}",
             }
@@ -148,6 +150,7 @@ def formatted(folder: Path, train: int = 24, validation: int = 6, test: int = 7)
         write_rows(folder / part / "000.jsonl", rows(count, first))
         first += count
     write_json(folder / "prompt.json", CONTRACT)
+    write_json(folder / "labels.json", {"labels": [], "names": []})
     return folder
 
 
@@ -162,6 +165,9 @@ def training(**changes) -> CausalTraining:
         **{
             "method": "causal",
             "tune": {"kind": "full"},
+            "rows": "all",
+            "wrong_rows": "none",
+            "wrong_times": 0,
             "shuffle_pairs": False,
             "epochs": 2,
             "max_tokens": 128,
@@ -173,13 +179,28 @@ def training(**changes) -> CausalTraining:
             "warmup": 0.1,
             "weight_decay": 0.01,
             "max_grad_norm": 1.0,
+            "dropout": "own",
             "precision": "fp32",
+            "gradient_checkpointing": False,
+            "compile": False,
+            "deterministic": True,
             "evaluations": 1,
             "patience": 0,
+            "logger": "none",
             "seed": 1,
             **changes,
         }
     )
+
+
+def task(params: CausalTraining) -> Causal:
+    """The task of tiny causal models."""
+    return scoring(params.micro_tokens, params.packing)
+
+
+def scoring(micro_tokens: int, packing: bool = True) -> Causal:
+    """The task by which rows are scored."""
+    return Causal(micro_tokens, "packed" if packing else "padded", PAD)
 
 
 def generation(**changes) -> Generate:
@@ -195,6 +216,7 @@ def generation(**changes) -> Generate:
             "batch_rows": 4,
             "precision": "fp32",
             "probes": [],
+            "shots": 0,
             "seed": 1,
             **changes,
         }
@@ -205,7 +227,7 @@ def judging(**changes) -> Judge:
     """Parameters of `judge`: the embedded judge alone."""
     return Judge(
         **{
-            "judges": {"embedded": {"kind": "embedded", "controls": 12, "prefix_tokens": 8}},
+            "judges": {"embedded": {"kind": "embedded", "controls": 12, "prefix_tokens": 8, "warn_below": 0.5}},
             "bootstrap": 100,
             "confidence": 0.95,
             "seed": 1,

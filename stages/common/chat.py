@@ -9,6 +9,11 @@ def learned(messages: list[dict]) -> list[int]:
     return [i for i, turn in enumerate(messages) if turn["role"] == "assistant" and turn.get("weight", 1) == 1]
 
 
+def with_ending(messages: list[dict], ending: str) -> list[dict]:
+    """The turns with the prompt's mark written out after every question, for services that render no template."""
+    return [turn | {"content": turn["content"] + ending} if turn["role"] == "user" else dict(turn) for turn in messages]
+
+
 def problem(messages: object) -> str | None:
     """What is wrong first with a row's `messages`; None if they can be used.
 

@@ -90,20 +90,37 @@ def json_files(path: Path) -> list[Path]:
 def read_rows(path: Path) -> Iterator[dict]:
     """Rows of a JSONL file, or of every JSONL file in a directory, one at a time."""
     for file in json_files(path):
-        with open(file, "rb") as lines:
-            for number, line in enumerate(lines, 1):
-                try:
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise ValueError("no object")
-                except (ValueError, RecursionError) as error:
-                    raise StageError(
-                        f"{file} line {number}",
-                        f"{shorten(line.decode(errors='replace'))} ({error})",
-                        "one JSON object a line",
-                        "restore the file with `dvc checkout`, or rerun its stage with `dvc repro -f`",
-                    ) from None
-                yield row
+        yield from read_piece(file)
+
+
+def read_piece(file: Path, start: int = 0, end: int | None = None) -> Iterator[dict]:
+    """The rows whose lines begin in a range of bytes, one at a time."""
+    with open(file, "rb") as lines:
+        if start:
+            lines.seek(start - 1)
+            start += len(lines.readline()) - 1
+        for line in lines:
+            if end is not None and start >= end:
+                return
+            try:
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError("no object")
+            except (ValueError, RecursionError) as error:
+                raise StageError(
+                    f"{file} line {_number(file, start)}",
+                    f"{shorten(line.decode(errors='replace'))} ({error})",
+                    "one JSON object a line",
+                    "restore the file with `dvc checkout`, or rerun its stage with `dvc repro -f`",
+                ) from None
+            yield row
+            start += len(line)
+
+
+def _number(file: Path, start: int) -> int:
+    """The number of the line that begins at a byte."""
+    with open(file, "rb") as lines:
+        return sum(1 for _ in iter(lambda: lines.tell() < start and lines.readline(), False)) + 1
 
 
 def write_rows(path: Path, rows: Iterable[dict]) -> int:

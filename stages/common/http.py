@@ -101,14 +101,23 @@ class Client:
                         "an answer",
                         "check the address and the network, then run the same command again: finished work is kept",
                     ) from None
-                if again.wait and again.wait > LONGEST:
-                    raise StageError(
-                        where,
-                        f"{again.reason}; the server asks to wait {again.wait:.0f} s",
-                        f"a wait of at most {LONGEST:.0f} s",
-                        "run the same command again later: finished work is kept",
-                    ) from None
-                sleep(again.wait or min(LONGEST, BACKOFF * 2 ** min(max(waits - 1, 0), 20) * random.uniform(0.5, 1)))
+                sleep(pause(where, again, waits))
+
+
+def pause(where: str, again: Again, waits: int) -> float:
+    """Seconds to wait after the `waits`-th failure in a row: what the server asked for, else growing and never in step.
+
+    Raises:
+        StageError: when the server asks to wait longer than LONGEST.
+    """
+    if again.wait and again.wait > LONGEST:
+        raise StageError(
+            where,
+            f"{again.reason}; the server asks to wait {again.wait:.0f} s",
+            f"a wait of at most {LONGEST:.0f} s",
+            "run the same command again later: finished work is kept",
+        ) from None
+    return again.wait or min(LONGEST, BACKOFF * 2 ** min(max(waits - 1, 0), 20) * random.uniform(0.5, 1))
 
 
 def retry_after(response: requests.Response) -> float | None:

@@ -10,8 +10,10 @@ from tqdm import tqdm
 class Progress:
     """Counts units of work; `note(...)` shows figures beside the count. Writes to stderr only."""
 
-    def __init__(self, total: int | None, what: str, unit: str = "row", done: int = 0, every: float = 15.0):
-        self.total, self.what, self.unit, self.every = total, what, unit, every
+    def __init__(
+        self, total: int | None, what: str, unit: str = "row", done: int = 0, every: float = 15.0, quiet: bool = False
+    ):
+        self.total, self.what, self.unit, self.every = total, what, unit, float("inf") if quiet else every
         self.done, self.first, self.start, self.last, self.figures = done, done, time.monotonic(), time.monotonic(), ""
         self.bar = (
             tqdm(
@@ -22,7 +24,7 @@ class Progress:
                 file=sys.stderr,
                 dynamic_ncols=True,
             )
-            if sys.stderr.isatty()
+            if sys.stderr.isatty() and not quiet
             else None
         )
 
@@ -48,7 +50,7 @@ class Progress:
     def __exit__(self, kind, *_) -> None:
         if self.bar is not None:
             self.bar.close()
-        elif kind is None:
+        elif kind is None and self.every < float("inf"):
             self._line()
 
 

@@ -38,6 +38,7 @@ class DatasetEntry(Section):
 
 class ModelEntry(Section):
     dataset: str
+    shards: str  # below formatted/: `train`, or one file of it such as train/000.jsonl; other rows do not concern the model
     base: str  # what training starts from: a base or an earlier round
     root: str  # the base at the start of the chain of rounds, which answers are compared with
     judge_base: str  # the encoder of the embedded judge
@@ -116,7 +117,7 @@ def _walk(location: tuple) -> tuple[list[str], object]:
             if isinstance(here, type) and issubclass(here, BaseModel):
                 here = here.model_fields[part].annotation if part in here.model_fields else None
             else:
-                here = get_args(here)[1] if get_origin(here) is dict else None
+                here = get_args(here)[-1] if get_origin(here) in (dict, list) else None
     return keys, here
 
 
@@ -157,8 +158,14 @@ def _wiring(params: dict):
             yield f"{name}: names two things that would share {folder}{name}; rename one"
     for name, dataset in datasets.items():
         yield from sources_fit(f"datasets.{name}", dataset)
-    kinds = {name: _mapping(bases, name).get("base", {}).get("architecture") for name in bases}
-    causal, encoders = ([name for name in bases if kinds[name] == kind] for kind in ("causal", "encoder"))
+    made = {name: _mapping(bases, name).get("base", {}) for name in bases}
+    causal, encoders = ([name for name in bases if made[name].get("architecture") == kind] for kind in ("causal", "encoder"))
+    tunable = {
+        "causal": causal,
+        "classifier": [name for name in bases if name in causal + encoders],
+        "hosted": [name for name in bases if made[name].get("provider") == "openai"],
+    }
+    methods = {name: _mapping(models, name).get("train", {}).get("method") for name in models}
     wires = ("dataset", "base", "root", "judge_base")  # what is no text there has been reported already
     models = {
         name: {wire: m.get(wire) if isinstance(m.get(wire), str) else None for wire in wires} for name, m in models.items()
@@ -168,8 +175,6 @@ def _wiring(params: dict):
             yield f"models.{name}.dataset: no dataset {model.get('dataset')!r}; expected one of {', '.join(datasets) or 'none'}"
         if model.get("base") not in bases | models:
             yield f"models.{name}.base: no base or model {model.get('base')!r}; expected one of {', '.join(bases | models)}"
-        elif model.get("base") in bases and causal and model["base"] not in causal:
-            yield f"models.{name}.base: {model['base']!r} cannot be tuned by method causal; expected one of {', '.join(causal)}"
         if model.get("judge_base") not in encoders:
             yield (
                 f"models.{name}.judge_base: no encoder {model.get('judge_base')!r}; "
@@ -181,5 +186,16 @@ def _wiring(params: dict):
             current = models[current].get("base")
         if current in chain:
             yield f"models.{name}.base: rounds in a circle: {' -> '.join([*chain, current])}"
-        elif current in bases and model.get("root") != current:
-            yield f"models.{name}.root: found {model.get('root')!r}, expected {current!r}, where its chain of rounds starts"
+        elif made.get(current):  # else the base itself has been reported
+            yield from _tuned(name, model, current, methods[name], tunable)
+
+
+def _tuned(name: str, model: dict, start: str, method: object, tunable: dict[str, list[str]]):
+    """Problems of a model whose chain of rounds starts at the base `start`."""
+    if isinstance(method, str) and start not in tunable.get(method, [start]):
+        yield (
+            f"models.{name}.base: {start!r} cannot be tuned by method {method}; "
+            f"expected one of {', '.join(tunable[method]) or 'none'}"
+        )
+    if model.get("root") != start:
+        yield f"models.{name}.root: found {model.get('root')!r}, expected {start!r}, where its chain of rounds starts"

@@ -37,6 +37,7 @@ class Parts(Section):
     method: Literal["parts"]
     reviews: str  # source of the reviews: rows with the column `text` and `problem`, why one is not to be used
     text: str  # its column that is read, and becomes the instruction
+    mixed: Count  # so many first rows come in an order by hash, so that the first of them are of all files; later rows as read
     dictionaries: Annotated[list[str], Field(min_length=1)]  # sources whose `name` is a part's, in order of precedence
     synonyms: str  # source of rows name, means, within; "" for none
     gold: str  # source of rows review, parts, faults to measure the labeller by; "" for none

@@ -1,10 +1,11 @@
 """Parameters of bases and of the model stages, with their types, units and legal values."""
 
+from math import inf
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
-from stages.common.sections import Commit, Count, Fraction, Positive, Section, Sha256
+from stages.common.sections import Commit, Count, Fraction, Positive, Seconds, Section, Sha256
 
 # bases ---------------------------------------------------------------------------------------------------------------
 
@@ -34,12 +35,19 @@ class HostedBase(Section):
 
     kind: Literal["hosted"]
     provider: Literal["openai", "ollama"]
+    base_url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#@]*)?)?$")]  # "": the provider's own; holds no key
     model: str
 
 
 Base = Annotated[WheelBase | HubBase | HostedBase, Field(discriminator="kind")]
 
 # models --------------------------------------------------------------------------------------------------------------
+
+
+def _rising(span: list[int]) -> list[int]:
+    if span[0] >= span[1]:
+        raise ValueError(f"[from, to] with from under to, not {span}")
+    return span
 
 
 class Full(Section):
@@ -54,35 +62,101 @@ class TopLayers(Section):
 
 
 class Lora(Section):
-    """Low-rank adapters on every linear layer (arXiv 2106.09685), merged into the weights at the end."""
+    """Low-rank adapters on every linear layer (arXiv 2106.09685)."""
 
     kind: Literal["lora"]
     rank: Positive
     alpha: Positive
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    save: Literal["merged", "adapter"]  # merged into the weights, or the adapter alone, which needs its base beside it
 
 
-class CausalTraining(Section):
-    method: Literal["causal"]
+Span = Annotated[list[Count], Field(min_length=2, max_length=2), AfterValidator(_rising)]  # [from, to): places of rows
+
+
+class LocalTraining(Section):
+    """What every training on this machine has."""
+
     tune: Annotated[Full | TopLayers | Lora, Field(discriminator="kind")]
-    shuffle_pairs: bool  # answers dealt out among the questions: the twin that shows what is only style
+    rows: Literal["all"] | Span  # of the train part, by `place`; a round names the rows it takes
+    wrong_rows: Literal["none"] | Span  # rows looked at again: those that the base gets wrong are added ...
+    wrong_times: Count  # ... so many times
     epochs: Positive
-    max_tokens: Annotated[int, Field(ge=8)]  # prompt, answer and end token; longer answers are cut and counted
-    batch_rows: Positive  # rows an optimizer step
+    max_tokens: Annotated[int, Field(ge=8)]  # of a row; longer ones are cut and counted
+    batch_rows: Positive  # rows an optimizer step, over all processes
     micro_tokens: Positive  # tokens in memory at once; batches are accumulated, results stay the same
-    packing: bool  # rows end to end with no attention across; false: padded to the longest
     learning_rate: Annotated[float, Field(gt=0)]
     schedule: Literal["linear", "cosine", "constant"]
     warmup: Fraction  # share of all steps
     weight_decay: Annotated[float, Field(ge=0)]  # not on norms and biases
     max_grad_norm: Annotated[float, Field(gt=0)]
+    dropout: Literal["own"] | Annotated[float, Field(ge=0, lt=1)]  # own: as the base was built
     precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 where the device is fast at it
+    gradient_checkpointing: bool  # activations are made again in the backward pass: less memory, a third more work
+    compile: bool  # torch.compile, on a GPU: minutes at the start, faster steps
+    deterministic: bool  # the same bytes again on one kind of machine; costs some speed on a GPU
     evaluations: Positive  # on the validation rows, an epoch
     patience: Count  # evaluations without a better loss before training stops; 0: never stop
+    logger: Literal["none", "tensorboard", "dvclive", "wandb"]  # to watch live; changes no result
     seed: Count
 
+    @model_validator(mode="after")
+    def _wrong_rows_are_repeated(self):
+        if (self.wrong_rows == "none") != (self.wrong_times == 0):
+            raise ValueError("wrong_rows and wrong_times go together: none and 0, or [from, to] and how many times")
+        return self
 
-Train = CausalTraining
+
+class CausalTraining(LocalTraining):
+    """A language model learns the answers; prompt and padding are masked."""
+
+    method: Literal["causal"]
+    shuffle_pairs: bool  # answers dealt out among the questions: the twin that shows what is only style
+    packing: bool  # rows end to end with no attention across; false: padded to the longest
+
+
+class ClassifierTraining(LocalTraining):
+    """A head over an encoder or a decoder learns the labels (AutoModelForSequenceClassification)."""
+
+    method: Literal["classifier"]
+    class_weights: Literal["none", "balanced"]  # balanced: every class weighs the same in the loss
+
+
+def _auto_or(kinds: tuple[type, ...], fits, words: str):
+    """`auto`, or a number of one of `kinds` that fits; one message for both."""
+
+    def check(value):
+        if value == "auto" or type(value) in kinds and fits(value):
+            return value
+        raise ValueError(f"auto or {words}")
+
+    return PlainValidator(check)
+
+
+class Price(Section):
+    model: Annotated[str, Field(min_length=1)]  # also stands for its dated versions: <model>-2024-07-18
+    dollars_per_million_tokens: Annotated[float, Field(ge=0)]  # trained tokens
+
+
+class HostedTraining(Section):
+    """A job of a provider's fine-tuning service. `auto` leaves a hyperparameter to the service."""
+
+    method: Literal["hosted"]
+    rows: Literal["all"] | Span  # of the train part, by `place`; a round names the rows it takes
+    checkpoint: Annotated[str, Field(pattern=r"^(|last|\d+)$")]  # of the earlier round to start from, by its step; "": its end
+    n_epochs: Annotated[int | str, _auto_or((int,), lambda n: 1 <= n <= 50, "a whole number from 1 to 50")]
+    batch_size: Annotated[int | str, _auto_or((int,), lambda n: 1 <= n <= 256, "a whole number from 1 to 256")]
+    learning_rate_multiplier: Annotated[
+        float | str, _auto_or((int, float), lambda n: 0 < n < inf, "a number above 0")
+    ]  # of the service's own rate
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    suffix: Annotated[str, Field(max_length=64)]  # becomes part of the tuned model's name; "" for none
+    attempt: Positive  # raise it for another job on the same rows, paid again, after one failed or was cancelled
+    prices: Annotated[list[Price], Field(min_length=1)]  # of the model at the start of the chain of rounds, among others
+    limit_dollars: Annotated[float, Field(ge=0)]  # a job that may cost more is not begun
+
+
+Train = Annotated[CausalTraining | ClassifierTraining | HostedTraining, Field(discriminator="method")]
 
 
 class Generate(Section):
@@ -95,6 +169,7 @@ class Generate(Section):
     batch_rows: Positive
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     probes: list[str]  # fixed questions answered beside the test rows
+    shots: Count  # training rows that the base is shown before each question, as one more contestant; 0: none
     seed: Count
 
 
@@ -104,10 +179,47 @@ class EmbeddedJudge(Section):
     kind: Literal["embedded"]
     controls: Positive  # train rows from which the controls are made that fit the mapping to 0-100
     prefix_tokens: Positive  # of an answer, read by the language model for fluency
+    warn_below: Fraction  # area under the curve against any kind of bad answer under which the judge is marked as weak
+
+
+class OllamaJudge(Section):
+    """A language model that Ollama serves (docs/judging.md)."""
+
+    kind: Literal["ollama"]
+    model: str  # pulled; its digest is recorded
+    base_url: str  # "": OLLAMA_HOST, else this machine
+    prompt: str  # a file of stages/judging/prompts that asks for a score
+    pairwise: str  # one that asks which of two answers is better, tuned or base; "": answers are not compared
+    controls: Positive  # test rows whose controls are judged too
+    concurrency: Positive  # requests in flight
+    timeout_seconds: Seconds  # for one answer
+    attempts: Positive  # tries for one verdict
+    max_tokens: Positive  # of a verdict
+    num_ctx: Positive  # tokens of context; a verdict on a prompt that the server had to cut is counted as failed
+    warn_below: Fraction  # as above
+
+
+class OpenAIJudge(Section):
+    """A language model behind any OpenAI-compatible server; the key is read from OPENAI_API_KEY."""
+
+    kind: Literal["openai"]
+    model: str
+    base_url: str  # with its /v1; "": OpenAI's own
+    prompt: str  # these and the following: as above
+    pairwise: str
+    controls: Positive
+    concurrency: Positive
+    timeout_seconds: Seconds
+    attempts: Positive
+    max_tokens: Positive
+    warn_below: Fraction
+
+
+AnyJudge = Annotated[EmbeddedJudge | OllamaJudge | OpenAIJudge, Field(discriminator="kind")]
 
 
 class Judge(Section):
-    judges: Annotated[dict[str, EmbeddedJudge], Field(min_length=1)]  # scores are keyed by these names
+    judges: Annotated[dict[str, AnyJudge], Field(min_length=1)]  # scores are keyed by these names
     bootstrap: Annotated[int, Field(ge=100)]  # resamples
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     seed: Count

@@ -32,11 +32,18 @@ class HtmlXpath(HtmlReader):
     xpath: str  # of elements, attributes or text; `re:` is EXSLT's regular expressions
 
 
+class JsonRecords(Section):
+    """The objects of an array that lies in an object."""
+
+    kind: Literal["json_records"]
+    at: str  # the array's key
+
+
 PlainReader = Literal["json", "jsonl", "csv", "parquet", "medquad", "reviews_csv", "lines"]
-PageReader = Annotated[HtmlList | HtmlTable | HtmlXpath, Field(discriminator="kind")]
+KindReader = Annotated[HtmlList | HtmlTable | HtmlXpath | JsonRecords, Field(discriminator="kind")]
 Reader = Annotated[
-    Annotated[PlainReader, Tag("plain")] | Annotated[PageReader, Tag("page")],
-    Discriminator(lambda value: "page" if isinstance(value, dict | HtmlReader) else "plain"),
+    Annotated[PlainReader, Tag("plain")] | Annotated[KindReader, Tag("kind")],
+    Discriminator(lambda value: "kind" if isinstance(value, dict | Section) else "plain"),
 ]
 
 # kinds ---------------------------------------------------------------------------------------------------------------
@@ -99,7 +106,7 @@ class KaggleSource(Source):
 
     kind: Literal["kaggle"]
     dataset: Annotated[str, Field(pattern=r"^[\w-]+/[\w-]+$")]  # owner/name
-    version: Positive
+    version: Count  # 0: not pinned, the newest there is; sources.json says which that was
     files: str  # glob in the dataset
 
 

@@ -1,4 +1,4 @@
-"""A set or mapping of keys that lives on disk, so that what has been seen may outgrow memory."""
+"""A set or mapping of keys that lives on disk, so that what has been seen may outgrow memory. Keys may come as digests."""
 
 import hashlib
 import sqlite3
@@ -17,16 +17,16 @@ class Seen:
             "CREATE TABLE seen (key BLOB PRIMARY KEY, value TEXT) WITHOUT ROWID"
         )
 
-    def get(self, key: str) -> str | None:
+    def get(self, key: str | bytes) -> str | bytes | None:
         """The value that `key` came with first, or None."""
-        found = self.database.execute("SELECT value FROM seen WHERE key = ?", (_digest(key),)).fetchone()
+        found = self.database.execute("SELECT value FROM seen WHERE key = ?", (_known(key),)).fetchone()
         return found[0] if found else None
 
-    def first(self, key: str, value: str) -> str | None:
+    def first(self, key: str | bytes, value: str | bytes) -> str | bytes | None:
         """None if `key` is new (it is then kept with `value`), else the value that it came with first."""
         found = self.get(key)
         if found is None:
-            self.database.execute("INSERT INTO seen VALUES (?, ?)", (_digest(key), value))
+            self.database.execute("INSERT INTO seen VALUES (?, ?)", (_known(key), value))
         return found
 
     def __enter__(self) -> "Seen":
@@ -37,5 +37,10 @@ class Seen:
         self.folder.cleanup()
 
 
-def _digest(key: str) -> bytes:
+def digest(key: str) -> bytes:
+    """What stands for a key: 16 bytes."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
+def _known(key: str | bytes) -> bytes:
+    return key if isinstance(key, bytes) else digest(key)

@@ -1,42 +1,93 @@
 """Who answers: the tuned model, the base it is compared with under each of its prompts, and its parent in later rounds."""
 
-from dataclasses import dataclass
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stages.common.chat import with_ending
 from stages.models.directory import is_hosted, load_tokenizer
 from stages.models.prompting import encode_prompt, read_prompt, render
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """One way of answering: a model directory and the tokenizer with the chat template to prompt it by."""
+    """One way of answering: a model directory and the tokenizer with the chat template to prompt it by.
+
+    A hosted model has no tokenizer here: it is sent messages, with `ending` after each question. `before` are turns that
+    stand before every conversation, out of the training rows `shots`.
+    """
 
     name: str
     folder: Path
-    tokenizer: object
+    tokenizer: object | None
     stop: list[str]
+    ending: str = ""
+    before: tuple[dict, ...] = ()
+    shots: tuple[str, ...] = ()
+
+    @property
+    def hosted(self) -> bool:
+        """Whether a server answers."""
+        return self.tokenizer is None
 
     def prompt(self, messages: list[dict]) -> str:
-        """The rendered prompt."""
-        return render(self.tokenizer, messages)
+        """The rendered prompt; for a hosted model the messages sent, as JSON."""
+        if self.hosted:
+            return json.dumps(self.sent(messages), ensure_ascii=False)
+        return render(self.tokenizer, self.conversation(messages))
+
+    def conversation(self, messages: list[dict]) -> list[dict]:
+        """The turns with those that stand before them; a system message stays first."""
+        start = 1 if messages and messages[0]["role"] == "system" else 0
+        return [*messages[:start], *self.before, *messages[start:]]
 
     def tokens(self, messages: list[dict]) -> list[int]:
         """Token ids of the rendered prompt."""
-        return encode_prompt(self.tokenizer, messages)
+        return encode_prompt(self.tokenizer, self.conversation(messages))
+
+    def sent(self, messages: list[dict]) -> list[dict]:
+        """What a hosted model is sent."""
+        return [
+            {key: turn[key] for key in ("role", "content")} for turn in with_ending(self.conversation(messages), self.ending)
+        ]
 
 
-def contestants(model: Path, base: Path, root: Path) -> list[Contestant]:
+def choose_shots(training: list[dict], count: int, seed: int) -> list[dict]:
+    """The training rows to show, drawn by the seed; the same before every question."""
+    return random.Random(seed).sample(training, min(count, len(training)))
+
+
+def contestants(model: Path, base: Path, root: Path, shots: Sequence[dict] = ()) -> list[Contestant]:
     """`tuned`; `base` (the root prompted as the tuned model was trained) and `base_chat` (by its own chat template, where
-    it has one); `parent` in a later round."""
-    tuned = load_tokenizer(model)
-    stop = read_prompt(model)["stop"]
-    found = [Contestant("tuned", model, tuned, stop)]
-    if not is_hosted(root):
+    it has one, or, hosted, without the trained marks); `base_shots` (as the last of these, but shown the training rows
+    `shots`) where there are any; `parent` in a later round."""
+    contract, tuned = read_prompt(model), _prompted("tuned", model, read_prompt(model))
+    found = [tuned]
+    if is_hosted(root):
+        found.append(_prompted("base", root, contract))
+        if tuned.ending:
+            found.append(Contestant("base_chat", root, None, []))
+    else:
         own, trained = load_tokenizer(root), load_tokenizer(root)
-        trained.chat_template = tuned.chat_template
-        found.append(Contestant("base", root, trained, stop))
+        trained.chat_template = tuned.tokenizer.chat_template
+        found.append(Contestant("base", root, trained, contract["stop"]))
         if own.chat_template:
             found.append(Contestant("base_chat", root, own, read_prompt(root)["stop"]))
+    if shots:
+        before = [turn for row in shots for turn in [*row["messages"], {"role": "assistant", "content": row["completion"]}]]
+        kept = tuple({key: turn[key] for key in ("role", "content")} for turn in before if turn["role"] != "system")
+        ids = tuple(row["id"] for row in shots)
+        # the trained stop strings end the examples' answers, and so this contestant's
+        found.append(replace(found[-1], name="base_shots", stop=contract["stop"], before=kept, shots=ids))
     if base != root:
-        found.append(Contestant("parent", base, load_tokenizer(base), read_prompt(base)["stop"]))
+        found.append(_prompted("parent", base, read_prompt(base)))
     return found
+
+
+def _prompted(name: str, folder: Path, contract: dict) -> Contestant:
+    """By the chat template that lies with the model; hosted, by the contract's mark."""
+    if is_hosted(folder):
+        return Contestant(name, folder, None, contract["stop"], contract.get("prompt_ending", ""))
+    return Contestant(name, folder, load_tokenizer(folder), contract["stop"])

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.schema_models import Generate
+from stages.decoding import caches
 from stages.decoding.sampling import choose, penalize, stream
 
 
@@ -37,6 +38,40 @@ def too_long(prompt: list[int]) -> Answer:
     return Answer("", 0, len(prompt), "prompt too long")
 
 
+@dataclass
+class _Writing:
+    """The answers of a group as they are written, a column of tokens at a time."""
+
+    tokenizer: PreTrainedTokenizerBase
+    ends: set[int]
+    stop: list[str]
+    most: int
+    written: list[list[int]]
+    finish: list[str]
+
+    def add(self, alive: list[int], tokens: list[int]) -> None:
+        """One more token for each row of `alive` that has not ended."""
+        for row, token in zip(alive, tokens, strict=True):
+            if self.ended(row):
+                continue
+            if token not in self.ends:
+                self.written[row].append(token)
+            if token in self.ends or self._stopped(row):
+                self.finish[row] = "stop"
+
+    def _stopped(self, row: int) -> bool:
+        return bool(self.stop) and any(text in self.tokenizer.decode(self.written[row]) for text in self.stop)
+
+    def ended(self, row: int) -> bool:
+        """Whether nothing more is to be written."""
+        return self.finish[row] == "stop" or len(self.written[row]) >= self.most
+
+    def answers(self, prompts: list[list[int]]) -> list[Answer]:
+        texts = [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in self.written]
+        parts = zip(texts, self.written, prompts, self.finish, strict=True)
+        return [Answer(until(text, self.stop).strip(), len(tokens), len(prompt), end) for text, tokens, prompt, end in parts]
+
+
 @torch.inference_mode()
 def answer(
     model: PreTrainedModel,
@@ -46,68 +81,64 @@ def answer(
     stop: list[str],
 ) -> list[Answer]:
     """Answers to a group of prompts (token ids), in their order."""
-    longest = max(map(len, prompts))
-    ends = torch.tensor(end_tokens(model, tokenizer), dtype=torch.long)
-    ids = torch.zeros((len(prompts), longest), dtype=torch.long)
-    mask = torch.zeros((len(prompts), longest), dtype=torch.long)
-    for row, prompt in enumerate(prompts):  # padded on the left, so that all rows go on at the same column
-        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[row, longest - len(prompt) :] = 1
-    ids, mask, ends = ids.to(model.device), mask.to(model.device), ends.to(model.device)
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    seen = None
-    if options.repetition_penalty != 1:
-        seen = torch.zeros((len(prompts), model.get_input_embeddings().num_embeddings), dtype=torch.bool, device=model.device)
-        seen.scatter_(1, ids, mask.bool())
-        seen[:, 0] = torch.tensor([0 in prompt for prompt in prompts], device=model.device)  # padding wrote here
+    ends = end_tokens(model, tokenizer)
+    writing = _Writing(tokenizer, {*ends}, stop, options.max_new_tokens, [[] for _ in prompts], ["length"] * len(prompts))
+    ids, mask = _padded(prompts, model.device)
+    seen = _seen(prompts, ids, mask, model) if options.repetition_penalty != 1 else None
     streams = [stream(options.seed, str(prompt)) for prompt in prompts]
-    written: list[list[int]] = [[] for _ in prompts]
-    finish = ["length"] * len(prompts)
     alive = list(range(len(prompts)))  # which prompt each line of the batch belongs to
-    cache = DynamicCache()
-
-    for made in range(options.max_new_tokens):
-        logits = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
+    decoder = caches.steps(model, options.max_new_tokens)
+    plain = options.temperature == 0 and seen is None  # then the best token is the next one, whatever else
+    logits, made = decoder.first(ids, mask), 0
+    while True:
         if seen is not None:
             logits = penalize(logits, seen[:, : logits.shape[-1]], options.repetition_penalty)
         if made < options.min_new_tokens:
             logits[:, ends] = -torch.inf
         tokens = choose(logits, options, [streams[row] for row in alive])
-        keep = []
-        for line, (row, token, ended) in enumerate(zip(alive, tokens.tolist(), torch.isin(tokens, ends).tolist(), strict=True)):
-            if not ended:
-                written[row].append(token)
-                ended = bool(stop) and any(text in tokenizer.decode(written[row]) for text in stop)
-            if ended:
-                finish[row] = "stop"
-            else:
-                keep.append(line)
-        if not keep:
-            break
-        mask = torch.cat([mask, mask.new_ones(len(alive), 1)], 1)
-        positions = positions[:, -1:] + 1
+        writing.add(alive, tokens.tolist())
+        made += 1
+        while plain and decoder.at_once > 1 and options.min_new_tokens <= made < options.max_new_tokens:
+            more = decoder.greedy(tokens, min(decoder.at_once, options.max_new_tokens - made))
+            for column in more.T.tolist():
+                writing.add(alive, column)
+            made, tokens = made + more.shape[1], more[:, -1]
+            if decoder.worth_leaving(sum(not writing.ended(row) for row in alive), len(alive)):
+                break
+        lines = [line for line, row in enumerate(alive) if not writing.ended(row)]
+        if not lines:
+            return writing.answers(prompts)
         if seen is not None:
             seen.scatter_(1, tokens[:, None], True)
-        if len(keep) < len(alive):
-            index = torch.tensor(keep, device=model.device)
-            cache.batch_select_indices(index)
-            alive, tokens, mask, positions = [alive[i] for i in keep], tokens[index], mask[index], positions[index]
+        if decoder.worth_leaving(len(lines), len(alive)):
+            index = torch.tensor(lines, device=model.device)
+            decoder.keep(index)
+            alive, tokens = [alive[line] for line in lines], tokens[index]
             seen = None if seen is None else seen[index]
-        ids = tokens[:, None]
-    return [
-        Answer(_until(tokenizer.decode(tokens, skip_special_tokens=True), stop).strip(), len(tokens), len(prompt), end)
-        for tokens, prompt, end in zip(written, prompts, finish, strict=True)
-    ]
+        logits = decoder.next(tokens)
 
 
-def _until(text: str, stop: list[str]) -> str:
+def _padded(prompts: list[list[int]], where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and mask [B, L], padded on the left, so that all rows go on at the same column."""
+    longest = max(map(len, prompts))
+    ids = torch.zeros((len(prompts), longest), dtype=torch.long)
+    mask = torch.zeros((len(prompts), longest), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    return ids.to(where), mask.to(where)
+
+
+def _seen(prompts: list[list[int]], ids: torch.Tensor, mask: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:
+    """Which tokens [B, V] each prompt holds."""
+    words = model.get_input_embeddings().num_embeddings
+    seen = torch.zeros((len(prompts), words), dtype=torch.bool, device=ids.device)
+    seen.scatter_(1, ids, mask.bool())
+    seen[:, 0] = torch.tensor([0 in prompt for prompt in prompts], device=ids.device)  # padding wrote here
+    return seen
+
+
+def until(text: str, stop: list[str]) -> str:
     """`text` up to the first stop string."""
     places = [text.find(end) for end in stop if end in text]
     return text[: min(places)] if places else text

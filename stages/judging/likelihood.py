@@ -6,7 +6,7 @@ from stages.common.errors import StageError
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.decoding.contestants import Contestant
 from stages.models import directory, prompting, runtime
-from stages.training import batches, score
+from stages.training import batches, causal, score
 
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
 
@@ -17,16 +17,22 @@ def expected_scores(who: Contestant, rows: list[dict]) -> list[score.Score]:
     Made once for the same weights, prompts, answers and code.
     """
     room = directory.context_length(who.folder)
-    examples = [batches.encode({**row, "completion": row["expected"]}, who.tokenizer, room) for row in rows]
+    examples = [batches.encode(_shown(who, row), who.tokenizer, room) for row in rows]
     whole = [e if e is not None and e.completion[-1] == who.tokenizer.eos_token_id else None for e in examples]
     if not any(whole):
         raise StageError(who.folder, f"no expected answer that fits {room} tokens", "at least one", "a base of longer context")
 
     def make() -> list[tuple]:
         model = directory.load(who.folder).to(runtime.device())
-        return [astuple(one) for one in score.score(model, [e for e in whole if e is not None], MICRO_TOKENS)]
+        task = causal.Causal(MICRO_TOKENS, "packed", model.config.pad_token_id or 0)
+        return [astuple(one) for one in score.score(model, [e for e in whole if e is not None], task)]
 
     key = fingerprint([(e.prompt, e.completion) for e in whole if e is not None])
-    folder = scratch("judge", "likelihood", fingerprint(content_hash(who.folder), code_hash(prompting, batches, score)))
+    folder = scratch("judge", "likelihood", fingerprint(content_hash(who.folder), code_hash(prompting, batches, causal, score)))
     kept = iter(remember(folder, key, make))
     return [score.Score(*next(kept)) if e is not None else score.Score(0.0, 0, 0) for e in whole]
+
+
+def _shown(who: Contestant, row: dict) -> dict:
+    """The row as the contestant is shown it, its expected answer to be completed."""
+    return {**row, "messages": who.conversation(row["messages"]), "completion": row["expected"]}

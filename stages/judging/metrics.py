@@ -10,7 +10,10 @@
 | exact_match | same text but for case and white space | 0 or 1, 1 |
 | overlap | cosine of TF-IDF vectors, weights from the training answers | cosine, 1 |
 | tokens | tokens of the answer | tokens, 1 |
+| prompt_tokens | tokens of the prompt, which every answer costs | tokens, 1 |
 """
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
@@ -18,12 +21,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from stages.common.text import normal
 from stages.judging.intervals import Statistic, mean, with_count
-from stages.training.score import Score
+
+if TYPE_CHECKING:  # imports torch, which a report of finished verdicts does without
+    from stages.training.score import Score
 
 Figure = tuple[np.ndarray, Statistic]  # per-row sums [n, k] and the statistic of their totals
 
 
-def likelihood(scores: list[Score], expected: list[str]) -> dict[str, Figure]:
+def likelihood(scores: "list[Score]", expected: list[str]) -> dict[str, Figure]:
     """What a model makes of the expected answers."""
     pairs = zip(scores, expected, strict=True)  # an answer that did not fit the context has no tokens, and so no bytes
     rows = np.array([[s.nll, s.tokens, s.correct, len(text.encode()) if s.tokens else 0] for s, text in pairs], float)
@@ -47,6 +52,11 @@ def _corpus(metric: BLEU | CHRF, answers: list[str], expected: list[str]) -> Fig
     return rows, statistic
 
 
+def chrf(answers: list[str], expected: list[str]) -> Figure:
+    """Corpus chrF of answers, one expected answer each."""
+    return _corpus(CHRF(), answers, expected)
+
+
 class Overlap:
     """Plain word overlap: cosine of TF-IDF vectors, in [0, 1]. Reported beside every judge, as the bar to clear."""
 
@@ -64,7 +74,7 @@ def wording(items: list[tuple[str, str, str]], tokens: list[int], overlap: Overl
     expected, answers = [item[1] for item in items], [item[2] for item in items]
     return {
         "bleu": _corpus(BLEU(effective_order=False), answers, expected),
-        "chrf": _corpus(CHRF(), answers, expected),
+        "chrf": chrf(answers, expected),
         "exact_match": (with_count([normal(a) == normal(e) for a, e in zip(answers, expected, strict=True)]), mean),
         "overlap": (with_count(overlap.score(items)), mean),
         "tokens": (with_count(tokens), mean),

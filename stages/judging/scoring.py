@@ -3,12 +3,11 @@
 import numpy as np
 
 from stages.judging.controls import controls, question
-from stages.judging.intervals import Bootstrap, mean, with_count
+from stages.judging.intervals import Bootstrap, mean
 from stages.judging.metrics import Figure
 
 LOWER_IS_BETTER = {"perplexity", "bits_per_byte"}
-NEITHER_IS_BETTER = {"tokens"}
-HALF = 50  # of 100 points
+NEITHER_IS_BETTER = {"tokens", "prompt_tokens"}
 
 
 def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
@@ -21,23 +20,42 @@ def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> di
         def value(who: str, name: str = name) -> float:
             return result[who][name]["value"]
 
-        best = (min if name in LOWER_IS_BETTER else max)(rivals, key=value, default=None)
+        others = [who for who in rivals if name in figures[who]]
+        best = (min if name in LOWER_IS_BETTER else max)(others, key=value, default=None)
         if best and name not in NEITHER_IS_BETTER:
-            gain[name] = {"over": best, **bootstrap.difference(rows, figures[best][name][0], statistic)}
+            gain[name] = {"over": best, **bootstrap.difference(*paired(rows, figures[best][name][0]), statistic)}
     return result | {"gain": gain}
 
 
+def paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Per-row sums of two contestants, without the rows that only one of them has (sums all 0: a judge failed there)."""
+    both = first.any(1) & second.any(1)
+    alone = first.any(1) ^ second.any(1)
+    return (np.where(both[:, None], first, 0), np.where(both[:, None], second, 0)) if alone.any() else (first, second)
+
+
 def headline(results: dict, judges: list[str]) -> dict:
-    """What a table of experiments has room for: perplexity, chrF and each judge's mean score of the tuned model, the gain
-    over the base with its interval, and the judge's smallest area under the curve over all kinds of controls."""
+    """What a table of experiments has room for: perplexity (hosted models have none), chrF and each judge's mean score of the
+    tuned model, the gain over the base with its interval, and the judge's smallest area under the curve over all kinds of
+    controls; the number of kinds where it is too small, failed verdicts and win rates only where there are any."""
     found = {}
     for name in ("perplexity", "chrf", *judges):
+        if name not in results["tuned"]:
+            continue
         gain = results["gain"].get(name, {})
         found[name] = {"tuned": results["tuned"][name]["value"]} | {
             column: gain[key] for column, key in (("gain", "value"), ("low", "low"), ("high", "high")) if key in gain
         }
     for judge in judges:
-        found[judge]["auc"] = min(area["value"] for area in results["judges"][judge]["auc"].values())
+        health = results["judges"][judge]
+        found[judge]["auc"] = min(area["value"] for area in health["auc"].values())
+        if health["weak"]:
+            found[judge]["weak"] = len(health["weak"])
+        if health["failed"]:
+            found[judge]["failed"] = sum(health["failed"].values())
+        if versus := health.get("pairwise"):
+            rate = versus["win_rate"]
+            found[judge]["win_rate"] = {**rate, "length_controlled": versus["win_rate_lc"]["value"]}
     return found
 
 
@@ -53,12 +71,13 @@ def known_answers(rows: list[dict], vectors: np.ndarray, seed: int) -> dict[str,
     return kinds | {who: [row["answers"][who]["text"] for row in rows] for who in rows[0]["answers"] if who.startswith("base")}
 
 
-def trust(scores: dict[str, np.ndarray], bootstrap: Bootstrap) -> dict:
+def trust(scores: dict[str, np.ndarray], bootstrap: Bootstrap, half: float) -> dict:
     """What a judge's scores of the controls say of it: the area under the ROC curve of good answers against each kind of
-    bad ones, the share fooled by an order for full marks, and the mean of each kind."""
-    good = scores["good"]
+    bad ones, the share fooled by an order for full marks into `half` of them, and the mean of each kind. Scores of nan, where
+    the judge failed, do not count."""
+    good, ordered = scores["good"], scores["orders"]
     return {
         "auc": {kind: bootstrap.auc(good, bad) for kind, bad in scores.items() if kind not in ("good", "expected")},
-        "fooled": bootstrap.interval(with_count(scores["orders"] >= HALF), mean),
-        "control_means": {kind: float(values.mean()) for kind, values in scores.items()},
+        "fooled": bootstrap.interval(np.stack([ordered >= half, ~np.isnan(ordered)], 1).astype(float), mean),
+        "control_means": {kind: float(np.nanmean(values)) for kind, values in scores.items()},
     }

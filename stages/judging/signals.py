@@ -22,6 +22,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.training.batches import Example
+from stages.training.causal import Causal
 from stages.training.score import score
 
 NAMES = ("meaning", "precision", "recall", "short", "long", "fresh", "own words", "fluency", "ending")
@@ -79,17 +80,28 @@ class Fluency:
         new = sorted({self._beginning(text) for text in texts} - self.known.keys())
         examples = {tokens: Example("", [start, tokens[0]], list(tokens[1:])) for tokens in new if len(tokens) > 1}
         self.known |= dict.fromkeys(new, 0.0)
-        found = score(self.model, list(examples.values()), MICRO_TOKENS)
+        task = Causal(MICRO_TOKENS, "packed", self.model.config.pad_token_id or 0)
+        found = score(self.model, list(examples.values()), task)
         self.known |= {tokens: -one.nll / one.tokens for tokens, one in zip(examples, found, strict=True)}
 
     def __getitem__(self, text: str) -> float:
         return self.known[self._beginning(text)]
 
 
+class NoFluency:
+    """Stands in where no language model is at hand: the signal is 0 for every text, and so has no say."""
+
+    def read(self, texts: list[str]) -> None:
+        """Nothing to read."""
+
+    def __getitem__(self, text: str) -> float:
+        return 0.0
+
+
 class Signals:
     """Turns (question, expected, answer) into the signals, in the order of NAMES."""
 
-    def __init__(self, encoder: Encoder, fluency: Fluency, corpus: list[str]):
+    def __init__(self, encoder: Encoder, fluency: Fluency | NoFluency, corpus: list[str]):
         self.encoder, self.fluency = encoder, fluency
         ids = encoder.tokenizer(corpus, add_special_tokens=False, truncation=True, max_length=MAX_TOKENS)["input_ids"]
         frequency = Counter(token for text in ids for token in set(text))

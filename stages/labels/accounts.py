@@ -4,16 +4,19 @@ import os.path
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from stages.common.errors import StageError
-from stages.common.files import read_rows
+from stages.common.files import json_files, read_rows
 from stages.common.raw import raw_source
 from stages.common.schema_data import Accounts
+from stages.common.spread import mapped
 from stages.common.text import normal
-from stages.labels.clean import Repeats, row_has, tidy
+from stages.labels.clean import Keys, distinct, keys, row_has, tidy
 
+UNKNOWN = "unknown account"
 NEAREST = 3  # accounts named beside an unknown one
 _MONTHS = (
     "janvier janv fevrier fevr fev mars avril avr mai juin juillet juil aout septembre sept octobre oct novembre nov "
@@ -59,35 +62,46 @@ def wording(values: Iterable[object]) -> str:
 def label_accounts(raw: Path, params: Accounts) -> tuple:
     """The rows of source `lines` by the chart in source `chart`."""
     chart = read_chart(read_rows(raw_source(raw, params.chart)))
-    return accounts(read_rows(raw_source(raw, params.lines)), params, chart), dict
+    return accounts(json_files(raw_source(raw, params.lines)), params, chart, mapped), dict
 
 
-def accounts(rows: Iterable[dict], params: Accounts, chart: dict[str, str]) -> Iterator[tuple[dict, str | None]]:
-    """Each row with the reason to drop it, or None to keep it; kept ones get `text`, `label`, `label_name` and `group`.
+def checked(raw: dict, params: Accounts, chart: dict[str, str]) -> tuple[dict, str | None, Keys | None]:
+    """A row with the reason to drop it, or with `text`, `label`, `label_name` and `group`, and its keys.
 
-    Reasons: `missing <column>`, `not text: <column>`, `unknown account <number>; nearest: …`, and those of `Repeats`.
+    Reasons: `missing <column>`, `not text: <column>`, `unknown account <number>; nearest: …`.
+    """
+    required = list(dict.fromkeys([*params.text, *params.group, params.account]))
+    row = tidy(raw)
+    odd = (name for name in required if not isinstance(row.get(name, ""), str | int | float))
+    reason = next((f"not text: {name}" for name in odd), None)
+    reason = reason or next((f"missing {name}" for name in required if not row_has(row, name)), None)
+    account = str(row.get(params.account))
+    if reason is None and account not in chart:
+        near = ", ".join(f"{key} {chart[key]}" for key in nearest(account, chart))
+        reason = f"{UNKNOWN} {account}; nearest: {near}"
+    if reason is not None:
+        return row, reason, None
+    row |= {"text": params.separator.join(str(row[name]) for name in params.text)}
+    row |= {"label": account, "label_name": chart[account], "group": wording(row[name] for name in params.group)}
+    return row, None, keys(row, repr([raw.get(name) for name in required]), params.conflicts)
+
+
+def accounts(
+    rows: Iterable, params: Accounts, chart: dict[str, str], each: Callable = map
+) -> Iterator[tuple[dict, str | None]]:
+    """Each row (of files, where `each` is `mapped`) with the reason to drop it, or None to keep it.
+
+    Reasons are those of `checked` and `distinct`.
 
     Raises:
         StageError: at the end, if over half of the rows named an account that the chart does not have.
     """
-    required = list(dict.fromkeys([*params.text, *params.group, params.account]))
     unknown, total = Counter(), 0
-    with Repeats(params.conflicts) as repeats:
-        for raw in rows:
-            row, total = tidy(raw), total + 1
-            odd = (name for name in required if not isinstance(row.get(name, ""), str | int | float))
-            reason = next((f"not text: {name}" for name in odd), None)
-            reason = reason or next((f"missing {name}" for name in required if not row_has(row, name)), None)
-            account = str(row.get(params.account))
-            if reason is None and account not in chart:
-                unknown[account] += 1
-                near = ", ".join(f"{key} {chart[key]}" for key in nearest(account, chart))
-                reason = f"unknown account {account}; nearest: {near}"
-            if reason is None:
-                row |= {"text": params.separator.join(str(row[name]) for name in params.text)}
-                row |= {"label": account, "label_name": chart[account], "group": wording(row[name] for name in params.group)}
-                reason = repeats.reason(row, repr([raw.get(name) for name in required]))
-            yield row, reason
+    for row, reason in distinct(each(partial(checked, params=params, chart=chart), rows)):
+        total += 1
+        if reason and reason.startswith(UNKNOWN):
+            unknown[str(row.get(params.account))] += 1
+        yield row, reason
     if unknown.total() * 2 > total:
         raise StageError(
             f"source {params.chart}",

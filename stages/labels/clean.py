@@ -1,12 +1,15 @@
 """Cleaning: rows without a value and repeated rows are set aside, each with its reason."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from stages.common import chat
-from stages.common.raw import raw_rows
+from stages.common.raw import raw_files
 from stages.common.schema_data import Clean
-from stages.common.seen import Seen
+from stages.common.seen import Seen, digest
+from stages.common.spread import mapped
 from stages.common.text import answer, normal, question
 
 TEXTS = ("instruction", "input", "response", "text", "label")  # ours: text wherever they are
@@ -23,52 +26,63 @@ def tidy(row: dict) -> dict:
     return {key: text(value) for key, value in row.items()}
 
 
-class Repeats:
-    """Remembers rows by what they ask; says in what way another one repeats them."""
+class Keys(NamedTuple):
+    """What tells whether a row repeats another one, as digests."""
 
-    def __init__(self, conflicts: str):
-        self.conflicts, self.answers, self.exact = conflicts, Seen(), Seen()
-
-    def reason(self, row: dict, verbatim: str) -> str | None:
-        """`duplicate` (the same to the letter, which `verbatim` stands for), `duplicate but for case or white space`,
-        `conflict` (the same question with another answer; the first one stays), or None."""
-        asked, said = question(row), answer(row)
-        same = self.exact.first(verbatim, "") is not None
-        before = self.answers.first(asked if self.conflicts == "drop_later" else f"{asked}\n{said}", said)
-        if before is None:
-            return None
-        return ("duplicate" if same else "duplicate but for case or white space") if before == said else "conflict"
-
-    def __enter__(self) -> "Repeats":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.answers.__exit__()
-        self.exact.__exit__()
+    exact: bytes  # the same to the letter
+    asked: bytes  # the same question
+    said: bytes  # the same answer
 
 
-def clean(rows: Iterable[dict], params: Clean) -> Iterator[tuple[dict, str | None]]:
-    """Each row with the reason to drop it, or None to keep it.
+def keys(row: dict, verbatim: str, conflicts: str) -> Keys:
+    """Keys of a row, for which `verbatim` stands to the letter."""
+    asked, said = question(row), answer(row)
+    return Keys(digest(verbatim), digest(asked if conflicts == "drop_later" else f"{asked}\n{said}"), digest(said))
 
-    Reasons: `missing <column>`, `not text: <column>`, `not usable: messages: <why>`, and those of `Repeats`.
+
+def distinct(found: Iterable[tuple[dict, str | None, Keys | None]]) -> Iterator[tuple[dict, str | None]]:
+    """Rows with the reason to drop them, repeats of earlier ones among these.
+
+    Reasons: `duplicate` (the same to the letter), `duplicate but for case or white space`, `conflict` (the same question
+    with another answer; the first one stays).
+    """
+    with Seen() as answers, Seen() as exact:
+        for row, reason, known in found:
+            if known is not None:
+                same = exact.first(known.exact, b"") is not None
+                before = answers.first(known.asked, known.said)
+                if before is not None and before != known.said:
+                    reason = "conflict"
+                elif before is not None:
+                    reason = "duplicate" if same else "duplicate but for case or white space"
+            yield row, reason
+
+
+def checked(raw: dict, params: Clean) -> tuple[dict, str | None, Keys | None]:
+    """A row made plain, with the reason to drop it, or its keys.
+
+    Reasons: `missing <column>`, `not text: <column>`, `not usable: messages: <why>`.
     """
     texts = [name for name in dict.fromkeys([*params.required, *TEXTS]) if name != "messages"]
-    with Repeats(params.conflicts) as repeats:
-        for raw in rows:
-            row = tidy(raw)
-            reason = next((f"not text: {name}" for name in texts if not isinstance(row.get(name, ""), str)), None)
-            reason = reason or next((f"missing {name}" for name in params.required if not row_has(row, name)), None)
-            if reason is None and "messages" in row and (why := chat.problem(row["messages"])):
-                reason = f"not usable: messages: {why}"
-            if reason is None:
-                verbatim = [raw.get(name) for name in ("instruction", "input", "response", "text", "label", "messages")]
-                reason = repeats.reason(row, repr(verbatim))
-            yield row, reason
+    row = tidy(raw)
+    reason = next((f"not text: {name}" for name in texts if not isinstance(row.get(name, ""), str)), None)
+    reason = reason or next((f"missing {name}" for name in params.required if not row_has(row, name)), None)
+    if reason is None and "messages" in row and (why := chat.problem(row["messages"])):
+        reason = f"not usable: messages: {why}"
+    if reason is not None:
+        return row, reason, None
+    verbatim = [raw.get(name) for name in ("instruction", "input", "response", "text", "label", "messages")]
+    return row, None, keys(row, repr(verbatim), params.conflicts)
+
+
+def clean(rows: Iterable, params: Clean, each: Callable = map) -> Iterator[tuple[dict, str | None]]:
+    """Each row (of files, where `each` is `mapped`) with the reason to drop it, or None to keep it."""
+    return distinct(each(partial(checked, params=params), rows))
 
 
 def label_clean(raw: Path, params: Clean) -> tuple:
     """The rows of all sources that yield rows."""
-    return clean(raw_rows(raw), params), dict
+    return clean(raw_files(raw), params, mapped), dict
 
 
 def row_has(row: dict, column: str) -> bool:

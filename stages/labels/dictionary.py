@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from stages.common.errors import StageError, shorten
+from stages.common.files import clean_text
 
 MAX_WORDS = 6  # a longer "name" is a sentence
 STOP_WORDS = """
@@ -29,7 +30,7 @@ NUMBERING = re.compile(r"^\s*(?:\d+[.)]|[-–—])\s+")
 DASHES = "".join(map(chr, range(0x2010, 0x2016))) + "\u2212"
 SPECIAL = re.compile(r"[\u00ad\u200b-\u200d\u2060\ufeff]|[\u2010-\u2015\u2212]|[\u2018\u2019\u02bc]")
 SPACES = re.compile(r"\s+")
-STROKE = re.compile(r"(?<!\w)(\w)/(?=\w(?!\w))")  # of an abbreviation: A/C
+STROKE = re.compile(r"/(?<=\w/)(?<!\w\w/)(?=\w(?!\w))")  # of an abbreviation: A/C
 APART = re.compile(r"[^\w|]|_")
 
 
@@ -47,7 +48,7 @@ def fold(text: str) -> str:
     if text.isascii():
         text = text.encode().translate(LOWER).decode()
     else:
-        text = unicodedata.normalize("NFKC", text)
+        text = unicodedata.normalize("NFKC", clean_text(text))
         text = SPECIAL.sub(lambda found: "'" if found[0] in "\u2018\u2019\u02bc" else "-" if found[0] in DASHES else "", text)
         text = unicodedata.normalize("NFKC", SPACES.sub(" ", text.casefold()).replace("_", " "))
     while "  " in text:
@@ -61,7 +62,7 @@ def words_of(folded: str) -> str:
     Two words with one space between them follow each other: `brake, pad` has two.
     """
     if "/" in folded:
-        folded = STROKE.sub(r"\1|", folded)
+        folded = STROKE.sub("|", folded)
     return folded.encode().translate(SPACED).decode() if folded.isascii() else APART.sub(" ", folded)
 
 

@@ -7,7 +7,7 @@ them. A clause of a list that has neither takes after its neighbour, as in "the 
 
 import re
 
-import ahocorasick
+from ahocorasick_rs import AhoCorasick, Implementation
 
 BAD, GOOD, DENY, NOT_CUE = 1, 2, 3, 4
 REACH = 5  # words between a denial and what it denies
@@ -48,7 +48,8 @@ gone to|wear out|well as|bad weather|bad road|cheaper|cheaply|good luck|great de
 last year|last month|last week|last summer|last winter|jump start|not bad|can't complain|cannot complain|no complaint
 without complaint|never complain
 """
-SENTENCE = re.compile(r"(?:[.!?;]|: )(?=\s|$)|\.\.+|!+|\?+")
+# begins with a set, so that `re` skips to what may match
+SENTENCE = re.compile(r"[.!?;:](?:(?<!:)(?=\s|$)|(?<=:) (?=\s|$)|(?<=\.)\.+|(?<=!)!*|(?<=\?)\?*)")
 CONTRAST = re.compile(
     r" (?:but|however|although|though|otherwise|except|while|whereas|yet|apart from|other than|still|besides) "
 )
@@ -62,31 +63,29 @@ REFUSAL = re.compile(
 CLAUSE = re.compile(r",(?=\s)| and | then | plus | which | because | so | when | - ")
 
 
-def _automaton() -> ahocorasick.Automaton:
-    automaton = ahocorasick.Automaton()
-    for stems, kind in ((TROUBLE, BAD), (PRAISE, GOOD), (DENIAL, DENY), (UNRELATED, NOT_CUE)):
-        for stem in stems.replace("\n", "|").split("|"):
-            if stem:
-                automaton.add_word(stem.rstrip("$"), (len(stem.rstrip("$")), stem.endswith("$"), kind))
-    automaton.make_automaton()
-    return automaton
-
-
-_CUES = _automaton()
+_WORDS = [
+    (stem.rstrip("$"), stem.endswith("$"), kind)
+    for stems, kind in ((TROUBLE, BAD), (PRAISE, GOOD), (DENIAL, DENY), (UNRELATED, NOT_CUE))
+    for stem in stems.replace("\n", "|").split("|")
+    if stem
+]
+_CUES = AhoCorasick([stem for stem, _, _ in _WORDS], implementation=Implementation.DFA)
 
 
 def cues(text: str) -> list[tuple[int, int]]:
     """Places and kinds (BAD, GOOD, DENY) of the cue words in a folded text, in order."""
     found, unrelated = [], []
-    for last, (length, whole, kind) in _CUES.iter(text):
-        start = last - length + 1
-        if (whole and text[last + 1].isalnum()) or (text[start - 1].isalnum() and text[start : last + 1] != "n't"):
+    for which, start, end in _CUES.find_matches_as_indexes(text, overlapping=True):
+        stem, whole, kind = _WORDS[which]
+        if (whole and text[end].isalnum()) or (text[start - 1].isalnum() and stem != "n't"):
             continue
         if kind == NOT_CUE:
-            unrelated.append((start, last))
+            unrelated.append((start, end))
         else:
             found.append((start, kind))
-    return sorted(cue for cue in set(found) if not any(start <= cue[0] <= end for start, end in unrelated))
+    if unrelated:
+        found = [cue for cue in found if not any(start <= cue[0] < end for start, end in unrelated)]
+    return sorted(set(found))
 
 
 def verdict(text: str, found: list[tuple[int, int]]) -> int:
@@ -106,7 +105,7 @@ def verdict(text: str, found: list[tuple[int, int]]) -> int:
 def faulty(text: str, mentions: list[tuple[int, int, int]]) -> set[int]:
     """The parts among `mentions` (start, end, which) about which a folded text reports a problem."""
     words = [cue for cue in cues(text) if not any(start <= cue[0] < end for start, end, _ in mentions)]
-    if not words:
+    if not words or (all(kind == GOOD for _, kind in words) and " cant " not in text):  # the one refusal that is no cue
         return set()
     bad: set[int] = set()
     for begin, end in _pieces(text, 0, len(text), SENTENCE):

@@ -1,36 +1,55 @@
-"""Parts named in a text: one pass over it with an Aho-Corasick automaton, longest match on word boundaries."""
+"""Parts named in a text: one pass over it with an Aho-Corasick automaton, longest match on word boundaries.
 
-from itertools import zip_longest
+In plain ASCII text words are found where they begin with a capital letter, which `title()` gives every word in one call: so
+the automaton itself takes the leftmost longest names and gives no others. Where that is not exact (other letters; a word
+inside a run of letters and digits, as the `wd` of `4wd`) a second automaton gives every name between two spaces.
+"""
 
-import ahocorasick
+from ahocorasick_rs import AhoCorasick, BytesAhoCorasick, Implementation, MatchKind
 
 from stages.labels.dictionary import Dictionary, fold, words_of
 from stages.labels.faults import faulty
 
 Span = tuple[int, int, int]  # start, end (past the last character), place in the names
 NO_PART = -1
+SPACE = ord(" ")
 
 
 class Finder:
     """Finds the parts of a dictionary in texts."""
 
     def __init__(self, dictionary: Dictionary):
-        """Build the automaton: once for all texts, in some milliseconds per thousand spellings."""
+        """Build the automata: once for all texts, in some milliseconds per thousand spellings."""
+        self.dictionary = dictionary
         self.names = list(dict.fromkeys(name for name in dictionary.written.values() if name))
         number = {name: place for place, name in enumerate(self.names)}
-        self.automaton = ahocorasick.Automaton()
-        for key, name in dictionary.written.items():
-            self.automaton.add_word(f" {key} ", (len(key), number.get(name, NO_PART)))
-        self.automaton.make_automaton()
+        ascii_first = sorted(dictionary.written, key=lambda key: not key.isascii())  # so that both automata number them alike
+        self.means = [number.get(dictionary.written[key], NO_PART) for key in ascii_first]
+        kind = Implementation.DFA
+        plain = [f"{key} ".encode().title() for key in ascii_first if key.isascii()]
+        self.plain = BytesAhoCorasick(plain, MatchKind.LeftmostLongest, kind)
+        self.every = AhoCorasick([f" {key} " for key in ascii_first], MatchKind.Standard, implementation=kind)
+
+    def __reduce__(self):
+        """A copy is built anew: automata do not pickle."""
+        return Finder, (self.dictionary,)
 
     def spans(self, text: str) -> list[Span]:
         """Names in a folded text that begins and ends with a space, in order.
 
         They do not overlap: the leftmost, and of those that begin together the longest. Phrases that name no part are
-        among them as NO_PART. The automaton holds names between spaces, so that it knows the boundaries of words itself.
+        among them as NO_PART.
         """
-        found = [(end - size, end, what) for end, (size, what) in self.automaton.iter(words_of(text))]
-        return leftmost_longest(found) if len(found) > 1 else found
+        if text.isascii():
+            titled = words_of(text).encode().title()
+            found = self.plain.find_matches_as_indexes(titled)
+            for _, start, _ in found:
+                if titled[start - 1] != SPACE:
+                    break  # it may hide another one
+            else:
+                return [(start, end - 1, self.means[which]) for which, start, end in found]
+        found = self.every.find_matches_as_indexes(words_of(text), overlapping=True)
+        return leftmost_longest([(start + 1, end - 1, self.means[which]) for which, start, end in found])
 
     def mentions(self, text: str) -> list[Span]:
         """The spans of parts.
@@ -38,13 +57,15 @@ class Finder:
         Of names that follow each other the last is meant: in `engine mount` the mount, in a compound that no page lists
         as in one that a page does.
         """
-        spans = self.spans(text)
-        after = [start for start, _, _ in spans[1:]]
-        return [
-            (start, end, what)
-            for (start, end, what), follower in zip_longest(spans, after)
-            if what != NO_PART and (end + 1 != follower or text[end] not in " -")
-        ]
+        kept, last = [], NO_PART
+        for span in self.spans(text):
+            start, end, what = span
+            if start == last + 1 and kept and kept[-1][1] == last and text[last] in " -":
+                kept.pop()
+            if what != NO_PART:
+                kept.append(span)
+            last = end
+        return kept
 
     def label(self, text: str) -> tuple[list[str], list[str]]:
         """Distinct parts in order of first mention, and those of them about which the text reports a problem."""

@@ -3,13 +3,16 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 
-from stages.common.files import read_rows
+from stages.common.files import json_files, read_rows
 from stages.common.raw import raw_source
 from stages.common.schema_data import Clean, Parts
+from stages.common.seen import digest
+from stages.common.spread import mapped
 from stages.common.text import normal
-from stages.labels.clean import clean
+from stages.labels.clean import Keys, checked, distinct
 from stages.labels.dictionary import Dictionary, build
 from stages.labels.parts import Finder
 
@@ -23,37 +26,22 @@ def label_parts(raw: Path, params: Parts) -> tuple:
     return reviews.rows(), reviews.metrics
 
 
-class Reviews:
-    """One labelling: iterate over `rows()` to the end, then ask for `metrics()`."""
+class Labeller:
+    """The work on one raw review; picklable."""
 
-    def __init__(self, raw: Path, params: Parts):
-        self.raw, self.params = raw, params
-        self.dictionary = dictionary(raw, params)
-        self.finder = Finder(self.dictionary)
-        self.seen: Counter[str] = Counter()
-        self.reviews = self.with_part = self.with_fault = self.mentions = 0
+    def __init__(self, finder: Finder, params: Parts):
+        self.finder, self.params = finder, params
+        self.rules = Clean(method="clean", required=["instruction", "response"], conflicts="keep")
 
-    def rows(self, found: Iterator[dict] | None = None) -> Iterator[tuple[dict, str | None]]:
-        """Each review with the reason to drop it, or None to keep it; the row is made of the columns needed, no other.
+    def __call__(self, review: dict) -> tuple[dict, str | None, Keys | None]:
+        """The labelled row with the reason to drop it, or its keys; it is made of the columns needed, no other.
 
-        Reasons are those of `clean`, before them what its reader found wrong with the record (`problem`).
+        Reasons are what its reader found wrong with the record (`problem`: then the row is as it was read), and those of
+        `checked`.
         """
-        rules = Clean(method="clean", required=["instruction", "response"], conflicts="keep")
-        broken: list[dict] = []
-
-        def sound() -> Iterator[dict]:
-            for row in read_rows(raw_source(self.raw, self.params.reviews)) if found is None else found:
-                if row.get("problem"):
-                    broken.append(row)
-                else:
-                    yield self.row(row)
-
-        for row, reason in clean(sound(), rules):
-            yield from self._broken(broken)
-            if reason is None:
-                self._count(row)
-            yield row, reason
-        yield from self._broken(broken)
+        if review.get("problem"):
+            return {key: review.get(key) for key in ("id", self.params.text)}, review["problem"], None
+        return checked(self.row(review), self.rules)
 
     def row(self, review: dict) -> dict:
         """`id, instruction, response, List_part, Count_part, List_fault, group` of one raw review."""
@@ -64,6 +52,31 @@ class Reviews:
         row = {"id": review["id"], "instruction": text or "", "response": ""}
         row |= {"List_part": parts, "Count_part": len(parts), "List_fault": faults, "group": group(text or "")}
         return row | {"response": SEPARATOR.join(row[KINDS[self.params.target]]) or self.params.none}
+
+
+class Reviews:
+    """One labelling: iterate over `rows()` to the end, then ask for `metrics()`."""
+
+    def __init__(self, raw: Path, params: Parts):
+        self.raw, self.params = raw, params
+        self.dictionary = dictionary(raw, params)
+        self.finder = Finder(self.dictionary)
+        self.seen: Counter[str] = Counter()
+        self.reviews = self.with_part = self.with_fault = self.mentions = 0
+
+    def rows(self) -> Iterator[tuple[dict, str | None]]:
+        """Each review, labelled, with the reason to drop it, or None to keep it.
+
+        Files hold a brand each, and a round of training takes the first rows. No order of all rows mixes the files and stays
+        as it is when rows come after the last one; the first `mixed` rows can be mixed, for they stay the first.
+        """
+        files = json_files(raw_source(self.raw, self.params.reviews))
+        found = mapped(Labeller(self.finder, self.params), files)
+        first = sorted(islice(found, self.params.mixed), key=lambda one: digest(str(one[0]["id"])))  # these are held in memory
+        for row, reason in distinct(chain(first, found)):
+            if reason is None:
+                self._count(row)
+            yield row, reason
 
     def metrics(self) -> dict:
         """Counts and shares over the rows kept so far, and the labeller against the gold rows where there are any."""
@@ -80,12 +93,6 @@ class Reviews:
         if self.params.gold:
             found["gold"] = against_gold(self.finder, self.dictionary, read_rows(raw_source(self.raw, self.params.gold)))
         return found
-
-    def _broken(self, rows: list[dict]) -> Iterator[tuple[dict, str]]:
-        """Bad records as they were read, in their place among the others."""
-        while rows:
-            row = rows.pop(0)
-            yield {key: row.get(key) for key in ("id", self.params.text)}, row["problem"]
 
     def _count(self, row: dict) -> None:
         self.reviews += 1

@@ -16,6 +16,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -23,11 +24,15 @@ from transformers import (
 from transformers.utils import logging
 
 from stages.common.errors import StageError
+from stages.common.scratch import content_hash
+from stages.models.contract import write_config
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 
-_CLASSES = {"causal": AutoModelForCausalLM, "encoder": AutoModel}
+ADAPTER = "adapter"  # the folder of one that was not merged
+_CLASSES = {"causal": AutoModelForCausalLM, "encoder": AutoModel, "classifier": AutoModelForSequenceClassification}
+_AFTER_PADDING = {"camembert", "roberta", "xlm-roberta"}
 _VOLATILE = {
     "transformers_version",
     "_name_or_path",
@@ -38,11 +43,6 @@ _VOLATILE = {
     "is_local",
     "local_files_only",
 }
-
-
-def write_config(path: Path, data: dict) -> None:
-    """JSON with sorted keys, numbers as they are."""
-    path.write_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _stable(data: dict) -> dict:
@@ -67,10 +67,64 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def load(folder: Path, architecture: str = "causal", dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """The model of a model directory, in evaluation mode on the CPU."""
+def load(folder: Path, architecture: str = "causal", dtype: torch.dtype = torch.float32, **config) -> PreTrainedModel:
+    """The model of a model directory, in evaluation mode on the CPU; `config` overrides what its configuration says."""
     _must_exist(folder)
-    return _CLASSES[architecture].from_pretrained(folder, dtype=dtype, use_safetensors=True).eval()
+    if (folder / ADAPTER).is_dir():
+        return _with_adapter(folder, architecture, dtype, config)
+    return _CLASSES[architecture].from_pretrained(folder, dtype=dtype, use_safetensors=True, **config).eval()
+
+
+def _with_adapter(folder: Path, architecture: str, dtype: torch.dtype, config: dict) -> PreTrainedModel:
+    """An adapter on the base that lies beside it, merged: what is loaded is a plain model."""
+    from peft import PeftModel
+
+    parent = json.loads((folder / "parent.json").read_text(encoding="utf-8"))
+    base = folder.parent / parent["base"]
+    found = content_hash(base) if base.is_dir() else "no such directory"
+    if found != parent["sha256"]:
+        raise StageError(
+            base, found, f"the base of the adapter {folder}, sha256 {parent['sha256']}", f"dvc pull {base}, or dvc repro"
+        )
+    labels = AutoConfig.from_pretrained(folder)
+    if architecture == "classifier":
+        config = {"id2label": labels.id2label, "label2id": labels.label2id} | config
+    plain = load(base, architecture, dtype, **config)
+    return PeftModel.from_pretrained(plain, folder / ADAPTER).merge_and_unload().eval()
+
+
+def save_adapter(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write a peft model's adapter alone, with configuration and tokenizer; its base is named by `parent.json`."""
+    model.save_pretrained(folder / ADAPTER)
+    (folder / ADAPTER / "README.md").unlink(missing_ok=True)  # a template that says nothing
+    settings = folder / ADAPTER / "adapter_config.json"
+    config = json.loads(settings.read_text(encoding="utf-8"))
+    lists = {key: sorted(value) for key, value in config.items() if isinstance(value, list)}
+    write_config(settings, config | lists | {"base_model_name_or_path": None, "peft_version": None})
+    _write_settings(folder, model.get_base_model(), tokenizer)
+
+
+def load_classifier(folder: Path, labels: list[str], seed: int, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """A classifier of `labels` to start training from: one tuned before, or a base that gets a head of random weights.
+
+    Raises:
+        StageError: if it has a head for other labels.
+    """
+    _must_exist(folder)
+    before = AutoConfig.from_pretrained(folder)
+    tuned = any(name.endswith("ForSequenceClassification") for name in before.architectures or [])
+    known = [before.id2label[i] for i in range(len(before.id2label))]
+    if tuned and known != labels:
+        differing = sorted({*known} ^ {*labels})
+        raise StageError(
+            folder,
+            f"a head for {len(known)} labels",
+            f"the {len(labels)} labels of the dataset (these differ: {', '.join(differing[:5]) or 'their order'})",
+            "start from a base without a head, or bring the dataset's labels back",
+        )
+    torch.manual_seed(seed)  # the head's random start
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    return load(folder, "classifier", dtype, **names)
 
 
 def _must_exist(folder: Path) -> None:
@@ -103,6 +157,10 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
             "weight_map": {name: names[shard] for shard, tensors in shards.items() for name in tensors},
         },
     )
+    _write_settings(folder, model, tokenizer)
+
+
+def _write_settings(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     write_config(
         folder / "config.json",
         _stable(model.config.to_diff_dict())
@@ -124,4 +182,7 @@ def is_hosted(folder: Path) -> bool:
 
 def context_length(folder: Path) -> int:
     """Tokens that the model in a directory can attend to."""
-    return getattr(AutoConfig.from_pretrained(folder).get_text_config(), "max_position_embeddings", None) or 1 << 30
+    config = AutoConfig.from_pretrained(folder).get_text_config()
+    places = getattr(config, "max_position_embeddings", None) or 1 << 30
+    # RoBERTa's family counts positions from the one after padding's
+    return places - (config.pad_token_id + 1 if config.model_type in _AFTER_PADDING else 0)

@@ -3,13 +3,10 @@
 The same template serves training, generation, judging and every server that loads the model directory.
 """
 
-import json
-from pathlib import Path
-
 from transformers import PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
-from stages.models.directory import write_config
+from stages.models.contract import read_prompt, write_prompt  # noqa: F401 (callers find all of prompting here)
 
 
 def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> str:
@@ -41,14 +38,3 @@ def adopt_template(tokenizer: PreTrainedTokenizerBase, template: str | None) -> 
         return
     begins = tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]
     tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template
-
-
-def read_prompt(folder: Path) -> dict:
-    """The prompt contract saved by `train`: `style` and `stop` strings; a base has none and stops at its end token."""
-    path = folder / "prompt.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"style": "chat", "stop": []}
-
-
-def write_prompt(folder: Path, contract: dict) -> None:
-    """The prompt contract without its chat template, which lives with the tokenizer."""
-    write_config(folder / "prompt.json", {key: value for key, value in contract.items() if key != "chat_template"})

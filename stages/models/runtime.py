@@ -1,7 +1,9 @@
 """Where and how models run: device, precision, determinism, and a record of it all."""
 
+import inspect
 import os
 import platform
+import resource
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 
@@ -20,15 +22,43 @@ def precision(name: str, where: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
+def has_flash(model, dtype: torch.dtype) -> bool:
+    """Whether flash attention's variable-length kernel computes what this transformers model means: half precision on a GPU
+    of compute capability 8.0, and no cap on attention scores."""
+    return (
+        model.device.type == "cuda"
+        and torch.cuda.get_device_capability(model.device) >= (8, 0)
+        and dtype in (torch.bfloat16, torch.float16)
+        and model._supports_flash_attn
+        and not getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
+    )
+
+
+def grouped(query: torch.Tensor, key: torch.Tensor) -> dict[str, bool]:
+    """What varlen_attn must be told where several heads of `query` [tokens, H, D] share one of `key`. Before PyTorch 2.13 it
+    sees that by itself and knows no such option."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    asked = query.shape[1] != key.shape[1] and "enable_gqa" in inspect.signature(varlen_attn).parameters
+    return {"enable_gqa": True} if asked else {}
+
+
 def autocast(where: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Mixed precision: parameters stay float32, matrix products run in `dtype`."""
     return nullcontext() if dtype is torch.float32 else torch.autocast(where.type, dtype)
 
 
-def deterministic() -> None:
-    """The same bytes from the same inputs on one kind of machine."""
+def deterministic(wanted: bool = True) -> None:
+    """The same bytes from the same inputs on one kind of machine; if not wanted, what is fastest."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(wanted)
+
+
+def memory(where: torch.device) -> str:
+    """The most that this process has held so far: of the GPU's memory, or of the machine's."""
+    if where.type == "cuda":
+        return f"{torch.cuda.max_memory_allocated(where) / 2**30:.1f}GiB"
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f}GiB"
 
 
 def environment() -> dict:

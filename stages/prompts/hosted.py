@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.common.chat import with_ending
 from stages.common.errors import StageError, report, shorten
 
 LEAST_ROWS = 10
@@ -44,8 +45,7 @@ def hosted_row(row: dict, contract: dict) -> dict:
     """
     turns = [turn | {"weight": 0} if turn["role"] == "assistant" else dict(turn) for turn in row["messages"]]
     if contract["style"] == "completion":
-        marks = {"user": contract["prompt_ending"]}
-        turns = [turn | {"content": turn["content"] + marks.get(turn["role"], "")} for turn in turns]
+        turns = with_ending(turns, contract["prompt_ending"])
     return {"messages": [*turns, {"role": "assistant", "content": row["completion"]}]}
 
 

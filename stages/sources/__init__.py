@@ -41,11 +41,11 @@ def fetcher(kind: str) -> Callable[..., Iterator[Found]]:
 
 
 def reader(choice) -> Reader:
-    """The function that reads one file: `(path, encoding) -> rows`. `choice`: a name, or parameters of a page's reader."""
-    if choice in ("json", "jsonl"):
+    """The function that reads one file: `(path, encoding) -> rows`. `choice`: a name, or a reader's parameters."""
+    if choice in ("json", "jsonl") or getattr(choice, "kind", "") == "json_records":
         from stages.sources import json_rows
 
-        return getattr(json_rows, f"read_{choice}")
+        return getattr(json_rows, f"read_{choice}") if isinstance(choice, str) else partial(json_rows.read_json_records, choice)
     if choice in ("csv", "parquet"):
         from stages.sources import tables
 

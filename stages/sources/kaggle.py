@@ -9,8 +9,8 @@ from stages.sources import Found, local
 
 
 def fetch(name: str, params: KaggleSource, source: Path) -> Iterator[Found]:
-    """The files behind `params.files` of the version named."""
-    handle = f"{params.dataset}/versions/{params.version}"
+    """The files behind `params.files` of the version named, or of the newest one."""
+    handle = params.dataset + (f"/versions/{params.version}" if params.version else "")
     try:
         import kagglehub
     except ImportError:
@@ -26,6 +26,7 @@ def fetch(name: str, params: KaggleSource, source: Path) -> Iterator[Found]:
             "a reachable version of a Kaggle dataset",
             "check the network, the name and the version; some datasets need KAGGLE_USERNAME and KAGGLE_KEY",
         ) from None
-    address = f"https://www.kaggle.com/datasets/{params.dataset}/versions/{params.version}"
+    version = params.version or folder.name  # kagglehub keeps each in a folder of its number
+    address = f"https://www.kaggle.com/datasets/{params.dataset}/versions/{version}"
     for path in local.find(folder, params.files):
         yield Found(path.relative_to(folder).as_posix(), path, "", {"url": address})

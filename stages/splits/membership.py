@@ -12,7 +12,8 @@ import hashlib
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 from stages.common.errors import StageError, shorten
 from stages.common.schema_data import Split
@@ -61,13 +62,20 @@ def place_of(row: dict, params: Split) -> float:
     return uniform(params.seed, "part", f"{class_of(row, params)}\0{group}" if params.stratify else group)
 
 
-def class_cuts(rows: Iterable[dict], params: Split) -> Cuts:
-    """The cuts of every class; none without `stratify`. Holds one number a row (8 bytes)."""
+def class_cuts(rows: Iterable, params: Split, each: Callable = map) -> Cuts:
+    """The cuts of every class; none without `stratify`. `rows` may be files where `each` is `mapped`.
+
+    Holds one number a row (8 bytes).
+    """
     places = defaultdict(lambda: array("d"))
-    for row in rows if params.stratify else ():
-        if sampled(row, params):
-            places[class_of(row, params)].append(place_of(row, params))
+    for found in each(partial(_class_and_place, params=params), rows) if params.stratify else ():
+        if found:
+            places[found[0]].append(found[1])
     return {name: cuts(sorted(set(found)), params) for name, found in places.items()}
+
+
+def _class_and_place(row: dict, params: Split) -> tuple[str, float] | None:
+    return (class_of(row, params), place_of(row, params)) if sampled(row, params) else None
 
 
 def cuts(places: list[float], params: Split) -> tuple[float, float]:

@@ -1,11 +1,22 @@
-"""Near-duplicates by MinHash (Broder 1997), the index by locality-sensitive hashing (datasketch)."""
+"""Near-duplicates by MinHash (Broder 1997, by datasketch), searched by locality-sensitive hashing in an index on disk.
 
+The index holds, for each band of a signature, the sorted hashes of that band with the numbers of their texts: 12 bytes a text
+and band, beside 512 bytes a signature. It is memory-mapped, so that what has been seen may outgrow memory.
+"""
+
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import numpy as np
 from datasketch import MinHash, MinHashLSH
 
 from stages.common.text import normal
 
 PERMUTATIONS = 128
 SHINGLE = 3  # words
+BUFFER = 1024  # signatures held before they are written
+_FIRST = MinHash(num_perm=PERMUTATIONS, seed=1)  # its permutations are those of all others
 
 
 def shingles(text: str) -> set[str]:
@@ -14,10 +25,11 @@ def shingles(text: str) -> set[str]:
     return {" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
 
 
-def signature(text: str) -> MinHash:
-    minhash = MinHash(num_perm=PERMUTATIONS, seed=1)
-    minhash.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in sorted(shingles(text))])
-    return minhash
+def signature(text: str) -> np.ndarray:
+    """128 numbers, of which two texts share the share that their shingles do, about."""
+    minhash = MinHash(num_perm=PERMUTATIONS, seed=1, permutations=_FIRST.permutations, scheme=_FIRST.scheme)
+    minhash.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in shingles(text)])
+    return minhash.hashvalues
 
 
 class NearDuplicates:
@@ -30,16 +42,74 @@ class NearDuplicates:
 
     def __init__(self, threshold: float):
         self.threshold = threshold
-        # an index at the threshold itself misses over half of the pairs that just reach it; `like` sorts out the rest
-        self.index = MinHashLSH(threshold=0.75 * threshold, num_perm=PERMUTATIONS)
-        self.signatures: dict[str, MinHash] = {}
+        # bands for the threshold itself would miss over half of the pairs that just reach it; `like` sorts out the rest
+        best = MinHashLSH(threshold=0.75 * threshold, num_perm=PERMUTATIONS)
+        self.bands, self.width = best.b, best.r
+        # odd numbers: a band's hash is its values times these, summed up modulo 2^64
+        self.factors = np.random.RandomState(1).randint(0, 1 << 63, best.r, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        self.total, self.waiting, self.index = 0, [], None
+        self.temporary = tempfile.TemporaryDirectory(prefix="affinage-")
+        self.folder = Path(self.temporary.name)
+        self.names = sqlite3.connect(self.folder / "names.db", isolation_level=None)
+        self.names.executescript(
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN; CREATE TABLE names (number INTEGER PRIMARY KEY, key TEXT)"
+        )
 
-    def add(self, key: str, text: str) -> None:
-        self.signatures[key] = signature(text)
-        self.index.insert(key, self.signatures[key])
+    def add(self, key: str, one: np.ndarray) -> None:
+        """Remember the signature of a text under its key."""
+        self.names.execute("INSERT INTO names VALUES (?, ?)", (self.total, key))
+        self.total += 1
+        self.waiting.append(one)
+        self.index = None
+        if len(self.waiting) == BUFFER:
+            self._write()
 
-    def like(self, text: str) -> str | None:
-        """The key of the most similar text at or over the threshold; None if there is none."""
-        minhash = signature(text)
-        found = sorted((-minhash.jaccard(self.signatures[key]), key) for key in self.index.query(minhash))
-        return found[0][1] if found and -found[0][0] >= self.threshold else None
+    def like(self, signatures: list[np.ndarray]) -> list[str | None]:
+        """For each signature the key of the most similar text at or over the threshold; None if there is none."""
+        if not self.total or not signatures:
+            return [None] * len(signatures)
+        if self.index is None:
+            self._sort()
+        candidates = [set() for _ in signatures]
+        for (hashes, numbers), wanted in zip(self.index, self._hashes(np.stack(signatures)).T, strict=True):
+            begins, ends = np.searchsorted(hashes, wanted, "left"), np.searchsorted(hashes, wanted, "right")
+            for place in np.flatnonzero(begins < ends):
+                candidates[place].update(numbers[begins[place] : ends[place]].tolist())
+        return [self._nearest(one, sorted(found)) if found else None for one, found in zip(signatures, candidates, strict=True)]
+
+    def _nearest(self, one: np.ndarray, candidates: list[int]) -> str | None:
+        shared = np.count_nonzero(self.signatures[candidates] == one, axis=1)
+        most = int(shared.max())
+        if most / PERMUTATIONS < self.threshold:
+            return None
+        best = (candidates[place] for place in np.flatnonzero(shared == most))
+        return min(self.names.execute("SELECT key FROM names WHERE number = ?", (number,)).fetchone()[0] for number in best)
+
+    def _hashes(self, signatures: np.ndarray) -> np.ndarray:
+        """(texts, permutations) -> (texts, bands)."""
+        banded = signatures[:, : self.bands * self.width].reshape(-1, self.bands, self.width)
+        return (banded.astype(np.uint64) * self.factors).sum(axis=2, dtype=np.uint64)
+
+    def _write(self) -> None:
+        """Append the waiting signatures to the files, one of signatures and one for each band."""
+        if self.waiting:
+            signatures = np.stack(self.waiting)
+            with open(self.folder / "signatures", "ab") as file:
+                file.write(signatures.tobytes())
+            for band, hashes in enumerate(self._hashes(signatures).T):
+                with open(self.folder / f"{band}.hashes", "ab") as file:
+                    file.write(hashes.tobytes())
+        self.waiting = []
+
+    def _sort(self) -> None:
+        """Make the index of all bands, one after the other."""
+        self._write()
+        self.index = []
+        for band in range(self.bands):
+            hashes = np.fromfile(self.folder / f"{band}.hashes", np.uint64)
+            order = np.argsort(hashes, kind="stable").astype(np.uint32)
+            hashes[order].tofile(self.folder / f"{band}.sorted")
+            order.tofile(self.folder / f"{band}.numbers")
+            pair = (self.folder / f"{band}.sorted", np.uint64), (self.folder / f"{band}.numbers", np.uint32)
+            self.index.append(tuple(np.memmap(path, kind, "r") for path, kind in pair))
+        self.signatures = np.memmap(self.folder / "signatures", np.uint32, "r").reshape(-1, PERMUTATIONS)

@@ -1,8 +1,9 @@
 """From rows to tensors: tokens, masks, and batches that fit in memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
@@ -21,21 +22,47 @@ class Example:
     def __len__(self) -> int:
         return len(self.prompt) + len(self.completion)
 
+    @property
+    def targets(self) -> int:
+        """How many tokens are predicted."""
+        return len(self.completion)
+
 
 @dataclass(frozen=True)
 class Batch:
     """Tensors of one forward pass.
 
     `inputs`: keyword arguments of the model; `logits_to_keep` among them, so that no logits are made for prompts.
-    `take`: (row, column) of every target's logits in what the model returns, each [n].
-    `targets`: token ids [n]. `rows`: which example each target belongs to [n].
+    `take`: (row, column) of every target's logits in what the model returns, each [n]; None: they are the first row's.
+    `targets`: token ids or labels [n]. `rows`: which example each target belongs to [n].
     """
 
-    inputs: dict[str, torch.Tensor]
-    take: tuple[torch.Tensor, torch.Tensor]
+    inputs: dict[str, torch.Tensor | int]
+    take: tuple[torch.Tensor, torch.Tensor] | None
     targets: torch.Tensor
     rows: torch.Tensor
-    examples: list[Example]
+    examples: list
+
+    def to(self, where: torch.device) -> "Batch":
+        """The same on a device."""
+
+        return self._each(lambda tensor: tensor.to(where, non_blocking=True))
+
+    def pinned(self) -> "Batch":
+        """The same in memory from which a GPU fetches by itself."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        def moved(value):
+            return change(value) if isinstance(value, torch.Tensor) else value
+
+        return Batch(
+            {name: moved(value) for name, value in self.inputs.items()},
+            self.take and tuple(map(moved, self.take)),
+            moved(self.targets),
+            moved(self.rows),
+            self.examples,
+        )
 
 
 def encode(row: dict, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Example | None:
@@ -98,45 +125,58 @@ def micro_batches(examples: list[Example], micro_tokens: int, packing: bool) -> 
         yield group
 
 
-def collate(examples: list[Example], packing: bool, pad_token_id: int, where: torch.device) -> Batch:
-    """Tensors for one micro-batch, packed end to end or padded on the right."""
-    place = _packed(examples) if packing else _padded(examples, pad_token_id)
-    inputs, positions = place
+def collate(examples: list[Example], layout: str, pad_token_id: int) -> Batch:
+    """Tensors for one micro-batch.
+
+    Args:
+        layout: `padded` on the right, `packed` end to end with a dense mask, or `ragged`: packed for gpu.packed_rows.
+    """
+    sizes = np.array([len(e) for e in examples])
+    learned = np.array([len(e.completion) for e in examples])
+    rows = np.repeat(np.arange(len(examples)), learned)
     # the logits that predict token i of a row stand at its place i - 1
-    columns = [positions[i] + column - 1 for i, e in enumerate(examples) for column in range(len(e.prompt), len(e))]
-    lines = [0 if packing else i for i, e in enumerate(examples) for _ in e.completion]
-    keep = sorted(set(columns))
-    index = {column: i for i, column in enumerate(keep)}
-    inputs["logits_to_keep"] = torch.tensor(keep)
-    take = torch.tensor(lines), torch.tensor([index[column] for column in columns])
-    targets = torch.tensor([token for e in examples for token in e.completion])
-    rows = torch.tensor([i for i, e in enumerate(examples) for _ in e.completion])
-    move = {name: tensor.to(where) for name, tensor in inputs.items()}
-    return Batch(move, (take[0].to(where), take[1].to(where)), targets.to(where), rows.to(where), examples)
+    columns = np.concatenate([np.arange(len(e.prompt) - 1, len(e) - 1) for e in examples])
+    targets = np.concatenate([e.completion for e in examples])
+    if layout == "padded":
+        inputs = _padded(examples, int(sizes.max()), pad_token_id)
+        keep, index = np.unique(columns, return_inverse=True)
+        take = torch.from_numpy(rows), torch.from_numpy(index)
+    else:
+        starts = np.cumsum(sizes) - sizes
+        inputs = _packed(examples, sizes, starts) | (
+            _ends(sizes) if layout == "ragged" else {"attention_mask": _own_past(sizes)}
+        )
+        keep, take = columns + starts[rows], None
+    inputs["logits_to_keep"] = torch.from_numpy(keep)
+    return Batch(inputs, take, torch.from_numpy(targets), torch.from_numpy(rows), examples)
 
 
-def _packed(examples: list[Example]) -> tuple[dict[str, torch.Tensor], list[int]]:
-    """[1, T]: positions start anew with each row, and the mask [1, 1, T, T] lets a token see its own row's past only."""
-    lengths = torch.tensor([len(e) for e in examples])
-    owner = torch.repeat_interleave(torch.arange(len(examples)), lengths)
-    starts = torch.cumsum(lengths, 0) - lengths
-    positions = torch.arange(len(owner)) - starts[owner]
+def _packed(examples: list[Example], sizes: np.ndarray, starts: np.ndarray) -> dict[str, torch.Tensor]:
+    """[1, T]: one row after the other; positions start anew with each."""
+    ids = np.concatenate([part for e in examples for part in (e.prompt, e.completion)])
+    positions = np.arange(len(ids)) - np.repeat(starts, sizes)
+    return {"input_ids": torch.from_numpy(ids)[None], "position_ids": torch.from_numpy(positions)[None]}
+
+
+def _own_past(sizes: np.ndarray) -> torch.Tensor:
+    """The mask [1, 1, T, T], added to attention scores, that lets a token see its own row's past only."""
+    owner = torch.repeat_interleave(torch.arange(len(sizes)), torch.from_numpy(sizes))
     visible = (owner[:, None] == owner[None, :]).tril()
-    mask = torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)
-    ids = torch.tensor([token for e in examples for token in (*e.prompt, *e.completion)])
-    return {
-        "input_ids": ids[None],
-        "position_ids": positions[None],
-        "attention_mask": mask[None, None],
-    }, starts.tolist()
+    return torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)[None, None]
 
 
-def _padded(examples: list[Example], pad_token_id: int) -> tuple[dict[str, torch.Tensor], list[int]]:
+def _ends(sizes: np.ndarray) -> dict[str, torch.Tensor | int]:
+    """Where rows begin and end, by the names that transformers gives them; a bound of their length, in few different values."""
+    longest = -(-int(sizes.max()) // 128) * 128
+    ends = torch.from_numpy(np.concatenate([[0], np.cumsum(sizes)])).int()
+    return {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": longest, "max_length_k": longest}
+
+
+def _padded(examples: list[Example], longest: int, pad_token_id: int) -> dict[str, torch.Tensor]:
     """[B, L], padded on the right."""
-    longest = max(map(len, examples))
     ids = torch.full((len(examples), longest), pad_token_id)
     mask = torch.zeros((len(examples), longest), dtype=torch.long)
     for i, e in enumerate(examples):
         ids[i, : len(e)] = torch.tensor([*e.prompt, *e.completion])
         mask[i, : len(e)] = 1
-    return {"input_ids": ids, "attention_mask": mask}, [0] * len(examples)
+    return {"input_ids": ids, "attention_mask": mask}

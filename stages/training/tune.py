@@ -20,19 +20,22 @@ def blocks(model: PreTrainedModel) -> nn.ModuleList:
 
 
 def prepare(model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int) -> PreTrainedModel:
-    """Freeze what must not learn; for LoRA the returned model is wrapped and `finish` unwraps it."""
+    """Freeze what must not learn; for LoRA the returned model is wrapped and `finish` unwraps it. A new head always learns."""
     if tune.kind == "full":
         return model.requires_grad_(True)
     model.requires_grad_(False)
+    classifier = not model.can_generate()
     if tune.kind == "top_layers":
         layers = blocks(model)
         if tune.layers > len(layers):
             raise StageError("models.<name>.train.tune.layers", str(tune.layers), f"at most {len(layers)}", "edit params.yaml")
         layers[-tune.layers :].requires_grad_(True)
-        others = (layers, model.get_input_embeddings(), model.get_output_embeddings())
-        inside = {id(parameter) for module in others for parameter in module.parameters()}
-        for parameter in model.parameters():
-            if id(parameter) not in inside and parameter.ndim == 1:  # the final norm
+        others = (layers, model.get_input_embeddings(), None if classifier else model.get_output_embeddings())
+        inside = {id(parameter) for module in others if module is not None for parameter in module.parameters()}
+        for name, parameter in model.named_parameters():
+            of_head = classifier and (not name.startswith(f"{model.base_model_prefix}.") or ".pooler." in name)
+            norm = parameter.ndim == 1 and "embeddings." not in name
+            if id(parameter) not in inside and (of_head or norm):  # the head of a classifier, and the final norm
                 parameter.requires_grad_(True)
         return model
     from peft import LoraConfig, get_peft_model
@@ -45,7 +48,7 @@ def prepare(model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int) ->
             lora_alpha=tune.alpha,
             lora_dropout=tune.dropout,
             target_modules="all-linear",
-            task_type="CAUSAL_LM",
+            task_type="SEQ_CLS" if classifier else "CAUSAL_LM",
         ),
     )
 

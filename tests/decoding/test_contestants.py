@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from stages.decoding.contestants import contestants
+from stages.decoding.contestants import choose_shots, contestants
 from stages.models.directory import load, load_tokenizer, save
 from stages.models.prompting import adopt_template, write_prompt
 from tests import tiny
@@ -34,6 +36,32 @@ def test_the_base_answers_by_both_prompts(tmp_path, base):
     ]
 
 
+def test_the_base_is_shown_examples_before_the_question(tmp_path, base):
+    shots = tiny.rows(2)
+    shots[0]["messages"].insert(0, {"role": "system", "content": "Be odd."})
+    field = contestants(tuned(tmp_path / "tuned", base, stop=["END"]), base, base, shots)
+    assert [who.name for who in field] == ["tuned", "base", "base_chat", "base_shots"]
+    who = field[-1]
+    said = [f"<user> {row['messages'][-1]['content']}\n<assistant> {row['completion']}\n" for row in shots]
+    assert who.prompt(MESSAGES) == "".join(said) + OWN and "odd" not in who.prompt(MESSAGES)
+    assert who.shots == ("row#0", "row#1") and who.stop == ["END"]
+    brief = [{"role": "system", "content": "Brief."}, *MESSAGES]
+    assert who.prompt(brief) == "<system> Brief.\n" + "".join(said) + OWN
+    assert field[2].prompt(MESSAGES) == OWN  # the others are shown none
+
+
+def test_a_base_without_chat_template_is_shown_examples_in_the_trained_prompt(tmp_path):
+    base = tiny.base(tmp_path / "base", "gpt2", chat=None)
+    who = contestants(tuned(tmp_path / "tuned", base), base, base, tiny.rows(1))[-1]
+    assert who.name == "base_shots" and who.prompt(MESSAGES).count("### Response:") == 2
+
+
+def test_examples_are_drawn_by_the_seed():
+    rows = tiny.rows(20)
+    assert choose_shots(rows, 3, 1) == choose_shots(rows, 3, 1) != choose_shots(rows, 3, 2)
+    assert len(choose_shots(rows, 3, 1)) == 3 and len(choose_shots(rows, 99, 1)) == 20
+
+
 def test_tokens_are_those_of_the_prompt(tmp_path, base):
     for who in contestants(tuned(tmp_path / "tuned", base), base, base):
         assert tiny.tokenizer().decode(who.tokens(MESSAGES)) == who.prompt(MESSAGES)
@@ -52,9 +80,47 @@ def test_a_later_round_meets_its_parent(tmp_path, base):
     assert (field[-1].folder, field[-1].prompt(MESSAGES), field[-1].stop) == (first, TRAINED, ["one"])
 
 
-def test_a_hosted_root_does_not_answer_here(tmp_path, base):
-    hosted = tmp_path / "hosted"
-    hosted.mkdir()
-    (hosted / "hosted.json").write_text("{}")
-    model = tuned(tmp_path / "tuned", base)
-    assert [who.name for who in contestants(model, base, hosted)] == ["tuned", "parent"]
+def test_a_hosted_base_is_sent_the_examples(tmp_path):
+    contract = {"style": "completion", "stop": [" END"], "prompt_ending": " ->"}
+    root = hosted(tmp_path / "root")
+    who = contestants(hosted(tmp_path / "tuned", contract), root, root, tiny.rows(1))[-1]
+    sent = who.sent(MESSAGES)
+    assert who.name == "base_shots" and [turn["role"] for turn in sent] == ["user", "assistant", "user"]
+    assert sent[-1]["content"] == "Why?" and json.loads(who.prompt(MESSAGES)) == sent
+
+
+def hosted(folder, contract=None):
+    """A model that a server has."""
+    folder.mkdir()
+    (folder / "hosted.json").write_text("{}")
+    if contract:
+        write_prompt(folder, contract)
+    return folder
+
+
+def test_hosted_models_are_sent_messages(tmp_path):
+    root = hosted(tmp_path / "root")
+    field = contestants(hosted(tmp_path / "tuned", {"style": "chat", "stop": []}), root, root)
+    assert [(who.name, who.hosted, who.sent(MESSAGES), who.stop) for who in field] == [
+        ("tuned", True, MESSAGES, []),
+        ("base", True, MESSAGES, []),
+    ]
+    assert json.loads(field[0].prompt(MESSAGES)) == MESSAGES
+
+
+def test_hosted_models_tuned_on_marks_are_sent_marks(tmp_path):
+    contract = {"style": "completion", "stop": [" END"], "prompt_ending": " ->"}
+    root, first = hosted(tmp_path / "root"), hosted(tmp_path / "first", contract)
+    field = contestants(hosted(tmp_path / "second", contract), first, root)
+    assert [(who.name, who.folder.name, who.sent(MESSAGES)[0]["content"], who.stop) for who in field] == [
+        ("tuned", "second", "Why? ->", [" END"]),
+        ("base", "root", "Why? ->", [" END"]),
+        ("base_chat", "root", "Why?", []),
+        ("parent", "first", "Why? ->", [" END"]),
+    ]
+
+
+def test_notes_of_a_turn_are_not_sent(tmp_path):
+    who = contestants(hosted(tmp_path / "tuned"), hosted(tmp_path / "root"), tmp_path / "root")[0]
+    asked = [*MESSAGES, {"role": "assistant", "content": "So.", "weight": 0}, {"role": "user", "content": "Why?"}]
+    assert [set(turn) for turn in who.sent(asked)] == [{"role", "content"}] * 3

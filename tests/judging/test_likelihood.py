@@ -30,7 +30,7 @@ def test_scores_are_of_the_expected_answers_under_its_own_prompt(who):
     examples = [encode(row, who.tokenizer, 256) for row in tiny.rows(4)]
     assert tiny.tokenizer().decode(examples[0].prompt) == who.prompt(rows()[0]["messages"])
     found = expected_scores(who, rows())
-    assert [s.nll for s in found] == pytest.approx([s.nll for s in score(tiny.model(), examples, 512)], rel=1e-5)
+    assert [s.nll for s in found] == pytest.approx([s.nll for s in score(tiny.model(), examples, tiny.scoring(512))], rel=1e-5)
     assert [s.tokens for s in found] == [len(e.completion) for e in examples]
 
 

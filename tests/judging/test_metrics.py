@@ -27,7 +27,7 @@ def figures():
 
 def test_perplexity_is_that_of_the_loss_of_transformers():
     model, examples = tiny.model(), tiny.examples(5)
-    found = likelihood(list(score(model, examples, 512)), [row["completion"] for row in tiny.rows(5)])
+    found = likelihood(list(score(model, examples, tiny.scoring(512))), [row["completion"] for row in tiny.rows(5)])
     nats = tokens = octets = 0
     for example, row in zip(examples, tiny.rows(5), strict=True):
         ids = torch.tensor([[*example.prompt, *example.completion]])

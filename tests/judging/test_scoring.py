@@ -65,7 +65,7 @@ def test_what_controls_say_of_a_judge():
         "orders": np.array([49.9, 50, 51, 0]),
         "echo": np.array([60.0, 70, 80, 90]),
     }
-    found = trust(scores, BOOTSTRAP)
+    found = trust(scores, BOOTSTRAP, 50)
     assert {kind: auc["value"] for kind, auc in found["auc"].items()} == {"other": 1, "orders": 1, "echo": 0.5}
     assert found["fooled"]["value"] == 0.5
     assert found["control_means"]["good"] == 75 and found["control_means"]["expected"] == 99

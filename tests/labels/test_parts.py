@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +8,8 @@ from stages import label
 from stages.common.errors import StageError
 from stages.common.files import read_json, write_rows
 from stages.common.schema_data import Parts
-from stages.labels.dictionary import build
+from stages.labels.dictionary import build, fold, words_of
+from stages.labels.faults import SENTENCE
 from stages.labels.parts import NO_PART, Finder, leftmost_longest
 from tests.data_helpers import jsonl
 
@@ -84,6 +87,46 @@ def test_spans_are_those_of_a_search_word_by_word(words):
     assert [finder.names[what] for _, _, what in finder.spans(f" {text} ")] == slow(text, names)
 
 
+ODD = ["brake", "Pad", "pads", "4wd", "14WD", "x4brake", "key", "to", "a/c", "a|c", "ac", "1seat", "café", "Table", "ŉ", "hood"]
+ODD += ["seat", "seat1", "É", "_", "-", ",", "/", " ", "  ", "\n", "'s", "...", "\ud800", "ß", "2", "\x00", "engine", "mount"]
+WRITTEN = build([*NAMES, "4wd", "4wd seat", "2 door"], SYNONYMS)
+PLAIN = Finder(WRITTEN)
+
+
+@given(st.lists(st.sampled_from([*ODD, " ", " "]), max_size=14).map("".join))
+def test_spans_are_the_leftmost_longest_of_every_name_between_two_spaces(text):
+    text = f" {fold(text)} "
+    words = words_of(text)
+    found = []
+    for key, name in WRITTEN.written.items():
+        starts = [place for place in range(len(words)) if words.startswith(f" {key} ", place)]
+        found += [(start + 1, start + 1 + len(key), PLAIN.names.index(name) if name else NO_PART) for start in starts]
+    spans = leftmost_longest(found)
+    assert PLAIN.spans(text) == spans
+    followed = {end for (_, end, _), after in zip(spans, spans[1:], strict=False) if end + 1 == after[0] and text[end] in " -"}
+    assert PLAIN.mentions(text) == [span for span in spans if span[2] != NO_PART and span[1] not in followed]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [("14wd seat", ["seat"]), ("4wd seat", ["4wd seat"]), ("x4brake pad", []), ("2seat, the brake", ["brake"])],
+)
+def test_a_name_inside_a_run_of_letters_and_digits_is_none_and_hides_none(text, parts):
+    assert PLAIN.parts(text) == parts
+
+
+@given(st.text("ab/_ é1", max_size=12))
+def test_a_stroke_stands_between_single_letters_or_digits_alone(text):
+    said = re.sub(r"(?<!\w)(\w)/(?=\w(?!\w))", r"\1|", text)
+    assert words_of(text) == re.sub(r"[^\w|]|_", " ", said)
+
+
+@given(st.text(".!?;: a\n", max_size=12))
+def test_sentences_end_at_marks_before_white_space_and_at_runs_of_marks(text):
+    plain = re.compile(r"(?:[.!?;]|: )(?=\s|$)|\.\.+|!+|\?+")
+    assert [found.span() for found in SENTENCE.finditer(text)] == [found.span() for found in plain.finditer(text)]
+
+
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 6)), max_size=12), st.randoms())
 def test_leftmost_longest_does_not_overlap_and_does_not_depend_on_order(pairs, random):
     spans = [(start, start + size, 0) for start, size in pairs]
@@ -94,7 +137,7 @@ def test_leftmost_longest_does_not_overlap_and_does_not_depend_on_order(pairs, r
     assert not spans or kept[0] == max((s for s in spans if s[0] == min(spans)[0]), key=lambda s: s[1])
 
 
-@given(st.text(max_size=60))
+@given(st.text(st.characters(categories=None), max_size=60))
 def test_any_text_is_labelled_and_faults_are_among_its_parts(text):
     parts, faults = FINDER.label(text)
     assert len(set(parts)) == len(parts)
@@ -103,7 +146,14 @@ def test_any_text_is_labelled_and_faults_are_among_its_parts(text):
 
 
 def parts_params(**changes) -> Parts:
-    given = {"method": "parts", "reviews": "reviews", "text": "review", "dictionaries": ["pages"], "synonyms": "synonyms"}
+    given = {
+        "method": "parts",
+        "reviews": "reviews",
+        "text": "review",
+        "mixed": 0,
+        "dictionaries": ["pages"],
+        "synonyms": "synonyms",
+    }
     return Parts.model_validate(given | {"gold": "gold", "target": "parts", "none": "none"} | changes)
 
 
@@ -162,6 +212,17 @@ def test_faults_may_be_what_is_to_be_answered(tmp_path):
     )
     assert kept[0]["response"] == "hood"
     assert "gold" not in metrics
+
+
+def test_the_first_rows_are_mixed_and_appended_ones_move_none(tmp_path):
+    reviews = [{"review": f"The seat number {i}"} for i in range(40)]
+    plain = [row["id"] for row in run(tmp_path, reviews)[0]]
+    mixed = [row["id"] for row in run(tmp_path, reviews, mixed=30)[0]]
+    assert sorted(mixed[:30]) == sorted(plain[:30]) and mixed[:30] != plain[:30]
+    assert mixed[30:] == plain[30:]
+    assert len(set(mixed[:10]) & set(plain[:10])) < 8
+    more = [{"review": f"The seat number {i}"} for i in range(40, 60)]
+    assert [row["id"] for row in run(tmp_path, reviews + more, mixed=30)[0]][:40] == mixed
 
 
 def test_the_same_text_under_another_title_is_one_group(tmp_path):

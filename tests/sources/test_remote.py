@@ -1,5 +1,6 @@
 """The hub and Kaggle, with their packages' downloads replaced."""
 
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -101,6 +102,14 @@ def test_one_version_of_a_kaggle_dataset(tmp_path, kaggle):
     (entry,) = run(tmp_path, **KAGGLE)["files"]
     assert (entry["file"], entry["url"]) == ("a.jsonl", "https://www.kaggle.com/datasets/owner/set/versions/3")
     assert kaggle == ["owner/set/versions/3"]
+
+
+def test_the_newest_version_of_a_kaggle_dataset_is_named(tmp_path, kaggle, monkeypatch):
+    sys.modules["kagglehub"].dataset_download = lambda handle: str(
+        shutil.copytree(tmp_path / "kaggle", tmp_path / handle / "versions" / "7")
+    )
+    (entry,) = run(tmp_path, **KAGGLE | {"version": 0})["files"]
+    assert entry["url"] == "https://www.kaggle.com/datasets/owner/set/versions/7"
 
 
 def test_a_kaggle_dataset_that_cannot_be_had(tmp_path, kaggle):

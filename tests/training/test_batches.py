@@ -12,9 +12,10 @@ CPU = torch.device("cpu")
 
 def targets_logits(model, examples, packing):
     """The logits of every target token, by row."""
-    batch = collate(examples, packing, tiny.PAD, CPU)
+    batch = collate(examples, "packed" if packing else "padded", tiny.PAD)
     with torch.no_grad():
-        logits = model(**batch.inputs, use_cache=False).logits[batch.take]
+        logits = model(**batch.inputs, use_cache=False).logits
+    logits = logits[0] if packing else logits[batch.take]
     return [logits[batch.rows == i] for i in range(len(examples))]
 
 
@@ -40,11 +41,11 @@ def test_another_row_changes_nothing(packing):
 @pytest.mark.parametrize("packing", [True, False], ids=["packed", "padded"])
 def test_targets_are_the_completions_alone(packing):
     examples = tiny.examples(5)
-    batch = collate(examples, packing, tiny.PAD, CPU)
+    batch = collate(examples, "packed" if packing else "padded", tiny.PAD)
     assert batch.targets.tolist() == [token for e in examples for token in e.completion]
     assert batch.rows.tolist() == [i for i, e in enumerate(examples) for _ in e.completion]
     ids, kept = batch.inputs["input_ids"], batch.inputs["logits_to_keep"]
-    lines, columns = batch.take[0], kept[batch.take[1]]
+    lines, columns = (torch.zeros_like(kept), kept) if packing else (batch.take[0], kept[batch.take[1]])
     for example in examples:  # where a token is predicted, the one before it stands
         found = batch.rows == examples.index(example)
         before = [*example.prompt[-1:], *example.completion[:-1]]

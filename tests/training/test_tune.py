@@ -8,7 +8,7 @@ from tests import tiny
 
 IDS = torch.tensor([[5, 40, 41, 7, 300, 12]])
 TOP = TopLayers(kind="top_layers", layers=1)
-LORA = Lora(kind="lora", rank=4, alpha=8, dropout=0.0)
+LORA = Lora(kind="lora", rank=4, alpha=8, dropout=0.0, save="merged")
 
 
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)

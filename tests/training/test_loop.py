@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from stages.common.errors import StageError
-from stages.training import causal
+from stages.training import loop, selection
 from stages.training.checkpoint import Checkpoints
+from stages.training.loggers import Silent
 from stages.training.tune import finish, trainable
 from tests import tiny
 
@@ -15,9 +16,9 @@ def train(tmp_path):
     def run(architecture="llama", rows=24, validation=6, model=None, **params):
         examples, held_back = tiny.examples(rows), tiny.examples(validation, rows)
         checkpoints = Checkpoints(tmp_path)
-        found = causal.train(
-            model or tiny.model(architecture), examples, held_back, tiny.training(**params), checkpoints, "train"
-        )
+        model = model or tiny.model(architecture)
+        options = tiny.training(**params)
+        found = loop.Run(model, tiny.task(options), options, checkpoints, Silent()).train(examples, held_back, "train")
         checkpoints.clear()
         return found
 
@@ -27,7 +28,7 @@ def train(tmp_path):
 @pytest.fixture
 def gradients(train, monkeypatch):
     """The gradients of one step over eight rows, by name: the change that plain descent makes at a rate of 1."""
-    monkeypatch.setattr(causal, "optimizer", lambda model, *_: torch.optim.SGD(trainable(model).values(), lr=1.0))
+    monkeypatch.setattr(loop, "optimizer", lambda model, *_: torch.optim.SGD(trainable(model).values(), lr=1.0))
 
     def run(**params):
         start = dict(tiny.model().named_parameters())
@@ -89,7 +90,7 @@ def changed(model, before) -> set[str]:
             lambda name: any(part in name for part in (".2.", "model.norm.", "transformer.ln_f.")),
         ),
         (
-            {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.0},
+            {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.0, "save": "merged"},
             lambda name: any(part in name for part in ("proj.weight", "attn.c_attn.weight", "c_proj.weight", "c_fc.weight")),
         ),
     ],
@@ -146,7 +147,7 @@ def test_the_best_state_is_returned(train):
     losses = [point["validation_loss"] for point in state.history[1:]]
     assert min(losses) < losses[-1] - 0.01  # else this shows nothing
     assert state.best["loss"] == min(losses)
-    found = causal.validate(model, tiny.examples(6, 8), tiny.training(**{"epochs": 8}))
+    found = loop.validate(model, tiny.examples(6, 8), tiny.task(tiny.training()), tiny.training())
     assert found["validation_loss"] == pytest.approx(min(losses), abs=1e-5)
 
 
@@ -158,7 +159,7 @@ def test_without_validation_rows_the_last_state_is_returned(train):
 @pytest.mark.parametrize(("patience", "steps"), [(0, 6), (1, 2), (3, 4)])
 def test_patience(train, monkeypatch, patience, steps):
     losses = iter(range(1, 100))
-    monkeypatch.setattr(causal, "validate", lambda *_: {"validation_loss": next(losses), "validation_token_accuracy": 0})
+    monkeypatch.setattr(loop, "validate", lambda *_: {"validation_loss": next(losses), "validation_token_accuracy": 0})
     _, state = train(evaluations=3, patience=patience)
     assert state.step == steps and state.best["step"] == 1
 
@@ -169,7 +170,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_the_rows(train):
         model.model.layers[0].mlp.up_proj.weight[0, 0] = torch.nan
     with pytest.raises(StageError, match="step 1\n") as error:
         train(model=model, validation=0)
-    first = {tiny.examples(24)[i].id for i in causal.order(24, 1, 0)[:8]}
+    first = {tiny.examples(24)[i].id for i in selection.order(24, 1, 0)[:8]}
     assert set(error.value.found.split(" on rows ")[1].split(", ")) == first
 
 
@@ -184,18 +185,18 @@ def test_the_seed_has_a_say(train):
 
 
 def test_order_mixes_and_differs_by_epoch_and_seed():
-    orders = [causal.order(100, seed, epoch) for seed in (1, 2) for epoch in (0, 1)]
+    orders = [selection.order(100, seed, epoch) for seed in (1, 2) for epoch in (0, 1)]
     assert all(sorted(order) == list(range(100)) for order in orders)
     assert all(sum(i == row for i, row in enumerate(order)) < 10 for order in orders)  # few stay in their place
     assert all(sum(a + 1 == b for a, b in zip(order, order[1:], strict=False)) < 10 for order in orders)
     assert len(set(map(tuple, orders))) == 4
-    assert causal.order(100, 1, 0) == orders[0]
+    assert selection.order(100, 1, 0) == orders[0]
 
 
 @pytest.mark.parametrize("count", [2, 3, 24])
 def test_shuffled_pairs_leave_no_answer_in_its_place(count):
     rows = [{"id": str(i), "messages": [i], "completion": f"answer {i}"} for i in range(count)]
-    moved = causal.shuffled_pairs(rows, 1)
+    moved = selection.shuffled_pairs(rows, 1)
     assert [(row["id"], row["messages"]) for row in moved] == [(row["id"], row["messages"]) for row in rows]
     assert sorted(row["completion"] for row in moved) == sorted(row["completion"] for row in rows)
     assert all(after["completion"] != before["completion"] for after, before in zip(moved, rows, strict=True))

@@ -1,0 +1,218 @@
+"""Speed of training on one GPU: our loop against Hugging Face's Trainer on the same rows, the same model (GPT-2 medium,
+random weights, no dropout) and the same number of optimizer steps over the same examples.
+
+    python bench/train_gpu.py [--steps 12] [--rows 160] [--only ours|peers]
+
+Useful tokens are those of the rows, padding not counted. MFU is the share of the matrix peak measured in the same run:
+6 operations a parameter and token for what a token passes through (the output matrix for answer tokens only).
+"""
+
+import argparse
+import dataclasses
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from stages.common.schema_models import CausalTraining
+from stages.models import runtime
+from stages.training import batches, gpu, loop
+from stages.training.causal import Causal
+from stages.training.checkpoint import Checkpoints
+
+VOCABULARY = 50257
+DEVICE = torch.device("cuda")
+
+
+def model(layers: int) -> GPT2LMHeadModel:
+    """GPT-2 medium with random weights."""
+    torch.manual_seed(0)
+    size = {"n_embd": 1024, "n_layer": layers, "n_head": 16, "attn_pdrop": 0.0, "resid_pdrop": 0.0, "embd_pdrop": 0.0}
+    return GPT2LMHeadModel(GPT2Config(**size)).to(DEVICE)
+
+
+def rows(count: int) -> list[batches.Example]:
+    """Random tokens in rows with the lengths of Alpaca: 51 prompt and 151 answer tokens on average, long tails."""
+    dice = np.random.default_rng(1)
+
+    def lengths(mean: float, most: int) -> np.ndarray:
+        drawn = np.clip(dice.lognormal(0, 0.7, count), 0.05, 6)
+        return np.clip(drawn / drawn.mean() * mean, 4, most).astype(int)
+
+    def tokens(size: int) -> list[int]:  # skewed, so that there is something to learn
+        return (dice.zipf(1.3, size) % VOCABULARY).tolist()
+
+    pairs = zip(lengths(51, 200), lengths(151, 700), strict=True)
+    return [batches.Example(str(i), tokens(p), tokens(a)) for i, (p, a) in enumerate(pairs)]
+
+
+def params(batch_rows: int, **changes) -> CausalTraining:
+    options = {
+        "method": "causal",
+        "tune": {"kind": "full"},
+        "rows": "all",
+        "wrong_rows": "none",
+        "wrong_times": 0,
+        "shuffle_pairs": False,
+        "epochs": 1,
+        "max_tokens": 1024,
+        "batch_rows": batch_rows,
+        "micro_tokens": 65536,
+        "packing": True,
+        "learning_rate": 1e-4,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "weight_decay": 0.01,
+        "max_grad_norm": 1.0,
+        "dropout": "own",
+        "precision": "bf16",
+        "gradient_checkpointing": False,
+        "compile": True,
+        "deterministic": False,
+        "evaluations": 1,
+        "patience": 0,
+        "logger": "none",
+        "seed": 1,
+    }
+    return CausalTraining(**options | changes)
+
+
+class Clock:
+    """Notes when each step ended."""
+
+    def __init__(self):
+        self.times, self.losses = [time.perf_counter()], []
+
+    def log(self, row: dict) -> None:
+        self.times.append(time.perf_counter())
+        self.losses.append(row["training_loss"])
+
+    def close(self) -> None:
+        pass
+
+
+def ours(examples: list, options: CausalTraining, layers: int, layout: str) -> tuple[Clock, float]:
+    """Our loop; times of steps, and the peak of memory in GiB."""
+    torch._dynamo.reset()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    runtime.deterministic(options.deterministic)
+    made = model(layers)
+    if layout == "ragged":
+        made.set_attn_implementation(gpu.NAME)
+        gpu.stream_in(made, torch.bfloat16)
+        gpu.widen_head(made)
+    task = Causal(options.micro_tokens, layout, 0)
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        loop.CHECKPOINT_SECONDS = 1e9
+        loop.Run(made, task, options, Checkpoints(Path(folder)), clock).train(examples, [], layout)
+    return clock, torch.cuda.max_memory_allocated() / 2**30
+
+
+def trainer(examples: list, batch_rows: int, layers: int, grouped: bool) -> tuple[Clock, float]:
+    """Hugging Face's Trainer: batches of 32 rows, accumulated, padded to their longest, bf16."""
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    runtime.deterministic(False)
+    clock = Clock()
+
+    class Ticking(TrainerCallback):
+        def on_step_end(self, *_, **__):
+            torch.cuda.synchronize()
+            clock.times.append(time.perf_counter())
+
+    def collate(some: list) -> dict:
+        padded = batches.collate([batches.Example(**row["row"]) for row in some], "padded", 0)
+        labels = torch.full_like(padded.inputs["input_ids"], -100)
+        for i, row in enumerate(some):
+            prompt, answer = row["row"]["prompt"], row["row"]["completion"]
+            labels[i, len(prompt) : len(prompt) + len(answer)] = torch.tensor(answer)
+        return {**{key: padded.inputs[key] for key in ("input_ids", "attention_mask")}, "labels": labels}
+
+    data = [{"row": dataclasses.asdict(e), "length": len(e), "input_ids": e.prompt + e.completion} for e in examples]
+    group = {"train_sampling_strategy": "group_by_length"} if grouped else {}
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder,
+            per_device_train_batch_size=32,
+            gradient_accumulation_steps=batch_rows // 32,
+            num_train_epochs=1,
+            bf16=True,
+            learning_rate=1e-4,
+            optim="adamw_torch_fused",
+            save_strategy="no",
+            report_to=[],
+            remove_unused_columns=False,
+            logging_strategy="no",
+            disable_tqdm=True,
+            dataloader_num_workers=4,
+            **group,
+        )
+        Trainer(model(layers), arguments, collate, data, callbacks=[Ticking()]).train()
+    return clock, torch.cuda.max_memory_allocated() / 2**30
+
+
+def matrix_peak() -> float:
+    """Operations a second of the best of some bf16 matrix products."""
+    a, b = (torch.randn(8192, 8192, device=DEVICE, dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        a @ b
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for _ in range(20):
+        a @ b
+    torch.cuda.synchronize()
+    return 20 * 2 * 8192**3 / (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--rows", type=int, default=160, help="rows an optimizer step, a multiple of 32")
+    parser.add_argument("--layers", type=int, default=24)
+    parser.add_argument("--only", choices=["ours", "peers", "all"], default="all")
+    options = parser.parse_args()
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    peak, examples = matrix_peak(), rows(options.rows * options.steps)
+    body = options.layers * 12 * 1024**2
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, matrix peak {peak / 1e12:.0f} TFLOP/s", flush=True)
+    warm, speeds, losses = 4, {}, {}
+
+    def measure(name: str, found: tuple[Clock, float]) -> None:
+        clock, memory = found
+        order = loop.order(len(examples), 1, 0)[warm * options.rows : (len(clock.times) - 1) * options.rows]
+        tokens = sum(len(examples[i]) for i in order)
+        answers = sum(len(examples[i].completion) for i in order)
+        seconds = clock.times[-1] - clock.times[warm]
+        mfu = 6 * (body * tokens + 1024 * VOCABULARY * answers) / seconds / peak
+        speeds[name], losses[name] = tokens / seconds, clock.losses
+        first = clock.times[1] - clock.times[0]
+        print(f"{name:52} {speeds[name]:9,.0f} tok/s  MFU {mfu:.1%}  {memory:5.1f} GiB  first step {first:.1f} s", flush=True)
+
+    if options.only != "ours":
+        measure("Hugging Face Trainer, batch 32, padded", trainer(examples, options.rows, options.layers, False))
+        measure("Hugging Face Trainer, batch 32, grouped by length", trainer(examples, options.rows, options.layers, True))
+    if options.only != "peers":
+        eager = params(options.rows, packing=False, compile=False, micro_tokens=16384)
+        measure("ours, padded, not compiled (reference)", ours(examples, eager, options.layers, "padded"))
+        measure("ours, packed, compiled", ours(examples, params(options.rows), options.layers, "ragged"))
+        exact = params(options.rows, deterministic=True)
+        measure("ours, packed, compiled, deterministic", ours(examples, exact, options.layers, "ragged"))
+        pairs = zip(losses["ours, padded, not compiled (reference)"], losses["ours, packed, compiled"], strict=True)
+        print(f"largest difference of a step's loss from the reference: {max(abs(b / a - 1) for a, b in pairs):.3%}")
+    best = max((speed for name, speed in speeds.items() if name.startswith("Hugging")), default=None)
+    if best and options.only == "all":
+        print(f"ratio to the best peer: {speeds['ours, packed, compiled'] / best:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Answers of a model behind a server: many in flight, each kept as soon as it is there."""
+
+import statistics
+import time
+from collections import Counter
+from dataclasses import asdict
+
+from stages.common.errors import StageError
+from stages.common.files import read_json
+from stages.common.progress import Progress
+from stages.common.schema_models import Generate
+from stages.common.scratch import fingerprint, remember, scratch
+from stages.decoding.contestants import Contestant
+from stages.decoding.local import Answer, until
+from stages.servers.chat import LATER, Options, Rejected, Unanswered, connect
+from stages.servers.known import identity
+from stages.servers.pool import Pool
+
+SECONDS, ATTEMPTS = 300.0, 5  # for one answer; tries
+LEAST_CONTEXT = 2048  # tokens asked of Ollama, at least
+OFF = {"top_k": 0, "repetition_penalty": 1.0}  # what an OpenAI-compatible server has no option for
+
+
+def answers(who: Contestant, rows: list[dict], options: Generate, progress: Progress) -> tuple[list[Answer], dict]:
+    """One answer a row, and the speed: totals and, by row, the seconds that its answer took when it was made.
+
+    Raises:
+        StageError: on an option that the server has not, and where it gives no answer; what it gave is kept.
+    """
+    start = time.monotonic()
+    hosted = read_json(who.folder / "hosted.json")
+    provider, base_url, model = hosted["provider"], hosted.get("base_url", ""), hosted["model"]
+    possible(who, provider, options)
+    asked = [who.sent(row["messages"]) for row in rows]
+    chat = connect(provider, base_url, model, SECONDS, context(asked, options.max_new_tokens))
+    settings = Options(
+        options.temperature,
+        options.top_p,
+        options.top_k,
+        options.repetition_penalty,
+        options.max_new_tokens,
+        options.seed,
+        tuple(who.stop),
+    )
+    cache = scratch("generate", "served", fingerprint(provider, identity(chat, provider, base_url, model), asdict(settings)))
+    pool = Pool(chat, options.batch_rows, ATTEMPTS, SECONDS)
+
+    def make(messages: list[dict]) -> dict:
+        try:
+            reply = pool.persist(lambda _: chat.ask(messages, settings))
+        except Rejected as refused:
+            if refused.too_long:
+                return {"answer": asdict(Answer("", 0, 0, "prompt too long")), "seconds": 0.0}
+            raise StageError(chat.where, str(refused), "an answer", "check the model and the options of generate") from None
+        except Unanswered as failed:
+            raise StageError(chat.where, failed.reason, "an answer", LATER) from None
+        if reply.tokens is None:
+            raise StageError(chat.where, "no token counts in its answer", "a `usage` field", "update the server")
+        long = reply.finish == "prompt too long"
+        text = "" if long else until(reply.text, who.stop).strip()
+        return {"answer": asdict(Answer(text, reply.tokens, reply.prompt_tokens or 0, reply.finish)), "seconds": reply.seconds}
+
+    keys = [fingerprint(messages) for messages in asked]
+    different = dict(zip(keys, asked, strict=True))  # like prompts are asked once
+    fresh = {key for key in different if not (cache / f"{key[:32]}.json").exists()}
+    made, times = {}, Counter(keys)
+    answered = pool.map(lambda key: remember(cache, key, lambda: make(different[key])), list(different))
+    for key, one in zip(different, answered, strict=True):
+        made[key] = one
+        progress.add(times[key], who=who.name)
+    seconds = time.monotonic() - start
+    speed = latencies(rows, [made[key] for key in keys])
+    written = sum(made[key]["answer"]["tokens"] for key in fresh)
+    speed |= {"seconds": seconds, "asked": len(fresh), "tokens": written, "tokens_per_second": written / seconds}
+    return [Answer(**made[key]["answer"]) for key in keys], speed
+
+
+def latencies(rows: list[dict], made: list[dict]) -> dict:
+    """The seconds that each answer took when it was made (a list: tables of metrics leave lists out)."""
+    seconds = [one["seconds"] for one in made]
+    return {
+        "latency_median": statistics.median(seconds) if seconds else 0.0,
+        "latency_highest": max(seconds, default=0.0),
+        "answers": [{"id": row["id"], "seconds": one["seconds"]} for row, one in zip(rows, made, strict=True)],
+    }
+
+
+def possible(who: Contestant, provider: str, options: Generate) -> None:
+    """Refuse what the server would pass over in silence."""
+    wanted = {"min_new_tokens": (0, 1)} | ({name: (off,) for name, off in OFF.items()} if provider == "openai" else {})
+    for name, legal in wanted.items():
+        if (found := getattr(options, name)) not in legal:
+            raise StageError(
+                f"generate.{name}, asked of {who.folder}",
+                str(found),
+                f"{' or '.join(map(str, legal))}: a server of kind {provider} has no such option",
+                "edit params.yaml",
+            )
+
+
+def context(asked: list[list[dict]], max_tokens: int) -> int:
+    """Tokens of context to ask Ollama for: a power of two that holds the longest prompt, of as many tokens as bytes at most,
+    and the answer. One number for a run, for Ollama loads the model anew for each."""
+    longest = max((sum(len(turn["content"].encode()) + 16 for turn in messages) for messages in asked), default=0)
+    return max(LEAST_CONTEXT, 1 << (longest + max_tokens - 1).bit_length())

@@ -1,0 +1,71 @@
+"""Fine-tuning jobs of a service: list them, look at one, cancel, pause or resume it, read what happened to it.
+
+    python -m stages.hosted.jobs list
+    python -m stages.hosted.jobs show|cancel|pause|resume|events JOB
+
+The key comes from OPENAI_API_KEY. `cancel` ends a job for good; what it has trained so far may be billed.
+"""
+
+import argparse
+import json
+from datetime import UTC, datetime
+
+from stages.common.errors import StageError, report
+from stages.hosted.client import Service, clean
+from stages.hosted.job import MARK, cancel
+
+VERBS = ("list", "show", "cancel", "pause", "resume", "events")
+
+
+def when(seconds: object) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if isinstance(seconds, int | float) else "-"
+
+
+def line(job: dict) -> str:
+    """A job on one line; `*` marks one that was begun by this repository."""
+    ours = "*" if MARK in (job.get("metadata") or {}) else " "
+    made = job.get("fine_tuned_model") or "-"
+    return f"{ours} {job['id']}  {job.get('status'):16}  {when(job.get('created_at'))}  {job.get('model')}  {made}"
+
+
+def event_line(event: dict) -> str:
+    return f"{when(event.get('created_at'))}  {event.get('level', ''):5}  {clean(event.get('message'))}"
+
+
+def run(verb: str, job_id: str | None, base_url: str) -> None:
+    """Do one of VERBS and print the outcome."""
+    if (verb == "list") != (job_id is None):
+        raise StageError(f"python -m stages.hosted.jobs {verb}", f"job {job_id}", "a job for every verb but list", "see --help")
+    service = Service(base_url)
+    if verb == "list":
+        for job in service.patiently(lambda: list(service.all_jobs())):
+            print(line(job))
+    elif verb == "events":
+        for event in reversed(service.patiently(lambda: list(service.events(job_id)))):
+            print(event_line(event))
+    elif verb == "show":
+        print(clean_json(service.patiently(lambda: service.job(job_id))))
+    elif verb == "cancel":
+        print(line(cancel(service, job_id)))
+    else:
+        print(line(service.patiently(lambda: service.act(job_id, verb))))
+
+
+def clean_json(job: dict) -> str:
+    return "\n".join(f"{name}: {clean(json.dumps(value, ensure_ascii=False))}" for name, value in job.items())
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.hosted.jobs", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("verb", choices=VERBS)
+    parser.add_argument("job", nargs="?", help="its id (ftjob-…), for every verb but list")
+    parser.add_argument("--base-url", default="", help="of the service, where it is not the provider's own")
+    options = parser.parse_args()
+    report(lambda: run(options.verb, options.job, options.base_url))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Training by a hosted service: from formatted rows and a hosted base to a tuned model's name, paid for once."""
+
+import platform
+import sys
+import time
+from functools import partial
+from importlib.metadata import version
+from math import ceil
+from pathlib import Path
+
+from stages.common.errors import StageError
+from stages.common.files import atomic_directory, json_files, read_json, read_rows, write_json
+from stages.common.schema_models import HostedTraining
+from stages.common.scratch import content_hash, scratch
+from stages.hosted import cost, job, uploads
+from stages.hosted.client import Missing, Service
+from stages.hosted.rows import prepare
+from stages.hosted.state import State, alone
+from stages.hosted.table import of_events, read
+from stages.models.contract import write_prompt
+from stages.prompts.hosted import LEAST_ROWS
+from stages.training.selection import between
+from stages.training.table import mean_of_last, write_table
+
+
+def starting_model(name: str, params: HostedTraining, base: Path) -> tuple[dict, str]:
+    """What the base's hosted.json says, and the model to ask for: its own, or the checkpoint of it that is chosen.
+
+    Raises:
+        StageError: if the base is not hosted, or has no such checkpoint.
+    """
+    if not (base / "hosted.json").is_file():
+        raise StageError(base, "no hosted.json", "a hosted base or an earlier hosted round", f"edit models.{name}.base")
+    about = read_json(base / "hosted.json")
+    if not params.checkpoint:
+        return about, about["model"]
+    kept = {str(one["step"]): one["model"] for one in about.get("checkpoints", [])}
+    wanted = max(kept, key=int, default="") if params.checkpoint == "last" else params.checkpoint
+    if wanted not in kept:
+        there = f'"", last or one of {", ".join(kept)}' if kept else '"", for it has no checkpoints'
+        raise StageError(f"models.{name}.train.checkpoint", repr(params.checkpoint), f"of {base}: {there}", "edit params.yaml")
+    return about, kept[wanted]
+
+
+class Run:
+    """One job, from its rows to its end.
+
+    Args:
+        files: what is uploaded, by the request's names training_file and validation_file.
+    """
+
+    def __init__(self, name: str, params: HostedTraining, base_url: str, model: str, files: dict, bound: cost.Estimate):
+        self.name, self.params, self.model, self.files, self.bound = name, params, model, files, bound
+        self.service, self.job_id = Service(base_url), ""
+        hashes = [files[which].sha256 if which in files else None for which in ("training_file", "validation_file")]
+        self.mark = job.mark_of(self.service, model, *hashes, params)
+
+    def whole(self) -> tuple[dict, list[dict]]:
+        """The succeeded job and its events.
+
+        Raises:
+            StageError: if it may cost more than the limit, or ended without a model.
+        """
+        folder = scratch("hosted", "jobs", self.mark)
+        with alone(folder):
+            state = State(folder)
+            made = self._existing(state) or self._new(state)
+            self.job_id = made["id"]
+            ended, events = job.follow(self.service, made["id"], self.name, self._watch)
+        if ended["status"] != "succeeded" or not ended.get("fine_tuned_model"):
+            raise job.failure(self.name, ended, events, {which: file.path for which, file in self.files.items()})
+        return ended, events
+
+    def _request(self, ids: dict[str, str]) -> dict:
+        return job.request_of(self.model, ids, self.params, self.mark)
+
+    def _existing(self, state: State) -> dict | None:
+        """The job, if the service has it. Then nothing is uploaded and no limit asked for: it is paid."""
+        ids = {which: uploads.there(self.service, file.path, file.sha256) for which, file in self.files.items()}
+        found = self.service.patiently(partial(job.find, self.service, state, self._request(ids), self.params.attempt))
+        if found:
+            state.save(job=found["id"])
+        return found
+
+    def _new(self, state: State) -> dict:
+        print(f"{self.name}: {self.bound}", file=sys.stderr, flush=True)
+        cost.within_limit(self.name, self.bound)
+        ids = {which: uploads.ensure(self.service, file.path, file.sha256) for which, file in self.files.items()}
+        return job.ensure(self.service, state, self._request(ids), self.params.attempt)
+
+    def _watch(self, seen: dict) -> None:
+        """Cancel a job for which the service chose so many epochs that it may cost more than the limit."""
+        epochs = (seen.get("hyperparameters") or {}).get("n_epochs")
+        if seen["status"] not in job.ENDED and self.params.n_epochs == "auto" and self.bound.exceeds(epochs):
+            job.cancel(self.service, seen["id"])
+            raise StageError(
+                f"models.{self.name}.train.limit_dollars",
+                f"{epochs} epochs, chosen by the service; {self.bound}",
+                f"at most ${self.bound.limit:g}",
+                f"job {seen['id']} was cancelled; set n_epochs or raise limit_dollars, and raise attempt",
+            )
+
+    def detached(self) -> StageError:
+        """What Ctrl-C leaves behind."""
+        command = f"python -m stages.hosted.jobs cancel {self.job_id or 'JOB'} --base-url {self.service.where}"
+        return StageError(
+            f"models.{self.name}: " + (f"job {self.job_id}" if self.job_id else "no job known yet"),
+            "interrupted; what was begun at the service goes on there",
+            "the end of the job",
+            f"the same command attaches to it again; to end it: {command}",
+        )
+
+    def results(self, ended: dict, events: list[dict]) -> list[dict]:
+        """The table of steps: of the result file, else of the events."""
+        found = []
+        for file_id in ended.get("result_files") or []:
+            found += read(self.service.patiently(partial(self.service.content, file_id)))
+        return found or of_events(events)
+
+    def checkpoints(self) -> list[dict]:
+        """The models kept on the way, by their steps; none where the service has no such list."""
+        names = {"step": "step_number", "model": "fine_tuned_model_checkpoint", "id": "id", "metrics": "metrics"}
+        try:
+            listed = self.service.patiently(lambda: list(self.service.checkpoints(self.job_id)))
+        except Missing:
+            return []
+        kept = [{ours: one.get(theirs) for ours, theirs in names.items()} for one in listed]
+        return sorted(kept, key=lambda one: one["step"])
+
+
+def about_model(run: Run, parent: dict, ended: dict, checkpoints: list[dict]) -> dict:
+    """`hosted.json`: what answers (provider, base_url, model), and where it comes from."""
+    names = {"training_file": "training", "validation_file": "validation"}
+    files = {
+        names[which]: {"id": ended.get(which), "sha256": file.sha256, "rows": file.rows} for which, file in run.files.items()
+    }
+    return {
+        "provider": parent["provider"],
+        "base_url": parent["base_url"],
+        "model": ended["fine_tuned_model"],
+        "base": run.model,
+        "root": parent.get("root", parent["model"]),
+        "job": ended["id"],
+        "fingerprint": run.mark,
+        "files": {**files, "results": ended.get("result_files") or []},
+        "hyperparameters": ended.get("hyperparameters") or job.hyperparameters(run.params),
+        "seed": ended.get("seed"),
+        "checkpoints": checkpoints,
+        "trained_tokens": ended.get("trained_tokens"),
+    }
+
+
+def summary(run: Run, ended: dict, steps: list[dict]) -> dict:
+    """The metrics of the training; None for what the service does not say."""
+    tokens, given = ended.get("trained_tokens"), ended.get("hyperparameters") or {}
+    batch = given.get("batch_size")
+    losses = [row for row in steps if "training_loss" in row]
+    epoch = ceil(run.files["training_file"].rows / batch) if isinstance(batch, int) and batch else 1
+    measured = [row["validation_loss"] for row in steps if "validation_loss" in row]
+    return {
+        "rows": {"rows": run.files["training_file"].rows},
+        "validation_rows": run.files["validation_file"].rows if "validation_file" in run.files else 0,
+        "steps": steps[-1]["step"] if steps else None,
+        "epochs": given.get("n_epochs"),
+        "tokens": tokens,
+        "tokens_at_most": run.bound.tokens * run.bound.epochs,
+        "dollars": None if tokens is None else tokens * run.bound.dollars_per_million / 1e6,
+        "dollars_at_most": run.bound.dollars,
+        "validation_loss": measured[-1] if measured else None,
+        "training_loss": mean_of_last(losses, epoch) if losses else None,
+    }
+
+
+def train_hosted(
+    name: str,
+    params: HostedTraining,
+    rows: Path,
+    formatted: Path,
+    base: Path,
+    out: Path,
+    table: Path,
+    metrics: Path,
+    speed: Path,
+) -> None:
+    """Find or create the job for these rows and parameters, follow it to its end, and write down the model that it made."""
+    start = time.monotonic()
+    parent, model = starting_model(name, params, base)
+    contract = read_json(formatted / "prompt.json")
+    folder = scratch("hosted", name, "files")
+    with alone(folder):
+        taken = between(read_rows(rows), params.rows, f"models.{name}.train.rows")
+        files = {"training_file": prepare(taken, contract, folder / "training.jsonl", LEAST_ROWS)}
+        if json_files(formatted / "validation"):
+            held_back = read_rows(formatted / "validation")
+            files["validation_file"] = prepare(held_back, contract, folder / "validation.jsonl", least_rows=1)
+        trained = files["training_file"]
+        bound = cost.estimate(name, params, parent.get("root", model), trained.rows, trained.tokens)
+        run = Run(name, params, parent["base_url"], model, files, bound)
+        try:
+            ended, events = run.whole()
+            steps, checkpoints = run.results(ended, events), run.checkpoints()
+        except KeyboardInterrupt:
+            raise run.detached() from None
+    with atomic_directory(out) as made:
+        write_json(made / "hosted.json", about_model(run, parent, ended, checkpoints))
+        write_prompt(made, contract)
+        write_json(made / "parent.json", {"base": base.name, "sha256": content_hash(base)})
+    write_table(table, steps)
+    figures = summary(run, ended, steps)
+    write_json(metrics, figures)
+    write_json(
+        speed,
+        {
+            "seconds": time.monotonic() - start,
+            "service_seconds": ended["finished_at"] - ended["created_at"] if ended.get("finished_at") else None,
+            "python": platform.python_version(),
+            "openai": version("openai"),
+        },
+    )
+    paid = "" if figures["dollars"] is None else f", {figures['tokens']} tokens trained, ${figures['dollars']:.4g}"
+    print(f"{name}: {ended['fine_tuned_model']}{paid}", file=sys.stderr)

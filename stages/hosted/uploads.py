@@ -1,0 +1,68 @@
+"""Files at the service: one of each content, uploaded once, known by a name that holds its hash."""
+
+from pathlib import Path
+
+from stages.common.errors import StageError
+from stages.common.scratch import fingerprint, scratch
+from stages.hosted.client import Missing, Service
+from stages.hosted.state import State, alone, once
+
+
+def name_of(sha256: str) -> str:
+    """What a file is called at the service; by it another machine, or a lost scratch, finds it again."""
+    return f"affinage-{sha256[:32]}.jsonl"
+
+
+def folder_of(service: Service, sha256: str) -> Path:
+    """Scratch of what is known of one file at one service."""
+    return scratch("hosted", "files", fingerprint(service.where, sha256))
+
+
+def find(service: Service, state: State, sha256: str, size: int) -> dict | None:
+    """The file at the service: by the id on record, else by its name; None if it is not there."""
+
+    def good(file: dict) -> bool:
+        same = file.get("filename") == name_of(sha256) and file.get("bytes") == size
+        return same and file.get("status") != "error"
+
+    if known := state.known.get("id"):
+        try:
+            if good(file := service.file(known)):
+                return file
+        except Missing:  # deleted, or of another account
+            pass
+    return next(filter(good, service.all_files()), None)
+
+
+def there(service: Service, path: Path, sha256: str) -> str | None:
+    """The id of the file, if the service has it."""
+    state = State(folder_of(service, sha256))
+    found = service.patiently(lambda: find(service, state, sha256, path.stat().st_size))
+    return found and found["id"]
+
+
+def ensure(service: Service, path: Path, sha256: str) -> str:
+    """The id of the file at the service, uploaded if it is not there.
+
+    Raises:
+        StageError: if the service has not all of its bytes, or refuses it.
+    """
+    folder, size = folder_of(service, sha256), path.stat().st_size
+    with alone(folder, wait=True):  # another model may be sending the same file
+        state = State(folder)
+        made = once(
+            service,
+            state,
+            "upload",
+            lambda: find(service, state, sha256, size),
+            lambda: service.upload(path, name_of(sha256)),
+        )
+        if made.get("bytes") != size:
+            raise StageError(
+                f"{service.where}: file {made['id']}",
+                f"{made.get('bytes')} bytes",
+                f"{size}, all of {path}",
+                "delete it there, then run the same command again",
+            )
+        state.save(doing="", id=made["id"], name=name_of(sha256), bytes=size)
+    return made["id"]

@@ -1,0 +1,137 @@
+"""Verdicts of a language model behind a server: asked by prompt files, checked, counted and kept.
+
+A verdict that the model gave is kept by content (prompt, model, options, question and answers) as soon as it is there, so
+that nothing is asked twice. A failed one is kept too, and asked again only when the parameters allow more tries or time; one
+that failed on the way (timeout, server error) is kept only when the whole pass came to its end.
+
+| kind of failure | what |
+|---|---|
+| unparsable | the reply is not what the prompt asks for |
+| out_of_range | it is, but for a score outside the scale |
+| truncated | the prompt did not fit the context, or the verdict did not fit max_tokens |
+| refused | the model or its provider declined |
+| rejected | the server refused the request |
+| timeout, server_error, too_large | no answer in time, none that can be read, or one of over 4 MiB |
+"""
+
+import json
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stages.common.errors import shorten
+from stages.common.progress import Progress
+from stages.common.schema_models import OllamaJudge, OpenAIJudge
+from stages.common.scratch import fingerprint, scratch
+from stages.judging.prompt_files import BadVerdict, Prompt
+from stages.servers.chat import Options, Rejected, Unanswered, connect
+from stages.servers.known import identity
+from stages.servers.pool import Pool
+
+AGAIN = 0.5  # temperature of a second try: at 0 the first reply would come again
+SILENCE = 10  # failures on the way in a row, at least, after which the server is taken for down
+ON_THE_WAY = {"timeout", "server_error", "too_large"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`value` is a score, or A, B or tie; None where it `failed`, and `said` then holds what the model replied."""
+
+    value: float | str | None
+    reasons: str = ""
+    failed: str = ""
+    said: str = ""
+    model: str = ""
+    tokens: int = 0
+
+
+class Asker:
+    """One judge's server. `identity` tells its model from others; `spent` is for the speed file."""
+
+    def __init__(self, name: str, options: OllamaJudge | OpenAIJudge, seed: int):
+        self.name, self.options = name, options
+        self.settings = {"temperature": 0, "max_tokens": options.max_tokens, "seed": seed}
+        if options.kind == "ollama":
+            self.settings["num_ctx"] = options.num_ctx
+        num_ctx = self.settings.get("num_ctx", 0)
+        self.chat = connect(options.kind, options.base_url, options.model, options.timeout_seconds, num_ctx)
+        self.identity = identity(self.chat, options.kind, options.base_url, options.model)
+        self.spent = {"verdicts": 0, "kept_from_before": 0, "tokens": 0}
+        self.models: set[str] = set()  # as the server names them
+        self.silent, self.lock = 0, threading.Lock()
+
+    def ask(self, prompt: Prompt, asked: list[dict[str, str]], what: str) -> list[Verdict]:
+        """A verdict for each set of fields, like sets asked once.
+
+        Raises:
+            StageError: if the server is down or stays silent; what it gave is kept.
+        """
+        folder = scratch("judge", "verdicts", fingerprint(self.options.kind, self.identity, self.settings, prompt.sha256))
+        paths = [folder / f"{fingerprint(fields)[:32]}.json" for fields in asked]
+        messages = {path: prompt.messages(fields) for path, fields in zip(paths, asked, strict=True)}
+        found = {path: verdict for path in messages if (verdict := self._kept(path))}
+        todo, known = [path for path in messages if path not in found], len(found)
+        pool = Pool(self.chat, self.options.concurrency, self.options.attempts, self.options.timeout_seconds)
+
+        def work(path: Path) -> Verdict:
+            try:
+                verdict = pool.persist(lambda number: self._try(prompt, messages[path], number))
+            except Unanswered as failed:
+                verdict = Verdict(None, failed=failed.kind, said=failed.reason)
+            self._listen(verdict)
+            if verdict.failed not in ON_THE_WAY:
+                self._keep(path, verdict)
+            return verdict
+
+        with Progress(len(todo), f"judge {self.name} {what}", "verdict") as progress:
+            for path, verdict in zip(todo, pool.map(work, todo), strict=True):
+                found[path] = verdict
+                progress.add(1)
+        for path in todo:
+            if found[path].failed in ON_THE_WAY:
+                self._keep(path, found[path])
+        self.models |= {verdict.model for verdict in found.values() if verdict.model}
+        self.spent["verdicts"] += len(found)
+        self.spent["kept_from_before"] += known
+        self.spent["tokens"] += sum(found[path].tokens for path in todo)
+        return [found[path] for path in paths]
+
+    def _try(self, prompt: Prompt, messages: list[dict], number: int) -> Verdict:
+        """One try. A reply that is no verdict raises Unanswered and is asked for again at once."""
+        temperature = AGAIN if number else 0.0
+        seed = self.settings["seed"] + number
+        options = Options(temperature, 1.0, 0, 1.0, self.options.max_tokens, seed, schema=prompt.schema())
+        try:
+            reply = self.chat.ask(messages, options)
+        except Rejected as refused:
+            return Verdict(None, failed="truncated" if refused.too_long else "rejected", said=str(refused))
+        if reply.finish == "prompt too long":
+            return Verdict(None, failed="truncated", said=f"{reply.prompt_tokens} tokens read", model=reply.model)
+        if reply.finish != "stop":
+            raise Unanswered("truncated" if reply.finish == "length" else "refused", shorten(reply.text), at_once=True)
+        try:
+            value, reasons = prompt.read(reply.text)
+        except BadVerdict as bad:
+            raise Unanswered(bad.kind, shorten(reply.text), at_once=True) from None
+        return Verdict(value, reasons, model=reply.model, tokens=reply.tokens or 0)
+
+    def _listen(self, verdict: Verdict) -> None:
+        """Take a server that fails on and on for one that is down: its failures would be no figures of the judge."""
+        most = max(SILENCE, 2 * self.options.concurrency)
+        with self.lock:
+            self.silent = self.silent + 1 if verdict.failed in ON_THE_WAY else 0
+            if self.silent >= most:
+                raise self.chat.down(f"{verdict.failed} ({verdict.said}), for {most} verdicts in a row")
+
+    def _kept(self, path: Path) -> Verdict | None:
+        if not path.exists():
+            return None
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        patient = entry["attempts"] >= self.options.attempts and entry["timeout_seconds"] >= self.options.timeout_seconds
+        return Verdict(**entry["verdict"]) if patient or not entry["verdict"]["failed"] else None
+
+    def _keep(self, path: Path, verdict: Verdict) -> None:
+        patience = {"attempts": self.options.attempts, "timeout_seconds": self.options.timeout_seconds}
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(patience | {"verdict": asdict(verdict)}), encoding="utf-8")
+        partial.replace(path)

@@ -1,0 +1,153 @@
+"""What a judge, of whatever kind, says of the answers to the test rows; and what is to be thought of the judge."""
+
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stages.common.errors import StageError
+from stages.judging.intervals import Bootstrap, mean, with_count
+from stages.judging.metrics import Figure
+from stages.judging.scoring import trust
+
+
+@dataclass
+class Opinion:
+    """The verdicts of one judge.
+
+    Args:
+        scores: by contestant, one of each row [n]; nan where the judge failed.
+        control_rows: places of the rows whose controls were judged.
+        controls: by kind, one of each of those rows; nan where the judge failed.
+        scale: the lowest and the highest score.
+        about: what tells this judge from others: model, prompt, options, weights.
+        reasons, failed: by contestant (or `control <kind>`) and row, where there is something to say.
+        said: by kind of failure, what was said instead of the first such verdict.
+        pairs: by row, the comparison of two answers in both orders.
+        versus: figures of these comparisons.
+    """
+
+    scores: dict[str, np.ndarray]
+    control_rows: list[int]
+    controls: dict[str, np.ndarray]
+    scale: tuple[float, float]
+    about: dict
+    reasons: dict[str, dict[int, str]] = field(default_factory=dict)
+    failed: dict[str, dict[int, str]] = field(default_factory=dict)
+    said: dict[str, str] = field(default_factory=dict)
+    pairs: dict[int, dict] = field(default_factory=dict)
+    versus: dict = field(default_factory=dict)
+
+    def require_verdicts(self, judge: str) -> None:
+        """Refuse to make figures out of nothing.
+
+        Raises:
+            StageError: if there is no verdict at all on a contestant or on a kind of control.
+        """
+        for who, values in (self.scores | {f"control {kind}": values for kind, values in self.controls.items()}).items():
+            if np.isnan(values).all():
+                counts = sorted(Counter(self.failed.get(who, {}).values()).items())
+                listing = "".join(f"\n    - {kind}: {count}, such as {self.said[kind]}" for kind, count in counts)
+                raise StageError(
+                    f"judge {judge!r} on {who}",
+                    f"no verdict at all{listing}",
+                    "at least one",
+                    "try another model or prompt, or more attempts, max_tokens or num_ctx (docs/judging.md)",
+                )
+
+    def at(self, place: int) -> dict[str, dict]:
+        """This judge's part of a row of the verdicts file."""
+        scores = {who: values[place] for who, values in self.scores.items()}
+        if place in self.control_rows:
+            turn = self.control_rows.index(place)
+            scores |= {f"control {kind}": values[turn] for kind, values in self.controls.items()}
+        given = {who: None if np.isnan(score) else round(float(score), 2) for who, score in scores.items()}
+        notes = {
+            name: {who: at[place] for who, at in notes.items() if place in at}
+            for name, notes in (("reasons", self.reasons), ("failed", self.failed))
+        }
+        return {"scores": given, **notes, "pairs": self.pairs.get(place, {})}
+
+
+def verdict_rows(rows: list[dict], opinions: dict[str, Opinion]):
+    """Rows of the verdicts file; keys beside `id` and `scores` only where there is something."""
+    for place, row in enumerate(rows):
+        parts = {judge: opinion.at(place) for judge, opinion in opinions.items()}
+        line = {"id": row["id"], "scores": {judge: part["scores"] for judge, part in parts.items()}}
+        for name in ("reasons", "failed", "pairs"):
+            if given := {judge: part[name] for judge, part in parts.items() if part[name]}:
+                line[name] = given
+        yield line
+
+
+def figure(values: np.ndarray) -> Figure:
+    """Scores [n] as a figure; where the judge failed, nothing is added and nothing counted."""
+    missing = np.isnan(values)
+    return np.where(missing[:, None], 0.0, with_count(np.where(missing, 0.0, values))), mean
+
+
+def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstrap: Bootstrap, warn_below: float) -> dict:
+    """What is to be thought of a judge: its area under the ROC curve against each kind of bad answer, the share fooled by an
+    order for full marks, its liking for length, its failures and how far they could move its means; a warning where an area
+    is under `warn_below`.
+
+    Args:
+        answers: texts [n] by contestant.
+    """
+    places, (low, high) = opinion.control_rows, opinion.scale
+    own = bootstrap if len(places) == bootstrap.rows else bootstrap.over(len(places))
+    found = trust(opinion.controls, own, (low + high) / 2)
+    weak = sorted(kind for kind, area in found["auc"].items() if area["value"] < warn_below)
+    if weak:
+        areas = ", ".join(f"{kind} {found['auc'][kind]['value']:.2f}" for kind in weak)
+        print(
+            f"warning: judge {judge!r} hardly tells good answers from bad ones: area under the curve {areas}; expected "
+            f"at least {warn_below:g} (warn_below). Do not build on its scores: docs/judging.md",
+            file=sys.stderr,
+        )
+    kinds = Counter(kind for at in opinion.failed.values() for kind in at.values())
+    return {
+        "failed": dict(sorted(kinds.items())),
+        **({"said_instead": dict(sorted(opinion.said.items()))} if opinion.said else {}),
+        "bounds": {who: bounds(values, low, high) for who, values in opinion.scores.items()},
+        **found,
+        "weak": weak,
+        "length_correlation": {
+            who: bootstrap.interval(*rank_correlation(values, [len(text) for text in answers[who]]))
+            for who, values in opinion.scores.items()
+        },
+        **({"pairwise": opinion.versus} if opinion.versus else {}),
+        "scale": [low, high],
+        **opinion.about,
+    }
+
+
+def bounds(values: np.ndarray, low: float, high: float) -> dict[str, float]:
+    """The mean if every failed verdict had been the lowest, or the highest, possible."""
+    return {
+        "low": float(np.where(np.isnan(values), low, values).mean()),
+        "high": float(np.where(np.isnan(values), high, values).mean()),
+    }
+
+
+def rank_correlation(values: np.ndarray, lengths: list[int]) -> Figure:
+    """Spearman's correlation of scores [n] and lengths in characters [n], over rows that have a score; 0 where all are alike.
+
+    Ranks are those of the whole sample, also in resamples.
+    """
+    from scipy.stats import rankdata
+
+    there = ~np.isnan(values)
+    x, y = np.zeros(len(values)), np.zeros(len(values))
+    if there.any():
+        ranks = [rankdata(part) for part in (values[there], np.asarray(lengths, float)[there])]
+        x[there], y[there] = (rank - rank.mean() for rank in ranks)
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        n, sx, sy, sxx, syy, sxy = np.moveaxis(sums, -1, 0)
+        n = np.maximum(n, 1)
+        spread = np.sqrt(np.maximum((sxx - sx * sx / n) * (syy - sy * sy / n), 0))
+        return np.where(spread > 1e-9, (sxy - sx * sy / n) / np.maximum(spread, 1e-9), 0.0)
+
+    return np.stack([there.astype(float), x, y, x * x, y * y, x * y], 1), statistic

@@ -1,0 +1,136 @@
+"""Prompts of language-model judges: text files whose names carry their version, and the verdicts that they ask for.
+
+A file begins with `reply:` (integer, reasons and score, reasons and winner) and, for scores, `scale:` (lowest and highest),
+then `---`, then the text. In it `{question}`, `{expected}` and `{answer}` (or `{first}` and `{second}`) become enclosed texts
+and `{mark}` the code of the enclosing lines. To change a prompt, write a new file with another version: verdicts given under
+the old one stay what they were.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.common.errors import StageError, shorten
+
+FOLDER = Path(__file__).parent / "prompts"
+INTEGER, SCORE, WINNER = "integer", "reasons and score", "reasons and winner"
+FIELDS = {INTEGER: {"question", "expected", "answer"}, SCORE: {"question", "expected", "answer"}}
+FIELDS[WINNER] = {"question", "expected", "first", "second"}
+CHOICES = ("A", "B", "tie")
+_PLACE = re.compile(r"\{(question|expected|answer|first|second|mark)\}")
+_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
+
+
+class BadVerdict(Exception):
+    """A reply that is no verdict. `kind`: unparsable or out_of_range."""
+
+    def __init__(self, kind: str, found: str):
+        super().__init__(f"{kind}: {shorten(found)}")
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt file; `low` and `high` end its scale."""
+
+    name: str
+    text: str
+    reply: str
+    low: int
+    high: int
+
+    @property
+    def sha256(self) -> str:
+        """Of the text and of how it is read."""
+        return hashlib.sha256(repr((self.text, self.reply, self.low, self.high)).encode()).hexdigest()
+
+    def messages(self, fields: dict[str, str]) -> list[dict]:
+        """What is sent: every field enclosed between lines that it cannot write, for their code is made from all fields."""
+        mark, tries = "", 0
+        while not mark or any(mark in text for text in fields.values()):
+            digest = hashlib.sha256(json.dumps([tries, sorted(fields.items())]).encode()).hexdigest()
+            mark, tries = f"text-{digest[:16]}", tries + 1
+        enclosed = {name: f"<{mark}>\n{text}\n</{mark}>" for name, text in fields.items()} | {"mark": mark}
+        # in one pass: a field that holds {answer} stays as it is
+        return [{"role": "user", "content": _PLACE.sub(lambda place: enclosed[place[1]], self.text)}]
+
+    def schema(self) -> dict:
+        """JSON schema of the reply. Reasons come first, so that the verdict can follow from them."""
+        score = {"type": "integer", "minimum": self.low, "maximum": self.high}
+        if self.reply == INTEGER:
+            return score
+        name, verdict = ("score", score) if self.reply == SCORE else ("winner", {"type": "string", "enum": list(CHOICES)})
+        return {
+            "type": "object",
+            "properties": {"reasons": {"type": "string"}, name: verdict},
+            "required": ["reasons", name],
+            "additionalProperties": False,
+        }
+
+    def read(self, reply: str) -> tuple[int | str, str]:
+        """Verdict and reasons. The whole reply must be the verdict: nothing is searched for in it, for what a judge quotes from
+        an answer could be found.
+
+        Raises:
+            BadVerdict: if it is not as asked.
+        """
+        text = reply.strip()
+        fenced = _FENCED.fullmatch(text)
+        try:
+            found = json.loads(fenced[1] if fenced else text, object_pairs_hook=_once, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            raise BadVerdict("unparsable", reply) from None
+        if self.reply == INTEGER:
+            return self._score(found, reply), ""
+        name = "score" if self.reply == SCORE else "winner"
+        if not isinstance(found, dict) or found.keys() != {"reasons", name} or not isinstance(found["reasons"], str):
+            raise BadVerdict("unparsable", reply)
+        if name == "score":
+            return self._score(found["score"], reply), found["reasons"]
+        if found["winner"] not in CHOICES:
+            raise BadVerdict("out_of_range" if isinstance(found["winner"], str) else "unparsable", reply)
+        return found["winner"], found["reasons"]
+
+    def _score(self, found: object, reply: str) -> int:
+        if type(found) not in (int, float) or found != found // 1:
+            raise BadVerdict("unparsable", reply)
+        if not self.low <= found <= self.high:
+            raise BadVerdict("out_of_range", reply)
+        return int(found)
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key twice")
+    return dict(pairs)
+
+
+def _refuse(constant: str):
+    raise ValueError(f"{constant} is no JSON")
+
+
+def load(name: str, replies: Sequence[str], folder: Path = FOLDER) -> Prompt:
+    """The prompt file of that name, which must ask for one of `replies`.
+
+    Raises:
+        StageError: naming the files there are, or what is wrong with this one.
+    """
+    path = folder / f"{name}.txt"
+    there = sorted(file.stem for file in folder.glob("*.txt"))
+    if name not in there:
+        raise StageError(f"prompt {name!r}", "no such file", f"one of {', '.join(there)} in {folder}", "edit params.yaml")
+    head, _, text = path.read_text(encoding="utf-8").partition("\n---\n")
+    said = dict(re.findall(r"(?m)^(reply|scale): (.*)$", head))
+    reply, scale = said.get("reply"), re.fullmatch(r"(-?\d+) (-?\d+)", said.get("scale", "0 0"))
+    if reply not in replies or not scale or (reply != WINNER and int(scale[1]) >= int(scale[2])):
+        expected = f"a reply of {' or '.join(replies)}, and for scores a scale like 0 100"
+        raise StageError(
+            path, f"reply {reply!r}, scale {said.get('scale')!r}", expected, "name another prompt, or edit its head"
+        )
+    places = set(_PLACE.findall(text)) - {"mark"}
+    if places != FIELDS[reply]:
+        raise StageError(path, f"places for {', '.join(sorted(places))}", f"for {', '.join(sorted(FIELDS[reply]))}", "edit it")
+    return Prompt(name, text.strip(), reply, int(scale[1]), int(scale[2]))

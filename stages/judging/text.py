@@ -1,0 +1,156 @@
+"""Judging answers in text: likelihood, wording and judge scores with intervals, tuned against base, and the judge itself."""
+
+import csv
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+
+from stages.common.errors import StageError
+from stages.common.files import atomic_file, read_rows, write_json, write_rows
+from stages.common.progress import Progress
+from stages.common.schema_models import EmbeddedJudge as EmbeddedOptions
+from stages.common.schema_models import Judge
+from stages.decoding.contestants import Contestant, contestants
+from stages.judging.embedded import EmbeddedJudge
+from stages.judging.intervals import Bootstrap, mean, with_count
+from stages.judging.likelihood import expected_scores
+from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
+from stages.judging.opinion import Opinion, figure, health, verdict_rows
+from stages.judging.scoring import headline, items, known_answers, summarize, trust
+from stages.judging.server import ServerJudge, Texts
+from stages.judging.signals import Encoder, Fluency, NoFluency, Signals
+from stages.models import directory, runtime
+
+
+def fit_embedded(options: EmbeddedOptions, training: list[dict], encoder: Encoder, root: Path, seed: int) -> EmbeddedJudge:
+    """The embedded judge, its mapping to 0-100 fitted on training rows; without fluency where the base has no weights here."""
+    if directory.is_hosted(root):
+        fluency = NoFluency()
+    else:
+        fluency = Fluency(directory.load(root).to(runtime.device()), directory.load_tokenizer(root), options.prefix_tokens)
+    signals = Signals(encoder, fluency, [row["completion"] for row in training])
+    chosen = random.Random(seed).sample(training, min(options.controls, len(training)))
+    return EmbeddedJudge(signals).fit(chosen, seed)
+
+
+def embedded_opinion(judge: EmbeddedJudge, rows: list[dict], answers: Texts, known: Texts) -> Opinion:
+    """What the embedded judge says; it never fails."""
+    of_known = {kind: judge.score(items(rows, texts)) for kind, texts in known.items()}
+    scores = {who: judge.score(items(rows, texts)) for who, texts in answers.items()}
+    return Opinion(scores, list(range(len(rows))), of_known, (0, 100), {"kind": "embedded", "weights": judge.describe()})
+
+
+def measure(who: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Figure]:
+    """Every figure of one contestant that needs no judge; a hosted model has no likelihood."""
+    answers = [row["answers"][who.name] for row in rows]
+    wordings = wording(items(rows, [a["text"] for a in answers]), [a["tokens"] for a in answers], overlap)
+    wordings["prompt_tokens"] = with_count([a["prompt_tokens"] for a in answers]), mean
+    if who.hosted:
+        return wordings
+    return likelihood(expected_scores(who, rows), [row["expected"] for row in rows]) | wordings
+
+
+def shots_of(rows: list[dict], training: list[dict], answers: Path) -> list[dict]:
+    """The training rows that the base was shown before it answered.
+
+    Raises:
+        StageError: if one of them is no training row any more.
+    """
+    ids = [one for answer in rows[0]["answers"].values() for one in answer.get("shots", [])]
+    there = {row["id"]: row for row in training}
+    if lost := [one for one in ids if one not in there]:
+        raise StageError(
+            answers, f"answers after an example {lost[0]!r}", "examples out of the training rows", "run generate again"
+        )
+    return [there[one] for one in ids]
+
+
+def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
+    """`likelihood` of a row's expected answer by contestant, where any has one: nats, tokens and tokens predicted right.
+    Revisions are compared row by row with them."""
+    known = {who: named["perplexity"][0][row, :3].tolist() for who, named in figures.items() if "perplexity" in named}
+    found = {who: [round(nats, 4), int(tokens), int(right)] for who, (nats, tokens, right) in known.items()}
+    return {"likelihood": found} if found else {}
+
+
+def write_table(path: Path, rows: list[dict], given: dict[str, dict[str, np.ndarray]], names: list[str]) -> None:
+    """Scores in long form, for plots: a line for each judge, contestant and row, failed verdicts left out."""
+    with atomic_file(path) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["judge", "answer", "id", "score"])
+        table.writerows(
+            [judge, who, row["id"], f"{score:.4g}"]
+            for judge, scores in given.items()
+            for who in names
+            for row, score in zip(rows, scores[who], strict=True)
+            if not np.isnan(score)
+        )
+
+
+def judge_text(
+    name: str,
+    params: Judge,
+    rows: list[dict],
+    answers: Path,
+    formatted: Path,
+    model: Path,
+    base: Path,
+    root: Path,
+    encoder: Path,
+    verdicts: Path,
+    metrics: Path,
+    details: Path,
+    table: Path,
+    speed: Path,
+) -> None:
+    """Score the answers to the test rows; probes, which have no expected answer, are left out."""
+    start = time.monotonic()
+    runtime.deterministic()
+    rows = [row for row in rows if row["expected"] is not None]
+    training = list(read_rows(formatted / "train"))
+    if min(len(rows), len(training)) < 2:
+        raise StageError(
+            answers,
+            f"{len(rows)} test and {len(training)} training rows",
+            "at least two of each",
+            "more rows, or larger shares in datasets.<name>.split",
+        )
+    overlap = Overlap([row["completion"] for row in training])
+    bootstrap = Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed)
+    field = contestants(model, base, root, shots_of(rows, training, answers))
+    # here, so that a server that is down is named before minutes of work
+    served = {judge: ServerJudge(judge, one, params.seed) for judge, one in params.judges.items() if one.kind != "embedded"}
+
+    with Progress(len(field) + len(params.judges), f"judge {name}", "part") as progress:
+        figures = {}
+        for who in field:
+            figures[who.name] = measure(who, rows, overlap)
+            progress.add(1, done=f"likelihood of {who.name}")
+        reader = Encoder(directory.load(encoder, "encoder").to(runtime.device()), directory.load_tokenizer(encoder))
+        known = known_answers(rows, reader.vectors([row["expected"] for row in rows]), params.seed)
+        plain = {kind: overlap.score(items(rows, texts)) for kind, texts in known.items()}
+        texts = {who.name: [row["answers"][who.name]["text"] for row in rows] for who in field}
+        opinions = {}
+        healths = {"overlap": {"auc": trust(plain, bootstrap, 0.5)["auc"]}}
+        for judge, options in params.judges.items():
+            if judge in served:
+                opinions[judge] = served[judge].opinion(rows, texts, known, bootstrap)
+            else:
+                fitted = fit_embedded(options, training, reader, root, params.seed)
+                opinions[judge] = embedded_opinion(fitted, rows, texts, known)
+            for who, scores in opinions[judge].scores.items():
+                figures[who][judge] = figure(scores)
+            healths[judge] = health(judge, opinions[judge], texts, bootstrap, options.warn_below)
+            progress.add(1, done=judge)
+
+    write_rows(verdicts, ({**row, **likelihoods(figures, i)} for i, row in enumerate(verdict_rows(rows, opinions))))
+    write_table(table, rows, {judge: opinion.scores for judge, opinion in opinions.items()}, [who.name for who in field])
+    measured = {who: named["perplexity"][0][:, 1] for who, named in figures.items() if "perplexity" in named}
+    outside = {who: int((tokens == 0).sum()) for who, tokens in measured.items()}
+    results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": healths}
+    write_json(details, results | {"signatures": signatures()})
+    write_json(metrics, headline(results, list(params.judges)))
+    spent = {"judges": {judge: one.asker.spent for judge, one in served.items()}} if served else {}
+    write_json(speed, {"seconds": time.monotonic() - start, **spent, **runtime.environment()})

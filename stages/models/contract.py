@@ -1,0 +1,20 @@
+"""The prompt contract that lies with every model, served by a provider or here; needs no torch."""
+
+import json
+from pathlib import Path
+
+
+def write_config(path: Path, data: dict) -> None:
+    """JSON with sorted keys, numbers as they are."""
+    path.write_text(json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_prompt(folder: Path) -> dict:
+    """The prompt contract saved by `train`: `style` and `stop` strings; a base has none and stops at its end token."""
+    path = folder / "prompt.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"style": "chat", "stop": []}
+
+
+def write_prompt(folder: Path, contract: dict) -> None:
+    """The prompt contract without its chat template, which lives with the tokenizer."""
+    write_config(folder / "prompt.json", {key: value for key, value in contract.items() if key != "chat_template"})

@@ -1,0 +1,117 @@
+"""The names of figures in words, and how a difference of two is read."""
+
+from dataclasses import dataclass
+
+from stages.judging.scoring import LOWER_IS_BETTER, NEITHER_IS_BETTER
+
+BETTER, WORSE, NOISE, DIFFERS = "better", "worse", "within noise", "differs"
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A figure's title, what it says in a few words, and its decimals."""
+
+    title: str
+    says: str
+    decimals: int = 1
+
+    @property
+    def inside(self) -> str:
+        """The title within a sentence; abbreviations stay as they are."""
+        first = self.title.split(" ")[0]
+        return self.title if first[1:] != first[1:].lower() else self.title[:1].lower() + self.title[1:]
+
+
+KINDS = {
+    "perplexity": Kind("Perplexity", "how much the expected answers surprise the model; lower is better"),
+    "bits_per_byte": Kind("Bits a byte", "the same, comparable across tokenizers; lower is better", 3),
+    "token_accuracy": Kind("Token accuracy", "share of the expected tokens that the model holds most likely", 3),
+    "bleu": Kind("BLEU", "word sequences shared with the expected answer, of 100"),
+    "chrf": Kind("chrF", "letter sequences shared with the expected answer, of 100"),
+    "rouge_l": Kind("ROUGE-L", "longest sequence of words shared with the expected answer"),
+    "exact_match": Kind("Exact match", "share of answers that are the expected one", 3),
+    "overlap": Kind("Overlap", "cosine of TF-IDF vectors of answer and expected answer", 3),
+    "tokens": Kind("Tokens", "mean length of an answer"),
+    "prompt_tokens": Kind("Prompt tokens", "what every answer costs before it begins"),
+    "accuracy": Kind("Accuracy", "share of texts given the right label", 3),
+    "macro_f1": Kind("Macro F1", "mean over the labels of precision and recall taken together", 3),
+    "ece": Kind("Calibration error", "how far the stated probabilities are from the truth; lower is better", 3),
+    "precision": Kind("Precision", "share of what was found that is right", 3),
+    "recall": Kind("Recall", "share of what is there that was found", 3),
+    "f1": Kind("F1", "precision and recall taken together", 3),
+}
+_LOWER = LOWER_IS_BETTER | {"ece", "count_error"}
+
+CONTROLS = {
+    "other": "another row's answer",
+    "orders": "the same, ordering full marks",
+    "echo": "the question echoed",
+    "half": "the expected answer cut in half",
+    "shuffled": "its words shuffled",
+    "repeated": "said twice",
+    "nearest": "the nearest other answer",
+    "spliced": "half good, half nearest",
+    "base": "the base's own answer, trained prompt",
+    "base_chat": "the base's own answer, its own prompt",
+    "base_shots": "the base's own answer, shown examples",
+    "good": "a good answer",
+    "expected": "the expected answer",
+}
+PEOPLE = {
+    "tuned": "tuned",
+    "base": "base, trained prompt",
+    "base_chat": "base, its own prompt",
+    "base_shots": "base, shown examples",
+    "parent": "round before",
+    "majority": "most frequent label",
+    "tfidf": "TF-IDF and regression",
+}
+
+
+def kind(name: str, judges: list[str] | tuple[str, ...] = ()) -> Kind:
+    """A figure's name in words; those not known are named as they are."""
+    if name in judges:
+        return Kind(f"Score by judge {name}", "mean score of the answers, each against the expected one")
+    return KINDS.get(name) or Kind(name.replace("_", " "), "", 3)
+
+
+def contestant(name: str) -> str:
+    return PEOPLE.get(name, name)
+
+
+def control(name: str) -> str:
+    return CONTROLS.get(name, name)
+
+
+def better_sign(name: str) -> int:
+    """1 where more is better, -1 where less is, 0 where neither."""
+    return 0 if name in NEITHER_IS_BETTER else -1 if name in _LOWER else 1
+
+
+def reading(name: str, low: float, high: float) -> str:
+    """A difference in words, by its interval: one that holds zero is noise."""
+    if low <= 0 <= high:
+        return NOISE
+    sign = better_sign(name)
+    return DIFFERS if not sign else BETTER if (low > 0) == (sign > 0) else WORSE
+
+
+def show(value: float | None, decimals: int = 1, signed: bool = False) -> str:
+    """A number as text, with a real minus sign; a dash for None."""
+    if value is None:
+        return "\N{EN DASH}"
+    text = f"{value:{'+' if signed else ''}.{decimals}f}"
+    if float(text) == 0:  # no minus nothing
+        text = text.lstrip("+-")
+    return text.replace("-", MINUS)
+
+
+def interval(found: dict, decimals: int = 1, signed: bool = False) -> str:
+    """`[low, high]`."""
+    return f"[{show(found['low'], decimals, signed)}, {show(found['high'], decimals, signed)}]"
+
+
+def percent(found: dict) -> str:
+    """`[low, high]` of a share, in per cent."""
+    return interval({side: 100 * found[side] for side in ("low", "high")}, 0)

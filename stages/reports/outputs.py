@@ -1,0 +1,158 @@
+"""What a revision left: the files of the work tree, of a commit or of an experiment, wherever DVC keeps them.
+
+A file that is not in the work tree (or not in git) is read out of DVC's cache, and out of the remote where the cache
+lacks it, through DVC's own file system; nothing is checked out and no file of the work tree is touched.
+"""
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from stages.common.errors import StageError, shorten
+
+WORKSPACE = "workspace"
+
+
+class Revision:
+    """The outputs of one revision.
+
+    Args:
+        name: `workspace`, or what git or DVC resolves: a commit, branch, tag or an experiment's name.
+        root: the repository.
+    """
+
+    def __init__(self, name: str = WORKSPACE, root: Path = Path()):
+        self.name, self.root = name, root
+
+    @cached_property
+    def commit(self) -> str | None:
+        """The commit (40 hex digits) behind the name; of the work tree, the one it was checked out from, if any.
+
+        Raises:
+            StageError: if git and DVC know no such revision.
+        """
+        from dvc.exceptions import DvcException
+        from dvc.scm import SCM, RevError, SCMError, resolve_rev
+
+        try:
+            scm = SCM(str(self.root.resolve()), search_parent_directories=True)
+        except (DvcException, SCMError):
+            scm = None
+        try:
+            return scm and resolve_rev(scm, "HEAD" if self.name == WORKSPACE else self.name)
+        except RevError:
+            if self.name == WORKSPACE:
+                return None
+            raise StageError(
+                f"revision {self.name!r}",
+                "neither git nor DVC knows it",
+                f"{WORKSPACE}, a commit, a branch, a tag or an experiment",
+                "`git log --oneline` and `dvc exp list --all-commits` name those that there are",
+            ) from None
+
+    @cached_property
+    def _files(self):
+        from dvc.api import DVCFileSystem
+        from dvc.exceptions import NotDvcRepoError
+
+        try:
+            return DVCFileSystem(str(self.root.resolve()), rev=None if self.name == WORKSPACE else self.commit)
+        except NotDvcRepoError:
+            return None
+
+    def __str__(self) -> str:
+        return self.name
+
+    def where(self, path: str) -> str:
+        """How an error names a file of this revision."""
+        return path if self.name == WORKSPACE else f"{path} at {self.name}"
+
+    def read(self, path: str) -> bytes | None:
+        """The file's bytes; None where the revision has no such file.
+
+        Raises:
+            StageError: if the revision has it, but neither cache nor remote holds its content.
+        """
+        if self.name == WORKSPACE and (self.root / path).is_file():
+            return (self.root / path).read_bytes()
+        if self._files is None or not self._files.exists(path):
+            return None
+        from dvc.exceptions import DvcException
+
+        try:
+            return self._files.read_bytes(path)
+        except (OSError, DvcException) as error:  # in dvc.lock, but garbage-collected or never pushed
+            fetch = f"dvc pull {path}" if self.name == WORKSPACE else "dvc fetch --all-commits"
+            raise StageError(
+                self.where(path),
+                f"its content is in neither cache nor remote ({shorten(' '.join(str(error).split()))})",
+                "an output that was run, pulled or pushed",
+                f"{fetch}, or run its stage again",
+            ) from None
+
+    def need(self, path: str, stage: str) -> bytes:
+        """The file's bytes.
+
+        Raises:
+            StageError: naming the stage that makes it, if there is no such file.
+        """
+        found = self.read(path)
+        if found is None:
+            raise StageError(self.where(path), "no such file", f"the output of {stage}", f"dvc repro {stage}")
+        return found
+
+    def rows(self, path: str, stage: str) -> list[dict]:
+        """The rows of a JSONL file that `stage` makes."""
+        rows = []
+        for number, line in enumerate(self.need(path, stage).splitlines(), 1):
+            try:
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise ValueError("no object")
+            except (ValueError, RecursionError) as error:
+                found = f"{shorten(line.decode(errors='replace'))} ({error})"
+                raise StageError(f"{self.where(path)} line {number}", found, "one JSON object a line", "dvc checkout") from None
+            rows.append(row)
+        return rows
+
+    def json(self, path: str) -> dict:
+        """A metrics file; empty where there is none."""
+        try:
+            return json.loads(self.read(path) or b"{}")
+        except ValueError as error:
+            raise StageError(self.where(path), f"broken JSON ({error})", "JSON", "dvc checkout, or git checkout") from None
+
+    def text(self, path: str) -> str:
+        """A text file; empty where there is none."""
+        return (self.read(path) or b"").decode(errors="replace")
+
+    @cached_property
+    def _lock(self) -> dict:
+        return (YAML(typ="safe").load(self.text("dvc.lock")) or {}).get("stages") or {}
+
+    def changed_since(self, stage: str, path: str) -> bool:
+        """Whether a file is no longer the one that `stage` read or wrote when it last ran, by dvc.lock."""
+        entry = self._lock.get(stage) or {}
+        known = {one["path"]: one.get("md5") for kind in ("deps", "outs") for one in entry.get(kind) or []}
+        found = self.read(path) if path in known else None
+        return found is not None and hashlib.md5(found, usedforsecurity=False).hexdigest() != known[path]
+
+    @cached_property
+    def params(self) -> dict:
+        """`params.yaml` as it was, unchecked: an old revision keeps to an old schema."""
+        return YAML(typ="safe", pure=True).load(self.text("params.yaml")) or {}
+
+    def model(self, name: str) -> dict:
+        """The entry `models.<name>`.
+
+        Raises:
+            StageError: naming the models that there are.
+        """
+        models = self.params.get("models") or {}
+        if name not in models:
+            there = ", ".join(models) or "none"
+            raise StageError(self.where("params.yaml"), f"no model {name!r}", f"one of: {there}", "name one of these")
+        return models[name]

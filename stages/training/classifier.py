@@ -1,0 +1,113 @@
+"""The task of a classifier: a text's label, by a head over an encoder or over a decoder's last token."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from stages.common.errors import StageError
+from stages.training.batches import Batch, micro_batches
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One text in tokens, and the place of its label."""
+
+    id: str
+    tokens: list[int]
+    label: int
+    targets = 1
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+def encode_texts(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[list[int]]:
+    """Each text in tokens with the tokenizer's own beginning and end, cut to `max_tokens`."""
+    return [tokenizer(text, truncation=True, max_length=max_tokens)["input_ids"] for text in texts]
+
+
+def encode_all(
+    rows: Iterable[dict], tokenizer: PreTrainedTokenizerBase, max_tokens: int, labels: list[str]
+) -> tuple[list[Labelled], dict[str, int]]:
+    """All rows of task `label` in tokens, and how many were cut for their length.
+
+    Raises:
+        StageError: naming a row whose label is none of `labels`, or whose text has no token.
+    """
+    place = {label: i for i, label in enumerate(labels)}
+    examples, counts = [], {"rows": 0, "cut": 0}
+    for row in rows:
+        if row["label"] not in place:
+            raise StageError(f"row {row['id']}", f"label {row['label']!r}", f"one of {', '.join(labels)}", "dvc repro")
+        (tokens,) = encode_texts([row["text"]], tokenizer, max_tokens)
+        if not tokens:
+            raise StageError(f"row {row['id']}", "a text without a token", "at least one", "edit datasets.<name>.label")
+        counts["rows"] += 1
+        counts["cut"] += len(tokens) == max_tokens and len(tokenizer(row["text"])["input_ids"]) > max_tokens
+        examples.append(Labelled(row["id"], tokens, place[row["label"]]))
+    return examples, counts
+
+
+def class_weights(examples: list[Labelled], classes: int, kind: str) -> list[float]:
+    """A weight a class: 1, or, `balanced`, such that all classes weigh the same in total and the mean weight is 1."""
+    if kind == "none":
+        return [1.0] * classes
+    counts = Counter(example.label for example in examples)
+    present = len(counts)
+    return [len(examples) / (present * counts[label]) if counts[label] else 0.0 for label in range(classes)]
+
+
+def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Give both a padding token: a decoder's head finds a text's last token by it.
+
+    Raises:
+        StageError: if the tokenizer has neither a padding nor an end token.
+    """
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise StageError("tokenizer of the base", "no padding and no end token", "one of them", "choose another base")
+        tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """
+    Args:
+        micro_tokens: of a micro-batch, padding counted.
+        pad_token_id: what padding is made of.
+        weights: of each class in the loss.
+    """
+
+    micro_tokens: int
+    pad_token_id: int
+    weights: list[float]
+
+    def groups(self, examples: list[Labelled]) -> list[list[Labelled]]:
+        """Micro-batches of examples, in their order."""
+        return list(micro_batches(examples, self.micro_tokens, False))
+
+    def collate(self, group: list[Labelled]) -> Batch:
+        """[B, L], padded on the right; attention sees no padding."""
+        ids = torch.full((len(group), max(map(len, group))), self.pad_token_id)
+        mask = torch.zeros_like(ids)
+        for i, example in enumerate(group):
+            ids[i, : len(example)] = torch.tensor(example.tokens)
+            mask[i, : len(example)] = 1
+        targets = torch.tensor([example.label for example in group])
+        return Batch({"input_ids": ids, "attention_mask": mask}, None, targets, torch.arange(len(group)), group)
+
+    def forward(self, model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weighted cross-entropy in nats [B] and whether the best label was the right one [B]."""
+        logits = model(**batch.inputs).logits.float()
+        weights = logits.new_tensor(self.weights)
+        loss = cross_entropy(logits, batch.targets, weight=weights, reduction="none")
+        return loss, logits.detach().argmax(-1) == batch.targets
+
+    def weight(self, examples: list[Labelled]) -> float:
+        """Of the classes of the examples."""
+        return sum(self.weights[example.label] for example in examples)

@@ -1,0 +1,22 @@
+"""Starting one training in several processes, on one host or many: AFFINAGE_LAUNCH names the launcher.
+
+AFFINAGE_LAUNCH='torchrun --nproc-per-node 8' dvc repro train@medical
+"""
+
+import os
+import shlex
+import sys
+
+from stages.common.errors import StageError
+
+
+def launch(module: str, arguments: list[str]) -> None:
+    """Start this stage again under AFFINAGE_LAUNCH, if it is set and this process was not started by it."""
+    launcher = shlex.split(os.environ.get("AFFINAGE_LAUNCH", ""))
+    if not launcher or "RANK" in os.environ:
+        return
+    sys.stdout.flush()
+    try:
+        os.execvp(launcher[0], [*launcher, "-m", module, *arguments])
+    except FileNotFoundError:
+        raise StageError("AFFINAGE_LAUNCH", launcher[0], "a launcher on the PATH, such as torchrun", "set it anew") from None

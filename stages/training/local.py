@@ -1,0 +1,180 @@
+"""Training on this machine: from formatted rows and a base to a model directory, its table of steps and its metrics."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from stages.common.errors import StageError
+from stages.common.files import atomic_directory, read_json, read_rows, write_json
+from stages.common.schema_models import LocalTraining
+from stages.common.scratch import code_hash, content_hash, fingerprint, scratch
+from stages.models import directory, prompting, runtime
+from stages.training import batches, causal, classifier, gpu, loop, parallel, score, selection, tune
+from stages.training.checkpoint import Checkpoints
+from stages.training.loggers import logger
+from stages.training.table import mean_of_last, write_table
+
+NOT_IN_RESULT = {"logger"}
+
+
+@dataclass
+class Prepared:
+    """A model, its task, and its rows in tokens; `counts` of the rows."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    task: causal.Causal | classifier.Classifier
+    examples: list
+    validation: list
+    counts: dict[str, int]
+    labels: list[str]
+
+
+def prepare(name: str, params: LocalTraining, rows: Path, formatted: Path, base: Path) -> Prepared:
+    """Load the base, choose the rows and encode them.
+
+    Raises:
+        StageError: if the rows do not fit the base.
+    """
+    where = f"models.{name}.train"
+    tokenizer, context = directory.load_tokenizer(base), directory.context_length(base)
+    if params.max_tokens > context:
+        raise StageError(f"{where}.max_tokens", str(params.max_tokens), f"at most {context}, the context of {base}", "lower it")
+    chosen = selection.between(read_rows(rows), params.rows, f"{where}.rows")
+    again = selection.between(read_rows(rows), params.wrong_rows, f"{where}.wrong_rows")
+    make = _causal if params.method == "causal" else _classifier
+    found = make(params, tokenizer, formatted, base, chosen, again)
+    if not found.examples:
+        raise StageError(
+            rows,
+            f"no row shorter than {params.max_tokens} tokens ({found.counts})",
+            "at least one",
+            f"raise {where}.max_tokens",
+        )
+    return found
+
+
+def _causal(params, tokenizer, formatted: Path, base: Path, rows: list[dict], again: list[dict]) -> Prepared:
+    prompting.adopt_template(tokenizer, read_json(formatted / "prompt.json")["chat_template"])
+    model = directory.load(base).to(runtime.device())
+    _set_dropout(model, params.dropout)
+    layout = "padded" if not params.packing else "packed"
+    dtype = runtime.precision(params.precision, model.device)
+    if layout == "packed" and gpu.can_pack(model, dtype, params.dropout):
+        layout = "ragged"
+        model.set_attn_implementation(gpu.NAME)
+        gpu.stream_in(model, dtype)
+    gpu.widen_head(model)
+    task = causal.Causal(params.micro_tokens, layout, model.config.pad_token_id or 0)
+    if params.shuffle_pairs:
+        rows = selection.shuffled_pairs(rows, params.seed)
+
+    def encode(some: list[dict]) -> tuple[list, dict]:
+        return batches.encode_all(some, tokenizer, params.max_tokens)
+
+    validation, _ = encode(read_rows(formatted / "validation"))
+    return _prepared(params, model, tokenizer, task, encode, rows, again, validation, [])
+
+
+def _classifier(params, tokenizer, formatted: Path, base: Path, rows: list[dict], again: list[dict]) -> Prepared:
+    labels = read_json(formatted / "labels.json")["labels"]
+    model = directory.load_classifier(base, labels, params.seed).to(runtime.device())
+    _set_dropout(model, params.dropout)
+    classifier.set_padding(model, tokenizer)
+
+    def encode(some: list[dict]) -> tuple[list, dict]:
+        return classifier.encode_all(some, tokenizer, params.max_tokens, labels)
+
+    weights = classifier.class_weights(encode(rows)[0], len(labels), params.class_weights)
+    task = classifier.Classifier(params.micro_tokens, tokenizer.pad_token_id, weights)
+    validation, _ = encode(read_rows(formatted / "validation"))
+    return _prepared(params, model, tokenizer, task, encode, rows, again, validation, labels)
+
+
+def _prepared(params, model, tokenizer, task, encode, rows, again, validation, labels) -> Prepared:
+    """All of it together, with the rows that the base gets wrong once more."""
+    if again:
+        examples, _ = encode(again)
+        right = [s.correct == s.tokens for s in score.score(model, examples, task)]
+        known = {e.id for e, correct in zip(examples, right, strict=True) if correct}
+        added = selection.repeated(again, [row["id"] in known for row in again], params.wrong_times)
+        rows = rows + added
+    examples, counts = encode(rows)
+    if again:
+        counts["repeated"] = len(added)
+    return Prepared(model, tokenizer, task, examples, validation, counts, labels)
+
+
+def _set_dropout(model: PreTrainedModel, dropout: str | float) -> None:
+    """Every dropout of the model at one rate, unless it is to keep its own; its configuration stays as it was."""
+    if dropout == "own":
+        return
+    for module in model.modules():
+        for key in ("p",) if "Dropout" in type(module).__name__ else ("attention_dropout", "dropout_prob"):
+            if isinstance(getattr(module, key, None), float):
+                setattr(module, key, dropout)
+
+
+def train_local(
+    name: str,
+    params: LocalTraining,
+    rows: Path,
+    formatted: Path,
+    base: Path,
+    out: Path,
+    table: Path,
+    metrics: Path,
+    speed: Path,
+) -> None:
+    """Train on `rows`, choose the best state on formatted/validation."""
+    start = time.monotonic()
+    runtime.deterministic(params.deterministic)
+    world = parallel.join()
+    found = prepare(name, params, rows, formatted, base)
+    inputs = [formatted / "prompt.json", formatted / "labels.json", rows, formatted / "validation", base]
+    code = code_hash(prompting, batches, causal, classifier, gpu, loop, selection, score, tune)
+    key = fingerprint([*map(content_hash, inputs)], params.model_dump(exclude=NOT_IN_RESULT), code)
+    checkpoints, watching = Checkpoints(scratch("train", name, key)), logger(params.logger if world.first else "none", name)
+    began = time.monotonic()
+    run = loop.Run(found.model, found.task, params, checkpoints, watching)
+    model, state = run.train(found.examples, found.validation, f"train {name}")
+    seconds = time.monotonic() - began
+    watching.close()
+    learned = sum(parameter.numel() for parameter in tune.trainable(model).values())
+    model = run.whole(lambda: prepare(name, params, rows, formatted, base).model)
+    if world.first:
+        with atomic_directory(out) as folder:
+            _save(folder, model, found, params, base, formatted)
+        write_table(table, state.rows)
+        write_json(metrics, _metrics(state, found, params, learned))
+        times = {"seconds": time.monotonic() - start, "training_seconds": seconds, "tokens_per_second": state.tokens / seconds}
+        write_json(speed, times | {"processes": world.size} | runtime.environment())
+        checkpoints.clear()
+    parallel.leave()
+
+
+def _save(folder: Path, model: PreTrainedModel, found: Prepared, params: LocalTraining, base: Path, formatted: Path) -> None:
+    if params.tune.kind == "lora" and params.tune.save == "adapter":
+        directory.save_adapter(folder, model, found.tokenizer)
+    else:
+        directory.save(folder, tune.finish(model, params.tune), found.tokenizer)
+    prompting.write_prompt(folder, read_json(formatted / "prompt.json"))
+    if found.labels:
+        write_json(folder / "labels.json", read_json(formatted / "labels.json"))
+    write_json(folder / "parent.json", {"base": base.name, "sha256": content_hash(base)})
+
+
+def _metrics(state: loop.State, found: Prepared, params: LocalTraining, learned: int) -> dict:
+    return {
+        "rows": found.counts,
+        "validation_rows": len(found.validation),
+        "steps": state.step,
+        "tokens": state.tokens,
+        "trained_parameters": learned,
+        "best_step": state.best["step"] if state.best else state.step,
+        "validation_loss_start": state.history[0]["validation_loss"] if state.history else None,
+        "validation_loss": state.best["loss"] if state.best else None,
+        "training_loss": mean_of_last(state.rows, -(-len(found.examples) // params.batch_rows)),
+    }

@@ -1,0 +1,285 @@
+"""Fine-tuning, exact to resume, for every task and for any number of processes.
+
+A plain loop rather than a trainer class: the loss is a sum over targets divided by their weight in the whole optimizer
+batch, so that neither how a batch is cut into micro-batches nor how many processes share it can change the result, and
+every state that a resumed run needs is in sight. What differs between tasks is in `causal.py` and `classifier.py`.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from transformers import PreTrainedModel
+
+from stages.common.errors import StageError
+from stages.common.progress import Progress
+from stages.common.schema_models import LocalTraining
+from stages.models.runtime import autocast, memory, precision
+from stages.training import parallel
+from stages.training.checkpoint import Checkpoints
+from stages.training.loggers import Logger
+from stages.training.score import score
+from stages.training.selection import order
+from stages.training.tune import blocks, optimizer, prepare, schedule, trainable
+
+CHECKPOINT_SECONDS = 60
+STEPS_BETWEEN_ASKING = 10  # whether it is time for a checkpoint: several processes must agree, which takes time
+ADVICE = "look at these rows, lower train.learning_rate, or set train.precision to fp32; the last good checkpoint is kept"
+
+
+class Task(Protocol):
+    """What a model learns: how examples become batches, and batches losses."""
+
+    def groups(self, examples: list) -> list[list]:
+        """Micro-batches of examples, in their order."""
+
+    def collate(self, group: list):
+        """A batch of tensors: `inputs` of the model, `rows` [n] (which example a target belongs to) and `examples`."""
+
+    def forward(self, model: PreTrainedModel, batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss in nats [n], weighted, and whether the best guess was right [n], for every target."""
+
+    def weight(self, examples: list) -> float:
+        """What the summed losses of these examples are divided by."""
+
+
+@dataclass
+class State:
+    """Where a run stands. `rows` is the table of steps, `history` the validation losses."""
+
+    step: int = 0
+    tokens: int = 0
+    examples: int = 0
+    rows: list[dict] = field(default_factory=list)
+    history: list[dict] = field(default_factory=list)
+    best: dict | None = None
+    waited: int = 0
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A step whose figures (`sums`: loss, targets right, rows right) a GPU may still be computing."""
+
+    batch: list
+    weight: float
+    sums: torch.Tensor
+    place: dict[str, int]
+
+    def row(self) -> dict:
+        """Its row of the table of steps."""
+        loss, right, whole = self.sums.tolist()
+        if not math.isfinite(loss):
+            rows = ", ".join(e.id for e in self.batch)
+            raise StageError(f"step {self.place['step']}", f"a loss of {loss} on rows {rows}", "a finite loss", ADVICE)
+        return self.place | {
+            "training_loss": loss / self.weight,
+            "training_sequence_accuracy": whole / len(self.batch),
+            "training_token_accuracy": right / sum(e.targets for e in self.batch),
+        }
+
+
+def evaluation_steps(an_epoch: int, params: LocalTraining) -> set[int]:
+    """After which steps the validation rows are looked at."""
+    places = [math.ceil(an_epoch * (i + 1) / params.evaluations) for i in range(params.evaluations)]
+    return {epoch * an_epoch + place for epoch in range(params.epochs) for place in places}
+
+
+def validate(model: PreTrainedModel, validation: list, task: Task, params: LocalTraining) -> dict[str, float]:
+    """Mean loss in nats a target and the share of targets predicted right, on the validation rows."""
+    model.eval()
+    with autocast(model.device, precision(params.precision, model.device)):
+        scores = list(score(model, validation, task))
+    model.train()
+    if not math.isfinite(sum(s.nll for s in scores)):
+        broken = [e.id for e, s in zip(validation, scores, strict=True) if not math.isfinite(s.nll)]
+        raise StageError("validation", f"a loss that is no number on rows {', '.join(broken)}", "a finite loss", ADVICE)
+    return {
+        "validation_loss": sum(s.nll for s in scores) / task.weight(validation),
+        "validation_token_accuracy": sum(s.correct for s in scores) / sum(s.tokens for s in scores),
+    }
+
+
+class Run:
+    """One training of one model: its optimizer, its place in the data and its checkpoints."""
+
+    def __init__(self, model: PreTrainedModel, task: Task, params: LocalTraining, checkpoints: Checkpoints, logger: Logger):
+        torch.manual_seed(params.seed)
+        self.task, self.params, self.checkpoints, self.logger = task, params, checkpoints, logger
+        self.world, self.device = parallel.join(), model.device
+        self.model = prepare(model, params.tune, params.seed)
+        if params.gradient_checkpointing:
+            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            self.model.enable_input_require_grads()  # else nothing flows back through frozen blocks
+        self.sharded = self.world.size > 1 and parallel.sharded()
+        if self.sharded:
+            parallel.shard(self.model, blocks(self.model))
+        self.optim = optimizer(self.model, params.learning_rate, params.weight_decay)
+        self.dtype = precision(params.precision, self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
+        compiled = params.compile and self.device.type == "cuda"
+        self.forward = torch.compile(task.forward, dynamic=True) if compiled else task.forward
+        self.state = self._resume() or State()
+
+    def train(self, examples: list, validation: list, what: str) -> tuple[PreTrainedModel, State]:
+        """Train to the end; returns the model (its best state by validation loss) and the table of steps.
+
+        Raises:
+            StageError: if the loss is not a number, with the step and the rows that made it so, or memory runs out.
+        """
+        params, state = self.params, self.state
+        an_epoch = math.ceil(len(examples) / params.batch_rows)
+        steps = an_epoch * params.epochs
+        evaluate_at = evaluation_steps(an_epoch, params) if validation else set()
+
+        def chosen(step: int) -> list:
+            epoch, place = divmod(step, an_epoch)
+            turn = order(len(examples), params.seed, epoch)
+            return [examples[i] for i in turn[place * params.batch_rows : (place + 1) * params.batch_rows]]
+
+        self.model.train()
+        if validation and not state.history:
+            state.history.append({"step": 0, **validate(self.model, validation, self.task, params)})
+        saved = time.monotonic()
+        shown = Progress(steps, what, "step", done=state.step) if self.world.first else Progress(None, what, quiet=True)
+        with shown as progress, ThreadPoolExecutor(1) as ahead:
+            batches, waiting = ahead.submit(self._batches, chosen(state.step % steps)), None
+            while state.step < steps and not state.stopped:
+                batch, ready = chosen(state.step), batches.result()
+                if state.step + 1 < steps:  # the next batch is made while this one is computed
+                    batches = ahead.submit(self._batches, chosen(state.step + 1))
+                for group in self.optim.param_groups:
+                    group["lr"] = params.learning_rate * schedule(params.schedule, state.step, steps, params.warmup)
+                launched, waiting = waiting, self.step(batch, ready)
+                self._note(launched, progress)  # a step late: a GPU computes while the next step is launched
+                looked = state.step in evaluate_at
+                if looked or self._minute_over(saved) or state.step == steps:
+                    self._note(waiting, progress)
+                    waiting = None
+                    if looked:
+                        self._look(validation)
+                    self._save()
+                    saved = time.monotonic()
+        if state.best is not None:
+            self._restore(state.best["weights"])
+        return self.model, state
+
+    def whole(self, fresh: Callable[[], PreTrainedModel]) -> PreTrainedModel:
+        """The trained model with all its parameters in this process; `fresh` loads one to hold them where they are shared."""
+        if not self.sharded:
+            return self.model
+        weights = self._weights()
+        self.model = prepare(fresh(), self.params.tune, self.params.seed)
+        self._restore(weights)
+        return self.model
+
+    def _batches(self, batch: list) -> list:
+        """This process's micro-batches of an optimizer batch."""
+        made = [self.task.collate(group) for group in self.task.groups(self.world.share(batch))]
+        return [one.pinned() for one in made] if self.device.type == "cuda" else made
+
+    def step(self, batch: list, ready: list) -> Launched:
+        """One optimizer step over the examples of `batch`, whose tensors are `ready`."""
+        weight = self.task.weight(batch)
+        sums = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, targets right, rows right
+        passes = self.world.most(len(ready), self.device) if self.sharded else len(ready)
+        try:
+            for i in range(passes):  # where parameters are shared out, every process must take part in every pass
+                part = (ready[i] if i < len(ready) else self.task.collate(batch[:1])).to(self.device)
+                with autocast(self.device, self.dtype):
+                    losses, correct = self.forward(self.model, part)
+                counted = float(i < len(ready))
+                self.scaler.scale(losses.sum() / weight * counted).backward()
+                sums += torch.stack([losses.detach().double().sum(), correct.sum(), _whole(correct, part)]) * counted
+        except torch.OutOfMemoryError as error:
+            raise StageError(
+                f"step {self.state.step + 1}",
+                str(error).split(". ")[0],
+                "a batch that fits in memory",
+                f"lower train.micro_tokens ({self.params.micro_tokens}), or set train.gradient_checkpointing",
+            ) from None
+        learning = list(trainable(self.model).values())
+        if self.world.size > 1 and not self.sharded:
+            parallel.sum_gradients(learning)
+        self.scaler.unscale_(self.optim)
+        torch.nn.utils.clip_grad_norm_(learning, self.params.max_grad_norm)
+        self.scaler.step(self.optim)
+        self.scaler.update()
+        self.optim.zero_grad(set_to_none=True)
+        self.state.step += 1
+        self.state.tokens += sum(map(len, batch))
+        self.state.examples += len(batch)
+        place = {"step": self.state.step, "elapsed_tokens": self.state.tokens, "elapsed_examples": self.state.examples}
+        return Launched(batch, weight, self.world.total(sums), place)
+
+    def _note(self, launched: Launched | None, progress: Progress) -> None:
+        """Put a step into the table once its figures are there."""
+        if launched is None:
+            return
+        row = launched.row()
+        self.state.rows.append(row)
+        if self.world.first:
+            self.logger.log(row)
+        progress.add(1, loss=f"{row['training_loss']:.3f}", tokens=row["elapsed_tokens"], memory=memory(self.device))
+
+    def _look(self, validation: list) -> None:
+        """Measure the validation rows, and keep this state if it is the best so far."""
+        found = validate(self.model, validation, self.task, self.params)
+        self.state.rows[-1] |= found
+        self.state.history.append({"step": self.state.step, **found})
+        self._keep_best()
+
+    def _minute_over(self, saved: float) -> bool:
+        over = time.monotonic() - saved > CHECKPOINT_SECONDS
+        if self.world.size == 1:
+            return over
+        return self.state.step % STEPS_BETWEEN_ASKING == 0 and any(self.world.gather(over))
+
+    def _keep_best(self) -> None:
+        state, latest = self.state, self.state.history[-1]["validation_loss"]
+        if state.best is None or latest < state.best["loss"]:
+            state.best, state.waited = {"loss": latest, "step": state.step, "weights": self._weights()}, 0
+        else:
+            state.waited += 1
+            state.stopped = bool(self.params.patience) and state.waited >= self.params.patience
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        return {name: parallel.whole(p.detach()).to("cpu", copy=True) for name, p in trainable(self.model).items()}
+
+    def _restore(self, weights: dict[str, torch.Tensor]) -> None:
+        for name, parameter in trainable(self.model).items():
+            parallel.fill(parameter, weights[name])
+
+    def _save(self) -> None:
+        random_states = self.world.gather(_random_state(self.device))
+        found = {"weights": self._weights(), "optimizer": parallel.optimizer_state(self.optim), "random": random_states}
+        if self.world.first:
+            self.checkpoints.save(found | {"scaler": self.scaler.state_dict(), "state": vars(self.state)})
+        self.world.wait()
+
+    def _resume(self) -> State | None:
+        saved = self.checkpoints.load()
+        if saved is None:
+            return None
+        self._restore(saved["weights"])
+        parallel.load_optimizer(self.optim, saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
+        mine = saved["random"][self.world.rank % len(saved["random"])]
+        torch.set_rng_state(mine["cpu"])
+        if mine["cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(mine["cuda"], self.device)
+        return State(**saved["state"])
+
+
+def _random_state(where: torch.device) -> dict:
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(where) if where.type == "cuda" else None}
+
+
+def _whole(correct: torch.Tensor, batch) -> torch.Tensor:
+    """How many examples have every target right."""
+    wrong = torch.zeros(len(batch.examples), dtype=torch.long, device=correct.device)
+    return (wrong.index_add_(0, batch.rows, (~correct).long()) == 0).sum()

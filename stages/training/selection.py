@@ -1,0 +1,46 @@
+"""Which rows a training takes, and in which order. A round starts from an earlier model and takes rows of its own; it is no
+resumed run."""
+
+import random
+from collections.abc import Iterable
+
+from stages.common.errors import StageError
+
+
+def between(rows: Iterable[dict], span: str | list[int], parameter: str) -> list[dict]:
+    """The rows whose `place` lies in `span` = [from, to), or all of them.
+
+    Raises:
+        StageError: if there are fewer rows than the span names.
+    """
+    if span in ("all", "none"):
+        return list(rows) if span == "all" else []
+    first, last = span
+    found = [row for row in rows if first <= row["place"] < last]
+    if len(found) != last - first:
+        raise StageError(
+            parameter,
+            f"[{first}, {last}), of which {len(found)} rows are there",
+            f"{last - first} rows",
+            "lower it, or let `shards` name a file or folder of formatted rows that holds them all",
+        )
+    return found
+
+
+def repeated(rows: list[dict], right: Iterable[bool], times: int) -> list[dict]:
+    """The rows that were not right, each `times` times."""
+    return [row for row, correct in zip(rows, right, strict=True) if not correct for _ in range(times)]
+
+
+def order(count: int, seed: int, epoch: int) -> list[int]:
+    """The order of the rows in an epoch, by a generator of its own."""
+    rows = list(range(count))
+    random.Random(f"{seed}/{epoch}").shuffle(rows)
+    return rows
+
+
+def shuffled_pairs(rows: list[dict], seed: int) -> list[dict]:
+    """Every answer moved to another question (one cycle through all rows): the same texts with nothing to learn but style."""
+    turn = order(len(rows), seed, -1)
+    after = {row: turn[(i + 1) % len(turn)] for i, row in enumerate(turn)}
+    return [{**row, "completion": rows[after[i]]["completion"]} for i, row in enumerate(rows)]
