@@ -38,10 +38,10 @@ def here(tmp_path_factory):
     """A repository with a finished run; every test leaves its work tree as it was."""
     folder = tmp_path_factory.mktemp("experiments")
     made = repository.make(folder / "work", folder / "tools")
-    causal = made.folder / "stages" / "training" / "causal.py"
-    text = causal.read_text(encoding="utf-8")
+    loop = made.folder / "stages" / "training" / "loop.py"
+    text = loop.read_text(encoding="utf-8")
     assert "CHECKPOINT_SECONDS = 60" in text
-    causal.write_text(text.replace("CHECKPOINT_SECONDS = 60", "CHECKPOINT_SECONDS = -1") + DEADLY, encoding="utf-8")
+    loop.write_text(text.replace("CHECKPOINT_SECONDS = 60", "CHECKPOINT_SECONDS = -1") + DEADLY, encoding="utf-8")
     repository.finish(made)
     return made
 
