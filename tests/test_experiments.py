@@ -15,7 +15,7 @@ AFTER_GENERATE = [f"generate@{MODEL}", f"judge@{MODEL}"]
 # a training step that is written down, and that a file can make deadly, once
 DEADLY = """
 
-_whole = schedule
+_undisturbed_schedule = schedule
 
 
 def schedule(kind, step, *rest):
@@ -29,7 +29,7 @@ def schedule(kind, step, *rest):
     if (tools / "kill").exists() and (tools / "kill").read_text() == str(step):
         (tools / "kill").unlink()
         os.kill(os.getpid(), signal.SIGKILL)
-    return _whole(kind, step, *rest)
+    return _undisturbed_schedule(kind, step, *rest)
 """
 
 
