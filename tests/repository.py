@@ -123,7 +123,7 @@ def make(folder: Path, tools: Path) -> Repository:
         with open(folder / name, "w", encoding="utf-8") as file:
             YAML(typ="safe").dump(content, file)
     here = Repository(folder, tools)
-    subprocess.run(["git", "init", "-q", "--bare", tools / "origin"], check=True)
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", tools / "origin"], check=True)
     here.git("init", "-q", "-b", "main")
     here.git("remote", "add", "origin", str(tools / "origin"))
     here.dvc("init", "-q")
