@@ -11,11 +11,14 @@ FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "LICENSE*"]
 
 def fetch(name: str, params: HubBase) -> Path:
     """The snapshot's directory below `.cache/base/`; resumed where it stopped, and read from there ever after."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, HTTPError
 
     folder = scratch("base", name, fingerprint(params.repo, params.revision))
     try:
+        if params.revision == "newest":
+            commit, where = HfApi().model_info(params.repo).sha, f"bases.{name}.base.revision"
+            raise StageError(where, f"newest, which moves; today it is {commit}", "a commit", f'set {where} to "{commit}"')
         snapshot_download(params.repo, revision=params.revision, local_dir=folder, allow_patterns=FILES)
     except (HTTPError, HFValidationError, OSError) as error:  # the hub's own errors are OSErrors
         raise StageError(

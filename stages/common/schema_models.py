@@ -26,7 +26,7 @@ class HubBase(Section):
 
     kind: Literal["hub"]
     repo: str  # owner/name
-    revision: Commit
+    revision: Commit | Literal["newest"]  # newest: the stage names today's commit, and asks for it to be written here
     architecture: Literal["causal", "encoder"]
 
 

@@ -73,3 +73,14 @@ def test_a_model_without_safetensors_is_refused(snapshots):
     huggingface_hub.snapshot_download.absent = ("model.safetensors",)
     with pytest.raises(StageError, match=r"no \*.safetensors[^$]*choose a revision with safetensors"):
         hub.fetch("base", PARAMS)
+
+
+def test_a_moving_revision_is_named_and_not_taken(snapshots, monkeypatch, own_scratch):
+    class Api:
+        def model_info(self, repo: str):
+            return type("Info", (), {"sha": REVISION if repo == PARAMS.repo else None})
+
+    monkeypatch.setattr(huggingface_hub, "HfApi", Api)
+    with pytest.raises(StageError, match=f'set bases.here.base.revision to "{REVISION}"'):
+        hub.fetch("here", PARAMS.model_copy(update={"revision": "newest"}))
+    assert not snapshots

@@ -1,0 +1,117 @@
+"""Speed of training on a CPU: our loop against Hugging Face's Trainer, grouped by length with dynamic padding.
+
+    python bench/train_cpu.py [MODEL] [--steps 12]
+
+The same base, rows, trainable parameters, learning rate and rows an optimizer step, in float32; both sides in turn, twice,
+each in a process of its own. Useful tokens are those of the rows, padding not counted. The first step is left out.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+
+def prepared(name: str, steps: int):
+    """The parameters of a model, and what its training would start from, cut to some steps."""
+    from stages.common.params import read
+    from stages.common.schema import check
+    from stages.training.local import prepare
+
+    os.chdir(ROOT)
+    entry = check(read(), Path("params.yaml")).models[name]
+    formatted = Path(f"data/{entry.dataset}/formatted")
+    found = prepare(name, entry.train, formatted / entry.shards, formatted, Path(f"models/{entry.base}"))
+    found.examples = found.examples[: steps * entry.train.batch_rows]
+    return entry.train, found
+
+
+def ours(name: str, steps: int) -> list[float]:
+    from stages.models import runtime
+    from stages.training import loop
+    from stages.training.checkpoint import Checkpoints
+
+    params, found = prepared(name, steps)
+    runtime.deterministic(params.deterministic)
+    times = []
+
+    class Clock:
+        def log(self, _: dict) -> None:
+            times.append(time.perf_counter())
+
+    loop.CHECKPOINT_SECONDS = 1e9
+    with tempfile.TemporaryDirectory() as folder:
+        params = params.model_copy(update={"epochs": 1})
+        loop.Run(found.model, found.task, params, Checkpoints(Path(folder)), Clock()).train(found.examples, [], "ours")
+    return times, sum(map(len, found.examples))
+
+
+def peer(name: str, steps: int) -> list[float]:
+    import torch
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    from stages.training import batches, tune
+
+    params, found = prepared(name, steps)
+    model = tune.prepare(found.model, params.tune, params.seed)
+    times = []
+
+    class Ticking(TrainerCallback):
+        def on_step_end(self, *_, **__):
+            times.append(time.perf_counter())
+
+    def collate(some: list) -> dict:
+        padded = batches.collate([one["row"] for one in some], "padded", model.config.pad_token_id or 0)
+        labels = torch.full_like(padded.inputs["input_ids"], -100)
+        for i, one in enumerate(some):
+            labels[i, len(one["row"].prompt) : len(one["row"])] = torch.tensor(one["row"].completion)
+        return {**{key: padded.inputs[key] for key in ("input_ids", "attention_mask")}, "labels": labels}
+
+    data = [{"row": e, "length": len(e), "input_ids": e.prompt + e.completion} for e in found.examples]
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            folder,
+            per_device_train_batch_size=params.batch_rows,
+            num_train_epochs=1,
+            learning_rate=params.learning_rate,
+            train_sampling_strategy="group_by_length",
+            save_strategy="no",
+            logging_strategy="no",
+            report_to=[],
+            remove_unused_columns=False,
+            disable_tqdm=True,
+            use_cpu=True,
+        )
+        Trainer(model, arguments, collate, data, callbacks=[Ticking()]).train()
+    return times, sum(map(len, found.examples))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", nargs="?", default="medical")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--side", choices=["ours", "peer"], help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        times, tokens = {"ours": ours, "peer": peer}[options.side](options.model, options.steps)
+        share = (len(times) - 1) / len(times)
+        print(json.dumps(tokens * share / (times[-1] - times[0])))
+        return
+    speeds = {"ours": [], "peer": []}
+    for side in ("peer", "ours", "ours", "peer"):
+        command = [sys.executable, __file__, options.model, "--steps", str(options.steps), "--side", side]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        speeds[side].append(float(done.stdout.splitlines()[-1]))
+        print(f"{side}: {speeds[side][-1]:.0f} tok/s", flush=True)
+    print(f"{options.model}: ours {sum(speeds['ours']) / sum(speeds['peer']):.2f} times the Trainer's speed")
+
+
+if __name__ == "__main__":
+    main()
