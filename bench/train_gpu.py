@@ -1,7 +1,7 @@
 """Speed of training on one GPU: our loop against Hugging Face's Trainer on the same rows, the same model (GPT-2 medium,
 random weights, no dropout) and the same number of optimizer steps over the same examples.
 
-    python bench/train_gpu.py [--steps 12] [--rows 160] [--only ours|peers]
+    python bench/train_gpu.py [--steps 12] [--rows 224] [--only ours|peers]
 
 Useful tokens are those of the rows, padding not counted. MFU is the share of the matrix peak measured in the same run:
 6 operations a parameter and token for what a token passes through (the output matrix for answer tokens only).
@@ -177,7 +177,7 @@ def matrix_peak() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--rows", type=int, default=160, help="rows an optimizer step, a multiple of 32")
+    parser.add_argument("--rows", type=int, default=224, help="rows an optimizer step, a multiple of 32")
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--only", choices=["ours", "peers", "all"], default="all")
     options = parser.parse_args()
