@@ -1,6 +1,6 @@
 """Train in processes that are killed on the way: `python -m tests.killed FOLDER`, where FOLDER holds plan.json.
 
-The plan lists, for each run, its parameters and where its processes are killed, one after another; the last one ends in
+The plan lists, for each run, its parameters (`kind`: of which maker in tests/tiny.py; `training` if none is named) and where its processes are killed, one after another; the last one ends in
 peace. This process only imports and forks: each fork is as good as a fresh process, without the seconds to start one.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 import stages.train
+from stages.common.schema_models import LocalTraining
 from stages.models import directory
 from stages.training import local, loop
 from stages.training.checkpoint import Checkpoints
@@ -68,7 +69,7 @@ def before_table(_: int) -> None:
 KILLS = {kill.__name__: kill for kill in (before_step, in_save, in_model, before_table)}
 
 
-def train(folder: Path, params: dict) -> None:
+def train(folder: Path, params: LocalTraining) -> None:
     torch.set_num_threads(1)
     loop.CHECKPOINT_SECONDS = -1
     os.environ["AFFINAGE_SCRATCH"] = str(folder / "scratch")
@@ -83,7 +84,7 @@ def train(folder: Path, params: dict) -> None:
     loop.Run.step = noted
     stages.train.main(
         "model",
-        tiny.training(**params),
+        params,
         rows=folder.parent / "formatted" / "train",
         formatted=folder.parent / "formatted",
         base=folder.parent / "base",
@@ -94,7 +95,7 @@ def train(folder: Path, params: dict) -> None:
     )
 
 
-def fork(folder: Path, params: dict, kill: list | None) -> int:
+def fork(folder: Path, params: LocalTraining, kill: list | None) -> int:
     """How the process ended: 0, or minus the signal."""
     child = os.fork()
     if not child:
@@ -110,5 +111,6 @@ if __name__ == "__main__":
     work = Path(sys.argv[1])
     for name, plan in json.loads((work / "plan.json").read_text()).items():
         (work / name).mkdir()
-        ends = [fork(work / name, plan["params"], kill) for kill in [*plan["kills"], None]]
+        params = getattr(tiny, plan.get("kind", "training"))(**plan["params"])
+        ends = [fork(work / name, params, kill) for kill in [*plan["kills"], None]]
         (work / name / "ends.json").write_text(json.dumps(ends))
