@@ -136,6 +136,7 @@ def train_local(
     inputs = [formatted / "prompt.json", formatted / "labels.json", rows, formatted / "validation", base]
     code = code_hash(prompting, batches, causal, classifier, gpu, loop, selection, score, tune)
     key = fingerprint([*map(content_hash, inputs)], params.model_dump(exclude=NOT_IN_RESULT), code)
+    world.same(key, "other rows, base, parameters or code", "give every host the same files (git pull, dvc pull)")
     checkpoints, watching = Checkpoints(scratch("train", name, key)), logger(params.logger if world.first else "none", name)
     began = time.monotonic()
     run = loop.Run(found.model, found.task, params, checkpoints, watching)

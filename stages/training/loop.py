@@ -112,6 +112,8 @@ class Run:
         self.task, self.params, self.checkpoints, self.logger = task, params, checkpoints, logger
         self.world, self.device = parallel.join(), model.device
         self.model = prepare(model, params.tune, params.seed)
+        if self.world.rank:  # a dropout of its own in every process; the first is as it would be alone
+            torch.manual_seed(params.seed + self.world.rank)
         if params.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
             self.model.enable_input_require_grads()  # else nothing flows back through frozen blocks
@@ -263,6 +265,8 @@ class Run:
 
     def _resume(self) -> State | None:
         saved = self.checkpoints.load()
+        step = saved["state"]["step"] if saved else 0
+        self.world.same(step, f"step {step} in its last checkpoint", "set AFFINAGE_SCRATCH to a folder that all hosts share")
         if saved is None:
             return None
         self._restore(saved["weights"])
