@@ -97,7 +97,8 @@ def _prepared(params, model, tokenizer, task, encode, rows, again, validation, l
     """All of it together, with the rows that the base gets wrong once more."""
     if again:
         examples, _ = encode(again)
-        right = [s.correct == s.tokens for s in score.score(model, examples, task)]
+        with loop.enough_memory("wrong_rows", params):
+            right = [s.correct == s.tokens for s in score.score(model, examples, task)]
         known = {e.id for e, correct in zip(examples, right, strict=True) if correct}
         added = selection.repeated(again, [row["id"] in known for row in again], params.wrong_times)
         rows = rows + added
