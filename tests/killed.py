@@ -2,11 +2,14 @@
 
 The plan lists, for each run, its parameters and where its processes are killed, one after another; the last one ends in
 peace. This process only imports and forks: each fork is as good as a fresh process, without the seconds to start one.
+Optional: `kind`, the maker of the parameters in tests/tiny.py; `processes`, how many train together, as torchrun would
+have started them; `shard`, whether the parameters are shared out; `folder` of base and rows inside FOLDER.
 """
 
 import json
 import os
 import signal
+import socket
 import sys
 from itertools import count
 from pathlib import Path
@@ -14,6 +17,7 @@ from pathlib import Path
 import torch
 
 import stages.train
+from stages.common.schema_models import LocalTraining
 from stages.models import directory
 from stages.training import local, loop
 from stages.training.checkpoint import Checkpoints
@@ -68,8 +72,14 @@ def before_table(_: int) -> None:
 KILLS = {kill.__name__: kill for kill in (before_step, in_save, in_model, before_table)}
 
 
-def train(folder: Path, params: dict) -> None:
+def refuse(*_) -> None:
+    raise AssertionError("only process 0 writes")
+
+
+def train(folder: Path, params: LocalTraining, given: Path) -> None:
     torch.set_num_threads(1)
+    if os.environ.get("RANK", "0") != "0":
+        local.atomic_directory = local.write_table = local.write_json = Checkpoints.save = Checkpoints.clear = refuse
     loop.CHECKPOINT_SECONDS = -1
     os.environ["AFFINAGE_SCRATCH"] = str(folder / "scratch")
     step = loop.Run.step
@@ -83,10 +93,10 @@ def train(folder: Path, params: dict) -> None:
     loop.Run.step = noted
     stages.train.main(
         "model",
-        tiny.training(**params),
-        rows=folder.parent / "formatted" / "train",
-        formatted=folder.parent / "formatted",
-        base=folder.parent / "base",
+        params,
+        rows=given / "formatted" / "train",
+        formatted=given / "formatted",
+        base=given / "base",
         out=folder / "model",
         table=folder / "results.csv",
         metrics=folder / "train.json",
@@ -94,21 +104,32 @@ def train(folder: Path, params: dict) -> None:
     )
 
 
-def fork(folder: Path, params: dict, kill: list | None) -> int:
-    """How the process ended: 0, or minus the signal."""
-    child = os.fork()
-    if not child:
-        if kill:
-            KILLS[kill[0]](kill[1])
-        train(folder, params)
-        sys.stdout.flush()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def together(folder: Path, params: LocalTraining, given: Path, kill: list | None, processes: int, shard: bool) -> list[int]:
+    """How each process ended: 0, or minus the signal."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(processes):
+        children.append(os.fork())
+        if not children[-1]:
+            if processes > 1:
+                where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": rank, "WORLD_SIZE": processes}
+                os.environ |= {name: str(value) for name, value in (where | {"AFFINAGE_SHARD": int(shard)}).items()}
+            if kill:
+                KILLS[kill[0]](kill[1])
+            train(folder, params, given)
+            sys.stdout.flush()
+            os._exit(0)
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 if __name__ == "__main__":
     work = Path(sys.argv[1])
     for name, plan in json.loads((work / "plan.json").read_text()).items():
         (work / name).mkdir()
-        ends = [fork(work / name, plan["params"], kill) for kill in [*plan["kills"], None]]
-        (work / name / "ends.json").write_text(json.dumps(ends))
+        params = getattr(tiny, plan.get("kind", "training"))(**plan["params"])
+        how = plan.get("processes", 1), plan.get("shard", False)
+        given = work / plan.get("folder", "")
+        ends = [together(work / name, params, given, kill, *how) for kill in [*plan["kills"], None]]
+        (work / name / "ends.json").write_text(json.dumps(ends if how[0] > 1 else [end for (end,) in ends]))

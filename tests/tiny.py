@@ -9,6 +9,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import (
     BertConfig,
     BertModel,
+    CamembertConfig,
+    CamembertModel,
+    DebertaV2Config,
+    DebertaV2Model,
     GemmaConfig,
     GemmaForCausalLM,
     GPT2Config,
@@ -27,7 +31,7 @@ from transformers import (
 
 from stages.common.files import write_json, write_rows
 from stages.common.schema_data import AlpacaFormat
-from stages.common.schema_models import CausalTraining, Generate, Judge
+from stages.common.schema_models import CausalTraining, ClassifierTraining, Generate, Judge
 from stages.models.directory import load_tokenizer, save
 from stages.prompts import style
 from stages.training.batches import Example, encode_all
@@ -61,6 +65,21 @@ ARCHITECTURES = {
     "mistral": (MistralForCausalLM, MistralConfig, _GROUPED),
     "gemma": (GemmaForCausalLM, GemmaConfig, {**_GROUPED, "head_dim": 8}),
 }
+
+ENCODERS = {
+    "camembert": (CamembertModel, CamembertConfig, {**_SMALL, **_COMMON, **_SPREAD}),
+    "bert": (BertModel, BertConfig, {**_SMALL, **_SPREAD, "max_position_embeddings": CONTEXT, "pad_token_id": PAD}),
+    "deberta-v2": (
+        DebertaV2Model,
+        DebertaV2Config,
+        {**_SMALL, **_SPREAD, "max_position_embeddings": CONTEXT, "pad_token_id": PAD, "type_vocab_size": 0}
+        | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
+        | {"position_buckets": 16, "share_att_key": True, "norm_rel_ebd": "layer_norm"},
+    ),
+}
+CLASSIFIERS = [*ENCODERS, "phi", "llama"]  # what a classifier may be made of: encoders and decoders
+LABELS = {"labels": ["606", "613", "624"], "names": ["Achats", "Locations", "Transports"]}
+_NOUNS = {"606": ["papier", "encre"], "613": ["bureau", "garage"], "624": ["camion", "colis"]}
 
 
 def rows(count: int, first: int = 0) -> list[dict]:
@@ -128,18 +147,35 @@ def base(folder: Path, architecture: str = "llama", seed: int = 0, **of_tokenize
     return folder
 
 
-def encoder(folder: Path) -> Path:
-    """The directory of a BERT encoder."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+def _reader() -> PreTrainedTokenizerFast:
+    """An encoder's tokenizer, which marks where a text begins and ends."""
     bpe = Tokenizer.from_str(_trained())
     bpe.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", BOS), ("</s>", EOS)]
     )
-    words = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token="<pad>", cls_token="<s>", sep_token="</s>")
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token="<pad>", cls_token="<s>", sep_token="</s>")
+
+
+def encoder(folder: Path) -> Path:
+    """The directory of a BERT encoder."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    words = _reader()
     config = BertConfig(vocab_size=len(words), max_position_embeddings=300, **(_SMALL | {"num_hidden_layers": 2}))
     folder.mkdir(parents=True)
     save(folder, BertModel(config).eval(), words)
+    return folder
+
+
+def headless(folder: Path, architecture: str) -> Path:
+    """The directory of a base for a classifier: an encoder, or a causal model."""
+    if architecture not in ENCODERS:
+        return base(folder, architecture)
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    kind, config, options = ENCODERS[architecture]
+    folder.mkdir(parents=True)
+    save(folder, kind(config(vocab_size=VOCABULARY, **options)).eval(), _reader())
     return folder
 
 
@@ -151,6 +187,35 @@ def formatted(folder: Path, train: int = 24, validation: int = 6, test: int = 7)
         first += count
     write_json(folder / "prompt.json", CONTRACT)
     write_json(folder / "labels.json", {"labels": [], "names": []})
+    return folder
+
+
+def label_rows(count: int, first: int = 0) -> list[dict]:
+    """Formatted rows of task `label`: a word of each text tells its label, of which the first is the most frequent."""
+    made = []
+    for i in range(first, first + count):
+        label = LABELS["labels"][max(0, i % 4 - 1)]
+        more = f" du {i % 28 + 1} mai, dossier {i}" * (i % 3)
+        made.append(
+            {
+                "id": f"row#{i}",
+                "task": "label",
+                "place": i,
+                "text": f"Facture {i} : {_NOUNS[label][i % 2]}{more}",
+                "label": label,
+            }
+        )
+    return made
+
+
+def labelled(folder: Path, train: int = 48, validation: int = 12, test: int = 8) -> Path:
+    """What the format stage leaves of rows with a label."""
+    first = 0
+    for part, count in (("train", train), ("validation", validation), ("test", test)):
+        write_rows(folder / part / "000.jsonl", label_rows(count, first))
+        first += count
+    write_json(folder / "prompt.json", {"style": "classification", "chat_template": None, "stop": []})
+    write_json(folder / "labels.json", LABELS)
     return folder
 
 
@@ -191,6 +256,12 @@ def training(**changes) -> CausalTraining:
             **changes,
         }
     )
+
+
+def classifying(**changes) -> ClassifierTraining:
+    """Parameters of `train` for a classifier: two epochs of six steps over 48 rows."""
+    causal = training().model_dump(exclude={"shuffle_pairs", "packing"})
+    return ClassifierTraining(**(causal | {"method": "classifier", "class_weights": "none"} | changes))
 
 
 def task(params: CausalTraining) -> Causal:

@@ -12,11 +12,12 @@ from stages.common.errors import StageError
 
 def launch(module: str, arguments: list[str]) -> None:
     """Start this stage again under AFFINAGE_LAUNCH, if it is set and this process was not started by it."""
-    launcher = shlex.split(os.environ.get("AFFINAGE_LAUNCH", ""))
-    if not launcher or "RANK" in os.environ:
+    asked = os.environ.get("AFFINAGE_LAUNCH", "")
+    if not asked.strip() or "RANK" in os.environ:
         return
     sys.stdout.flush()
     try:
+        launcher = shlex.split(asked)
         os.execvp(launcher[0], [*launcher, "-m", module, *arguments])
-    except FileNotFoundError:
-        raise StageError("AFFINAGE_LAUNCH", launcher[0], "a launcher on the PATH, such as torchrun", "set it anew") from None
+    except (FileNotFoundError, PermissionError, ValueError):  # the last: an open quotation mark
+        raise StageError("AFFINAGE_LAUNCH", asked, "a launcher on the PATH, such as torchrun", "set it anew") from None

@@ -97,7 +97,8 @@ def _prepared(params, model, tokenizer, task, encode, rows, again, validation, l
     """All of it together, with the rows that the base gets wrong once more."""
     if again:
         examples, _ = encode(again)
-        right = [s.correct == s.tokens for s in score.score(model, examples, task)]
+        with loop.enough_memory("wrong_rows", params):
+            right = [s.correct == s.tokens for s in score.score(model, examples, task)]
         known = {e.id for e, correct in zip(examples, right, strict=True) if correct}
         added = selection.repeated(again, [row["id"] in known for row in again], params.wrong_times)
         rows = rows + added
@@ -136,6 +137,7 @@ def train_local(
     inputs = [formatted / "prompt.json", formatted / "labels.json", rows, formatted / "validation", base]
     code = code_hash(prompting, batches, causal, classifier, gpu, loop, selection, score, tune)
     key = fingerprint([*map(content_hash, inputs)], params.model_dump(exclude=NOT_IN_RESULT), code)
+    world.same(key, "other rows, base, parameters or code", "give every host the same files (git pull, dvc pull)")
     checkpoints, watching = Checkpoints(scratch("train", name, key)), logger(params.logger if world.first else "none", name)
     began = time.monotonic()
     run = loop.Run(found.model, found.task, params, checkpoints, watching)

@@ -7,8 +7,9 @@ every state that a resumed run needs is in sight. What differs between tasks is 
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -89,10 +90,24 @@ def evaluation_steps(an_epoch: int, params: LocalTraining) -> set[int]:
     return {epoch * an_epoch + place for epoch in range(params.epochs) for place in places}
 
 
+@contextmanager
+def enough_memory(where: str, params: LocalTraining) -> Iterator[None]:
+    """Work that may run out of memory: if it does, the parameters that would help are named."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise StageError(
+            where,
+            str(error).split(". ")[0],
+            "a batch that fits in memory",
+            f"lower train.micro_tokens ({params.micro_tokens}), or set train.gradient_checkpointing",
+        ) from None
+
+
 def validate(model: PreTrainedModel, validation: list, task: Task, params: LocalTraining) -> dict[str, float]:
     """Mean loss in nats a target and the share of targets predicted right, on the validation rows."""
     model.eval()
-    with autocast(model.device, precision(params.precision, model.device)):
+    with enough_memory("validation", params), autocast(model.device, precision(params.precision, model.device)):
         scores = list(score(model, validation, task))
     model.train()
     if not math.isfinite(sum(s.nll for s in scores)):
@@ -112,6 +127,8 @@ class Run:
         self.task, self.params, self.checkpoints, self.logger = task, params, checkpoints, logger
         self.world, self.device = parallel.join(), model.device
         self.model = prepare(model, params.tune, params.seed)
+        if self.world.rank:  # a dropout of its own in every process; the first is as it would be alone
+            torch.manual_seed(params.seed + self.world.rank)
         if params.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
             self.model.enable_input_require_grads()  # else nothing flows back through frozen blocks
@@ -187,7 +204,7 @@ class Run:
         weight = self.task.weight(batch)
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, targets right, rows right
         passes = self.world.most(len(ready), self.device) if self.sharded else len(ready)
-        try:
+        with enough_memory(f"step {self.state.step + 1}", self.params):
             for i in range(passes):  # where parameters are shared out, every process must take part in every pass
                 part = (ready[i] if i < len(ready) else self.task.collate(batch[:1])).to(self.device)
                 with autocast(self.device, self.dtype):
@@ -195,13 +212,6 @@ class Run:
                 counted = float(i < len(ready))
                 self.scaler.scale(losses.sum() / weight * counted).backward()
                 sums += torch.stack([losses.detach().double().sum(), correct.sum(), _whole(correct, part)]) * counted
-        except torch.OutOfMemoryError as error:
-            raise StageError(
-                f"step {self.state.step + 1}",
-                str(error).split(". ")[0],
-                "a batch that fits in memory",
-                f"lower train.micro_tokens ({self.params.micro_tokens}), or set train.gradient_checkpointing",
-            ) from None
         learning = list(trainable(self.model).values())
         if self.world.size > 1 and not self.sharded:
             parallel.sum_gradients(learning)
@@ -263,6 +273,8 @@ class Run:
 
     def _resume(self) -> State | None:
         saved = self.checkpoints.load()
+        step = saved["state"]["step"] if saved else 0
+        self.world.same(step, f"step {step} in its last checkpoint", "set AFFINAGE_SCRATCH to a folder that all hosts share")
         if saved is None:
             return None
         self._restore(saved["weights"])

@@ -14,6 +14,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.utils._pytree import tree_map
 
+from stages.common.errors import StageError
+
 
 @dataclass(frozen=True)
 class World:
@@ -58,6 +60,15 @@ class World:
         dist.all_gather_object(found, value)
         return found
 
+    def same(self, value: object, what: str, fix: str) -> None:
+        """Nothing, if `value` is the same in every process.
+
+        Raises:
+            StageError: if not; `what` was found and what is to be done.
+        """
+        if any(other != value for other in self.gather(value)):
+            raise StageError(f"process {self.rank} of {self.size}", what, "the same in every process", fix)
+
 
 def join() -> World:
     """The processes of this run; one where no launcher started it."""
@@ -88,6 +99,7 @@ def shard(model: nn.Module, blocks: nn.ModuleList) -> None:
     for block in [*blocks, model]:
         fully_shard(block)
         block.set_gradient_divide_factor(1.0)
+        block.set_force_sum_reduction_for_comms(True)  # gloo can only sum, and nothing is to be divided
 
 
 def sum_gradients(parameters: list[nn.Parameter]) -> None:

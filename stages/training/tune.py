@@ -1,5 +1,7 @@
 """Which parameters learn: all, the top layers, or low-rank adapters."""
 
+import re
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -19,23 +21,31 @@ def blocks(model: PreTrainedModel) -> nn.ModuleList:
     return found[0]
 
 
+def head(model: PreTrainedModel) -> list[str]:
+    """Names of the modules of a classifier that its base need not have: what lies above it, and a pooler."""
+    base = model.base_model_prefix
+    return [name for name, part in model.named_children() if name != base and list(part.parameters())] + [
+        name for name, _ in model.named_modules() if name == f"{base}.pooler"
+    ]
+
+
 def prepare(model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int) -> PreTrainedModel:
     """Freeze what must not learn; for LoRA the returned model is wrapped and `finish` unwraps it. A new head always learns."""
     if tune.kind == "full":
         return model.requires_grad_(True)
     model.requires_grad_(False)
-    classifier = not model.can_generate()
+    of_head = [] if model.can_generate() else head(model)
     if tune.kind == "top_layers":
         layers = blocks(model)
         if tune.layers > len(layers):
             raise StageError("models.<name>.train.tune.layers", str(tune.layers), f"at most {len(layers)}", "edit params.yaml")
         layers[-tune.layers :].requires_grad_(True)
-        others = (layers, model.get_input_embeddings(), None if classifier else model.get_output_embeddings())
+        others = (layers, model.get_input_embeddings(), None if of_head else model.get_output_embeddings())
         inside = {id(parameter) for module in others if module is not None for parameter in module.parameters()}
         for name, parameter in model.named_parameters():
-            of_head = classifier and (not name.startswith(f"{model.base_model_prefix}.") or ".pooler." in name)
+            new = name.startswith(tuple(f"{module}." for module in of_head))
             norm = parameter.ndim == 1 and "embeddings." not in name
-            if id(parameter) not in inside and (of_head or norm):  # the head of a classifier, and the final norm
+            if id(parameter) not in inside and (new or norm):  # the head of a classifier, and the final norm
                 parameter.requires_grad_(True)
         return model
     from peft import LoraConfig, get_peft_model
@@ -48,7 +58,10 @@ def prepare(model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int) ->
             lora_alpha=tune.alpha,
             lora_dropout=tune.dropout,
             target_modules="all-linear",
-            task_type="SEQ_CLS" if classifier else "CAUSAL_LM",
+            # a head learns as a whole: an adapter alone would leave the random start of its weights behind
+            exclude_modules="|".join(rf"{re.escape(name)}(\..*)?" for name in of_head) or None,
+            modules_to_save=of_head or None,
+            task_type="SEQ_CLS" if of_head else "CAUSAL_LM",
         ),
     )
 

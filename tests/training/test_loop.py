@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from stages.common.errors import StageError
-from stages.training import loop, selection
+from stages.training import local, loop, selection
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import Silent
 from stages.training.tune import finish, trainable
@@ -200,3 +200,100 @@ def test_shuffled_pairs_leave_no_answer_in_its_place(count):
     assert [(row["id"], row["messages"]) for row in moved] == [(row["id"], row["messages"]) for row in rows]
     assert sorted(row["completion"] for row in moved) == sorted(row["completion"] for row in rows)
     assert all(after["completion"] != before["completion"] for after, before in zip(moved, rows, strict=True))
+
+
+LORA = {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.0, "save": "merged"}
+
+
+@pytest.mark.parametrize("tune", [{"kind": "full"}, {"kind": "top_layers", "layers": 1}, LORA], ids=lambda tune: tune["kind"])
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_gradient_checkpointing_changes_nothing(train, architecture, tune):
+    """Dropout too: the random state of the forward pass is brought back when it is made again."""
+    (plain, rows), (saving, same) = (train(architecture, tune=tune, gradient_checkpointing=choice) for choice in (False, True))
+    assert [row["training_loss"] for row in rows.rows] == pytest.approx([row["training_loss"] for row in same.rows], rel=1e-5)
+    torch.testing.assert_close(plain.state_dict(), saving.state_dict(), atol=1e-5, rtol=0)
+
+
+def test_gradient_checkpointing_makes_blocks_again(train):
+    calls = []
+    for choice in (False, True):
+        model = tiny.model()
+        model.model.layers[0].input_layernorm.register_forward_hook(lambda *_: calls.append(1))
+        train(model=model, validation=0, epochs=1, rows=8, gradient_checkpointing=choice)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_learns_the_same(train, precision):
+    (exact, rows), (half, close) = (train(precision=choice, learning_rate=1e-3) for choice in ("fp32", precision))
+    assert [row["training_loss"] for row in close.rows] == pytest.approx([row["training_loss"] for row in rows.rows], rel=0.02)
+    assert close.rows != rows.rows
+    assert all(p.dtype is torch.float32 for p in half.parameters())
+
+
+def test_losses_are_scaled_in_fp16_alone(train, monkeypatch):
+    scales, whole = [], torch.amp.GradScaler.scale
+    monkeypatch.setattr(torch.amp.GradScaler, "scale", lambda self, loss: scales.append(self.get_scale()) or whole(self, loss))
+    for precision, scaled in (("fp32", False), ("bf16", False), ("fp16", True)):
+        scales.clear()
+        train(precision=precision, epochs=1)
+        assert scales and all((scale > 1) is scaled for scale in scales)
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine", "constant"])
+def test_every_step_has_the_learning_rate_of_its_schedule(train, monkeypatch, kind):
+    rates = []
+
+    class Noting(torch.optim.SGD):
+        def step(self, *args):
+            rates.append(self.param_groups[0]["lr"])
+            return super().step(*args)
+
+    monkeypatch.setattr(loop, "optimizer", lambda model, rate, *_: Noting(trainable(model).values(), lr=rate))
+    train(schedule=kind, warmup=1 / 3, learning_rate=1e-3)
+    assert rates == pytest.approx([1e-3 * loop.schedule(kind, step, 6, 1 / 3) for step in range(6)])
+    assert rates[0] == pytest.approx(5e-4) and rates[1] == pytest.approx(1e-3)
+
+
+def test_too_little_memory_names_what_to_lower(train, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total of …")
+
+    monkeypatch.setattr("stages.training.causal.Causal.forward", full)
+    with pytest.raises(StageError, match="step 1\n(.|\n)*micro_tokens \\(512\\)(.|\n)*gradient_checkpointing") as error:
+        train(validation=0)
+    assert error.value.found == "CUDA out of memory"
+
+
+def test_too_little_memory_for_the_validation_rows_does_too(train, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr("stages.training.causal.Causal.forward", full)
+    with pytest.raises(StageError, match="validation\n(.|\n)*micro_tokens"):
+        train()
+
+
+def rates(model) -> set[float]:
+    return {float(m.p) for m in model.modules() if "Dropout" in type(m).__name__} | {
+        float(m.attention_dropout) for m in model.modules() if isinstance(getattr(m, "attention_dropout", None), float)
+    }
+
+
+@pytest.mark.parametrize(("dropout", "expected"), [("own", {0.1}), (0.0, {0.0}), (0.25, {0.25})])
+def test_dropout_is_the_base_s_own_or_what_is_asked(dropout, expected):
+    model = tiny.model("gpt2")
+    before = model.config.to_dict()
+    local._set_dropout(model, dropout)
+    assert rates(model) == expected and model.config.to_dict() == before
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "phi"])
+def test_a_dropout_that_is_asked_for_acts(architecture):
+    """Inside attention too, where it is a number and no module."""
+    model, ids = tiny.model(architecture).train(), torch.tensor([[5, 40, 41, 7, 300, 12]])
+    local._set_dropout(model, 0.0)
+    assert torch.equal(model(ids).logits, model(ids).logits)
+    local._set_dropout(model, 0.5)
+    assert not torch.equal(model(ids).logits, model(ids).logits)
+    assert torch.equal(model.eval()(ids).logits, tiny.model(architecture)(ids).logits)

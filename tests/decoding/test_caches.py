@@ -1,0 +1,130 @@
+"""Decoding in a CUDA graph, tried without a GPU: the kernel in plain words, and a graph that calls what it has recorded."""
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from stages.decoding import caches, local
+from stages.models import runtime
+from stages.models.prompting import encode_prompt
+from tests import tiny
+from tests.varlen import attend
+
+PROMPTS = [encode_prompt(tiny.tokenizer(), row["messages"]) for row in tiny.rows(5)]
+PROMPTS += [PROMPTS[0][:5], [7], PROMPTS[1][3:9]]
+WAYS = {
+    "greedy": {},
+    "long": {"max_new_tokens": 30},
+    "one": {"max_new_tokens": 1},
+    "at least": {"min_new_tokens": 9},
+    "sampled": {"temperature": 0.9},
+    "cut": {"temperature": 1.3, "top_k": 20, "top_p": 0.9},
+    "penalized": {"repetition_penalty": 1.4},
+}
+
+
+class Recorded:
+    """A CUDA graph: recording runs nothing, replaying runs what was recorded, on the same tensors."""
+
+    made: list
+
+    def __init__(self):
+        self.made.append(self)
+        self.replays = 0
+
+    def replay(self):
+        self.replays += 1
+        self.work()
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """The graphs that were recorded."""
+    step, recording, Recorded.made = caches.Graphed._step, [], []
+
+    @contextmanager
+    def record(graph):
+        recording.append(graph)
+        yield
+        recording.pop()
+
+    def noted(self):
+        if not recording:
+            return step(self)
+        recording[-1].work = lambda: step(self)
+
+    monkeypatch.setattr(caches.Graphed, "_step", noted)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Recorded)
+    monkeypatch.setattr(torch.cuda, "graph", record)
+    monkeypatch.setattr(caches, "varlen_attn", attend)
+    monkeypatch.setattr(torch.nn.attention.varlen, "varlen_attn", attend)  # runtime.grouped asks it for its options
+    return Recorded.made
+
+
+def answers(monkeypatch, kind, model, prompts=PROMPTS, stop=(), **options) -> list[local.Answer]:
+    monkeypatch.setattr(caches, "steps", kind)
+    return local.answer(model, tiny.tokenizer(), prompts, tiny.generation(**options), list(stop))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_answers_are_those_of_growing_caches(graphs, monkeypatch, architecture, way):
+    growing, graphed = (
+        answers(monkeypatch, kind, tiny.model(architecture), **WAYS[way]) for kind in (caches.Growing, caches.Graphed)
+    )
+    assert graphed == growing and any(answer.tokens for answer in growing)
+    assert bool(graphs) == (way != "one")
+
+
+def test_a_window_of_attention_is_kept(graphs, monkeypatch):
+    def windowed():
+        model = tiny.model("mistral")
+        model.config.sliding_window = 6
+        for block in model.model.layers:
+            block.self_attn.sliding_window = 6
+        return model
+
+    found = [answers(monkeypatch, kind, windowed(), max_new_tokens=20) for kind in (caches.Growing, caches.Graphed)]
+    assert found[0] == found[1]
+    assert found[0] != answers(monkeypatch, caches.Growing, tiny.model("mistral"), max_new_tokens=20)
+
+
+def test_stop_strings_end_answers_in_the_middle_of_several_tokens(graphs, monkeypatch):
+    whole = answers(monkeypatch, caches.Growing, tiny.model(), max_new_tokens=24)
+    stop = [whole[0].text[4:6]]
+    assert stop[0]
+    growing, graphed = (
+        answers(monkeypatch, kind, tiny.model(), stop=stop, max_new_tokens=24) for kind in (caches.Growing, caches.Graphed)
+    )
+    assert growing == graphed and growing != whole
+
+
+def test_rows_that_have_ended_leave_and_the_others_go_on_in_a_new_graph(graphs, monkeypatch):
+    growing = answers(monkeypatch, caches.Growing, tiny.model("phi"), max_new_tokens=40)
+    ended = sorted(answer.tokens for answer in growing)
+    words = [growing[i].text[:2] for i in range(6)]  # as stop strings these end most rows at once
+    found = [
+        answers(monkeypatch, kind, tiny.model("phi"), stop=words, max_new_tokens=40)
+        for kind in (caches.Growing, caches.Graphed)
+    ]
+    assert found[0] == found[1] and sorted(answer.tokens for answer in found[0]) != ended
+    assert len(graphs) > 1
+
+
+def test_greedy_tokens_are_written_several_at_a_time(graphs, monkeypatch):
+    model = tiny.model()
+    looks = []
+    whole = caches.Graphed.greedy
+    monkeypatch.setattr(caches.Graphed, "greedy", lambda self, tokens, count: looks.append(count) or whole(self, tokens, count))
+    answers(monkeypatch, caches.Graphed, model, PROMPTS[:1], max_new_tokens=20, min_new_tokens=20)
+    assert looks == [] or max(looks) <= caches.AT_ONCE
+    looks.clear()
+    answers(monkeypatch, caches.Graphed, model, PROMPTS[:1], max_new_tokens=20)
+    assert looks and looks[0] == caches.AT_ONCE
+    assert sum(graph.replays for graph in graphs) >= sum(looks)
+
+
+def test_a_cpu_has_no_graphs():
+    assert isinstance(caches.steps(tiny.model(), 4), caches.Growing)
+    assert not runtime.has_flash(tiny.model(), torch.bfloat16)

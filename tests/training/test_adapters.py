@@ -1,0 +1,176 @@
+"""Adapters kept alone: `tune: {kind: lora, save: adapter}`, from training to answers and verdicts."""
+
+import json
+import os
+import shutil
+
+import pytest
+import torch
+
+from stages import generate, judge
+from stages.common.errors import StageError
+from stages.common.files import read_rows
+from stages.common.scratch import content_hash
+from stages.models import directory
+from stages.training.batches import encode_all
+from stages.training.score import score
+from tests import tiny, trained
+
+LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1}
+ADAPTER, MERGED = {**LORA, "save": "adapter"}, {**LORA, "save": "merged"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """`models/`: a base, the same training kept as an adapter and merged, and a second round on the adapter."""
+    folder = tmp_path_factory.mktemp("adapters") / "models"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFINAGE_SCRATCH", str(folder.parent / "scratch"))
+        tiny.base(folder / "base")
+        tiny.formatted(folder / "formatted")
+        trained.run(folder, tiny.training(tune=ADAPTER), out="adapter")
+        trained.run(folder, tiny.training(tune=MERGED), out="merged")
+        trained.run(folder, tiny.training(tune=ADAPTER, epochs=1), base="adapter", out="second")
+    return folder
+
+
+@pytest.fixture
+def models(made, tmp_path):
+    """All of them at another place."""
+    shutil.copytree(made, tmp_path / "moved" / "models")
+    return tmp_path / "moved" / "models"
+
+
+def losses(folder) -> list[float]:
+    examples, _ = encode_all(tiny.rows(6, 24), directory.load_tokenizer(folder), 128)
+    return [s.nll for s in score(directory.load(folder), examples, tiny.scoring(512))]
+
+
+def metrics(folder, name) -> dict:
+    return json.loads((folder / f"{name}.json").read_text())
+
+
+def test_only_the_adapter_is_stored(models):
+    stored = sorted((models / "adapter").rglob("*.safetensors"))
+    assert [file.relative_to(models / "adapter").as_posix() for file in stored] == ["adapter/adapter_model.safetensors"]
+    assert not (models / "adapter" / "model.safetensors.index.json").exists()
+    assert not list((models / "adapter").rglob("README.md"))
+    parent = json.loads((models / "adapter" / "parent.json").read_text())
+    assert parent == {"base": "base", "sha256": content_hash(models / "base")}
+
+
+def test_it_loads_again_after_a_move_and_equals_the_merged_model(models):
+    assert metrics(models, "adapter") == metrics(models, "merged")
+    assert losses(models / "adapter") == pytest.approx(losses(models / "merged"), rel=1e-5)
+    assert losses(models / "adapter") != pytest.approx(losses(models / "base"), rel=1e-2)
+    loaded, whole = (directory.load(models / name).state_dict() for name in ("adapter", "merged"))
+    torch.testing.assert_close(loaded, whole, atol=1e-6, rtol=0)
+
+
+def test_what_is_loaded_is_a_plain_model(models):
+    assert type(directory.load(models / "adapter")) is type(directory.load(models / "base"))
+    assert directory.context_length(models / "adapter") == tiny.CONTEXT
+
+
+def test_peft_alone_can_load_it(models):
+    from peft import PeftModel
+
+    plain = directory.load(models / "base")
+    found = PeftModel.from_pretrained(plain, models / "adapter" / "adapter").eval()
+    ids = torch.tensor([[5, 40, 41, 7, 300, 12]])
+    torch.testing.assert_close(found(ids).logits, directory.load(models / "adapter")(ids).logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["missing", "changed", "renamed"])
+def test_a_base_that_is_missing_or_changed_is_named(models, loss):
+    if loss == "missing":
+        shutil.rmtree(models / "base")
+    elif loss == "renamed":
+        os.rename(models / "base", models / "another")
+    else:
+        (models / "base" / "config.json").write_text((models / "base" / "config.json").read_text() + " ")
+    with pytest.raises(StageError, match=f"{models / 'base'}(.|\n)*{models / 'adapter'}(.|\n)*dvc pull"):
+        directory.load(models / "adapter")
+
+
+def test_a_later_round_may_start_from_it(models):
+    assert metrics(models, "second")["validation_loss_start"] == pytest.approx(
+        metrics(models, "adapter")["validation_loss"], abs=1e-5
+    )
+    assert json.loads((models / "second" / "parent.json").read_text()) == {
+        "base": "adapter",
+        "sha256": content_hash(models / "adapter"),
+    }
+    targets = sum(e.targets for e in encode_all(tiny.rows(6, 24), directory.load_tokenizer(models / "second"), 128)[0])
+    found = sum(losses(models / "second")) / targets
+    assert found == pytest.approx(metrics(models, "second")["validation_loss"], abs=1e-5)
+    (models / "base" / "config.json").write_text("{}")
+    with pytest.raises(StageError, match=f"the base of the adapter {models / 'adapter'}"):  # two rounds below
+        directory.load(models / "second")
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2"])
+def test_two_runs_give_the_same_bytes(tmp_path, monkeypatch, architecture):
+    found = []
+    for name in ("first", "second"):
+        work = tmp_path / name
+        monkeypatch.setenv("AFFINAGE_SCRATCH", str(work / "scratch"))
+        tiny.base(work / "base", architecture)
+        tiny.formatted(work / "formatted")
+        trained.run(work, tiny.training(tune=ADAPTER))
+        found.append(tiny.contents(*trained.outputs(work)))
+    assert found[0] == found[1] and "model/adapter/adapter_model.safetensors" in found[0]
+    texts = [content for name, content in found[0].items() if not name.endswith(".safetensors")]
+    assert not any(str(tmp_path).encode() in content or b'peft_version": "' in content for content in texts)
+
+
+def answers(models, model, out) -> list[dict]:
+    generate.main(
+        "model",
+        tiny.generation(),
+        formatted=models / "formatted",
+        model=models / model,
+        base=models / "base",
+        root=models / "base",
+        out=models / out,
+        speed=models / "speed.json",
+    )
+    return list(read_rows(models / out))
+
+
+def test_it_answers_as_the_merged_model_does(models):
+    alone, whole = answers(models, "adapter", "alone.jsonl"), answers(models, "merged", "whole.jsonl")
+    assert [row["answers"]["tuned"]["text"] for row in alone] == [row["answers"]["tuned"]["text"] for row in whole]
+    assert [row["answers"]["tuned"]["text"] for row in alone] != [row["answers"]["base"]["text"] for row in alone]
+
+
+def test_answers_under_another_base_are_not_taken_from_the_cache(models):
+    """The adapter's files are the same; what it stands on is named in parent.json, and so part of its content's hash."""
+    before = content_hash(models / "adapter")
+    parent = json.loads((models / "adapter" / "parent.json").read_text())
+    (models / "adapter" / "parent.json").write_text(json.dumps(parent | {"sha256": "0" * 64}))
+    assert content_hash(models / "adapter") != before
+
+
+def test_it_is_judged_as_the_merged_model_is(models):
+    tiny.encoder(models / "encoder")
+    found = []
+    for name in ("adapter", "merged"):
+        answers(models, name, f"{name}.jsonl")
+        judge.main(
+            "model",
+            tiny.judging(),
+            formatted=models / "formatted",
+            answers=models / f"{name}.jsonl",
+            model=models / name,
+            base=models / "base",
+            root=models / "base",
+            encoder=models / "encoder",
+            verdicts=models / f"{name}.verdicts.jsonl",
+            metrics=models / f"{name}.scores.json",
+            details=models / f"{name}.details.json",
+            table=models / f"{name}.csv",
+            speed=models / "speed.json",
+        )
+        found.append(json.loads((models / f"{name}.scores.json").read_text()))
+    assert found[0]["perplexity"] == pytest.approx(found[1]["perplexity"], rel=1e-4)

@@ -1,0 +1,177 @@
+"""What makes training fast on a GPU, tried without one: the kernel is replaced by the same attention in plain words."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+from torch.nn.attention import varlen
+
+from stages.training import gpu
+from stages.training.batches import collate
+from stages.training.causal import Causal
+from tests import tiny
+from tests.varlen import attend, traceable
+
+
+@pytest.fixture
+def kernel(monkeypatch):
+    monkeypatch.setattr(varlen, "varlen_attn", attend)
+
+
+def windowed():
+    """A model that sees eight tokens back: less than the rows are long."""
+    model = tiny.model("mistral")
+    model.config.sliding_window = 8
+    for block in model.model.layers:
+        block.self_attn.sliding_window = 8
+    return model
+
+
+MODELS = {name: (lambda name=name: tiny.model(name)) for name in tiny.ARCHITECTURES} | {"windowed": windowed}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_packed_rows_give_the_losses_and_gradients_of_a_dense_mask(kernel, name):
+    examples, found = tiny.examples(6), []
+    for layout in ("padded", "ragged"):
+        model, task = MODELS[name](), Causal(10_000, layout, tiny.PAD)
+        if layout == "ragged":
+            model.set_attn_implementation(gpu.NAME)
+        batch = task.collate(examples)
+        assert ("attention_mask" in batch.inputs) == (layout == "padded")
+        loss, right = task.forward(model, batch)
+        loss.sum().backward()
+        found.append((loss.detach(), right, {name: p.grad for name, p in model.named_parameters()}))
+    torch.testing.assert_close(found[0][0], found[1][0], atol=1e-4, rtol=1e-4)
+    assert torch.equal(found[0][1], found[1][1])
+    torch.testing.assert_close(found[0][2], found[1][2], atol=2e-3, rtol=1e-3)
+
+
+def test_another_row_changes_nothing(kernel):
+    model, (first, second, third) = tiny.model(), tiny.examples(3)
+    model.set_attn_implementation(gpu.NAME)
+    with torch.no_grad():
+        alone = model(**collate([second], "ragged", tiny.PAD).inputs).logits[0]
+        batch = collate([first, second, third], "ragged", tiny.PAD)
+        together = model(**batch.inputs).logits[0][batch.rows == 1]
+    torch.testing.assert_close(alone, together, atol=1e-4, rtol=0)
+
+
+def test_no_mask_is_made(kernel):
+    """A dense one of a packed line would take more memory than the model."""
+    model, seen = tiny.model(), []
+    model.set_attn_implementation(gpu.NAME)
+    for block in model.model.layers:
+        block.self_attn.register_forward_pre_hook(lambda _, __, given: seen.append(given["attention_mask"]), with_kwargs=True)
+    model(**collate(tiny.examples(3), "ragged", tiny.PAD).inputs)
+    assert seen == [None] * 3
+
+
+def test_row_ends_are_named_as_transformers_names_them():
+    examples = tiny.examples(3)
+    inputs = collate(examples, "ragged", tiny.PAD).inputs
+    sizes = [len(e) for e in examples]
+    assert (
+        inputs["cu_seq_lens_q"].tolist() == inputs["cu_seq_lens_k"].tolist() == [0, sizes[0], sizes[0] + sizes[1], sum(sizes)]
+    )
+    assert inputs["cu_seq_lens_q"].dtype is torch.int32
+    assert max(sizes) <= inputs["max_length_q"] and inputs["max_length_q"] % 128 == 0
+
+
+class Distant:
+    """What has_flash asks of a model on a GPU."""
+
+    device = torch.device("cuda")
+    _supports_flash_attn = True
+
+    def __init__(self, **config):
+        self.config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(**config))
+
+
+@pytest.mark.parametrize(
+    ("config", "dropout", "dtype", "capability", "packs"),
+    [
+        ({}, "own", torch.bfloat16, (8, 0), True),
+        ({}, "own", torch.float16, (9, 0), True),
+        ({}, "own", torch.float32, (9, 0), False),
+        ({}, "own", torch.bfloat16, (7, 5), False),
+        ({"attention_dropout": 0.1}, "own", torch.bfloat16, (9, 0), False),
+        ({"attn_pdrop": 0.1}, "own", torch.bfloat16, (9, 0), False),
+        ({"attn_pdrop": 0.1}, 0.0, torch.bfloat16, (9, 0), True),
+        ({"attention_dropout": None}, "own", torch.bfloat16, (9, 0), True),
+        ({}, 0.1, torch.bfloat16, (9, 0), False),
+        ({"attn_logit_softcapping": 50.0}, "own", torch.bfloat16, (9, 0), False),
+    ],
+)
+def test_the_kernel_is_used_only_where_it_computes_what_the_model_means(monkeypatch, config, dropout, dtype, capability, packs):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert gpu.can_pack(Distant(**config), dtype, dropout) is packs
+
+
+def test_a_cpu_packs_by_a_mask():
+    assert not gpu.can_pack(tiny.model(), torch.bfloat16, "own")
+
+
+def test_a_wide_head_gives_the_same_logits_and_gradients():
+    heads = [tiny.model().get_output_embeddings() for _ in range(2)]
+    assert heads[0].weight.shape[0] == tiny.VOCABULARY and tiny.VOCABULARY % 64
+    model = SimpleNamespace(device=torch.device("cuda"), get_output_embeddings=lambda: heads[1])
+    gpu.widen_head(model)
+    hidden = torch.randn(5, 32)
+    plain, wide = (head(hidden) for head in heads)
+    assert wide.shape == plain.shape and wide.stride()[-2] % 64 == 0 and plain.stride()[-2] % 64
+    torch.testing.assert_close(plain, wide)
+    for logits in (plain, wide):
+        torch.nn.functional.cross_entropy(logits, torch.arange(5)).backward()
+    torch.testing.assert_close(heads[0].weight.grad, heads[1].weight.grad)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "phi"])  # phi's head has a bias
+def test_heads_that_need_no_widening_are_left_alone(architecture):
+    model = tiny.model(architecture)
+    gpu.widen_head(model)
+    assert "forward" not in vars(model.get_output_embeddings())
+
+
+@pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
+def test_a_half_precision_stream_keeps_the_logits(architecture):
+    plain, cast, ids = tiny.model(architecture), tiny.model(architecture), torch.tensor([[5, 40, 41, 7, 300, 12]])
+    gpu.stream_in(cast, torch.float32)
+    assert torch.equal(plain(ids).logits, cast(ids).logits)
+    streamed, seen = tiny.model(architecture), []
+    gpu.stream_in(streamed, torch.bfloat16)
+    last = gpu.blocks(streamed)[-1]
+    last.register_forward_pre_hook(lambda _, given: seen.append(given[0].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = streamed(ids).logits.float()
+    assert seen == [torch.bfloat16]
+    expected = plain(ids).logits
+    assert (found - expected).norm() < 0.05 * expected.norm()
+    found.sum().backward()
+    assert all(
+        torch.isfinite(p.grad).all() and p.grad.dtype is torch.float32 for p in streamed.parameters() if p.grad is not None
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("architecture", "layout"), [("gpt2", "ragged"), ("llama", "ragged"), ("llama", "padded")])
+def test_the_whole_loss_compiles_as_one_graph(monkeypatch, architecture, layout):
+    """fullgraph refuses any break; batches of other sizes must not compile it anew each time."""
+    monkeypatch.setattr(varlen, "varlen_attn", traceable)
+    torch._dynamo.reset()
+    counters.clear()
+    model, task = tiny.model(architecture).train(), Causal(10_000, layout, tiny.PAD)
+    if layout == "ragged":
+        model.set_attn_implementation(gpu.NAME)
+    compiled = torch.compile(task.forward, dynamic=True, fullgraph=True, backend="aot_eager")
+    for count, first in ((4, 0), (5, 4), (7, 9)):
+        batch = task.collate(tiny.examples(count, first))
+        torch.manual_seed(0)
+        loss, right = compiled(model, batch)
+        if architecture != "gpt2":  # its dropout draws other numbers
+            expected, same = task.forward(model, batch)
+            torch.testing.assert_close(loss, expected, atol=1e-4, rtol=1e-4)
+            assert torch.equal(right, same)
+        loss.sum().backward()
+    assert counters["stats"]["unique_graphs"] == 1

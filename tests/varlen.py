@@ -1,0 +1,28 @@
+"""PyTorch's variable-length attention, which needs a GPU, row by row in plain words: what `varlen_attn` is replaced by here."""
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+
+def attend(query, key, value, ends_q, ends_k, _, __, *, scale=None, window_size=(-1, -1), enable_gqa=False):
+    """`query` [T, H, D], `key` and `value` [T, H or fewer, D]. A row's last query stands beside its last key, as in flash
+    attention; a query sees keys from `window_size[0]` places before it (-1: all) to `window_size[1]` after it."""
+    assert enable_gqa == (query.shape[1] != key.shape[1])
+    out = torch.empty_like(query)
+    rows = zip(*(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True) for ends in (ends_q, ends_k)), strict=True)
+    for (first, last), (from_key, to_key) in rows:
+        places = torch.arange(last - first)[:, None] + (to_key - from_key) - (last - first)
+        keys, (left, right) = torch.arange(to_key - from_key)[None], window_size
+        seen = (keys <= places + right if right >= 0 else keys >= 0) & (keys >= places - left if left >= 0 else keys >= 0)
+        q, k, v = (part.transpose(0, 1) for part in (query[first:last], key[from_key:to_key], value[from_key:to_key]))
+        out[first:last] = scaled_dot_product_attention(q, k, v, seen, scale=scale, enable_gqa=enable_gqa).transpose(0, 1)
+    return out
+
+
+def traceable(query, key, value, ends, _, __, ___, *, scale=None, window_size=(-1, -1), enable_gqa=False):
+    """The same for a row's past alone, without a loop over rows: what torch.compile can look through."""
+    places = torch.arange(query.shape[0])
+    owner = torch.bucketize(places, ends[1:], right=True)
+    seen = (owner[:, None] == owner[None]) & (places[None] <= places[:, None])
+    parts = (part.transpose(0, 1)[None] for part in (query, key, value))
+    return scaled_dot_product_attention(*parts, seen, scale=scale, enable_gqa=enable_gqa)[0].transpose(0, 1)
