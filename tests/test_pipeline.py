@@ -96,7 +96,8 @@ def twin(tmp_path_factory) -> Path:
     for entry in pipeline["stages"].values():
         do = entry["do"]
         outs = outputs(do)
-        inside = {"formatted": ("prompt.json", "labels.json", "train/000.jsonl", "validation/0", "test/0")}
+        shards = {model["shards"] for model in PARAMS["models"].values() if "/" in model["shards"]} | {"train/000.jsonl"}
+        inside = {"formatted": ("prompt.json", "labels.json", *sorted(shards), "validation/0", "test/0")}
         made = [f"{out}/{name}" for out in outs for name in inside.get(out.rsplit("/")[-1], ())]
         made += [out if "." in out.rsplit("/")[-1] else f"{out}/0" for out in outs if out.rsplit("/")[-1] not in inside]
         do["cmd"] = " && ".join(f"mkdir -p $(dirname {path}) && cksum params.yaml > {path}" for path in made)

@@ -193,7 +193,7 @@ def test_given_splits_are_taken_as_they_are(tmp_path):
     assert metrics["leakage"] == 2  # taken, but not without a word
 
 
-@pytest.mark.parametrize("fold", ["dev", "", None, 1])
+@pytest.mark.parametrize("fold", ["dev", "none", 1])
 def test_a_given_split_that_is_none_is_refused(tmp_path, fold):
     with pytest.raises(StageError, match=r"row f#2\n[^$]*one of train, validation, test"):
         run(tmp_path, [row(1, fold="train"), row(2, fold=fold)], given="fold")
@@ -204,6 +204,37 @@ def test_an_empty_part_names_the_fix_and_writes_nothing(tmp_path):
     with pytest.raises(StageError, match=r"labeled.jsonl\n[^$]*no row in [^$]*split.seed, larger shares or a larger sample"):
         run(tmp_path, [row(1), row(2)])
     assert names(tmp_path) == {"labeled.jsonl", "out"}
+
+
+def test_rows_that_say_their_part_keep_it_and_the_others_are_split_by_hash(tmp_path):
+    rows = [row(i, part=("test" if i % 4 == 0 else None)) for i in range(80)]
+    shares = {"train": 0.8, "validation": 0.2, "test": 0.0}
+    parts, metrics = run(tmp_path, rows, given="part", **shares)
+    assert [r["id"] for r in parts["test"]] == [r["id"] for r in rows if r["part"]]
+    plain = split_params(**shares)
+    for part in ("train", "validation"):
+        assert parts[part] == [r for r in rows if not r["part"] and part_of(r, plain) == part] != []
+    assert metrics["leakage"] == 0 and parts["dropped"] == []
+
+
+def test_what_nearly_repeats_a_row_that_says_test_leaves_train(tmp_path):
+    text = "the brakes squealed on every single morning of a long and very cold winter in the hills"
+    rows = [row(i, instruction=f"{i} {i * 7} a wholly different matter {i * 13}") for i in range(30)]
+    rows += [row(50, instruction=text, part="test"), row(51, instruction=f"{text}!"), row(52, instruction=text.upper())]
+    shares = {"train": 0.9, "validation": 0.1, "test": 0.0}
+    parts, metrics = run(tmp_path, [{**one, "response": "none"} for one in rows], given="part", near_duplicate=0.7, **shares)
+    assert [one["id"] for one in parts["test"]] == ["f#50"] and metrics["leakage"] == 0
+    reasons = {one["id"]: one["reason"] for one in parts["dropped"]}
+    assert reasons["f#52"] == "same question held back in test"
+    assert reasons["f#51"] == "near-duplicate held back in test: f#50"
+
+
+@given(st.lists(st.sampled_from(["train", "validation", "test", "", None]), min_size=1, max_size=30))
+def test_rows_that_say_their_part_move_no_other(said):
+    rows = [row(i, part=part) for i, part in enumerate(said)]
+    found, plain = divided(rows, given="part"), divided(rows)
+    for one in rows:
+        assert found[one["id"]] == (one["part"] or plain[one["id"]])
 
 
 def test_a_part_that_nobody_asked_for_may_be_empty(tmp_path):

@@ -70,7 +70,7 @@ def generate_labels(name: str, params: Classify, formatted: Path, model: Path, b
     texts = [row["text"] for row in rows]
     classifiers = {"tuned": model} | ({"parent": base} if base != root else {})
     made, speeds = {}, {}
-    settings = params.model_dump()
+    settings = params.model_dump(exclude={"seed"})
     with Progress(len(rows) * len(classifiers), f"generate {name}", "label") as progress:
         for who, folder in classifiers.items():
             start = time.monotonic()

@@ -35,4 +35,9 @@ def expected_scores(who: Contestant, rows: list[dict]) -> list[score.Score]:
 
 def _shown(who: Contestant, row: dict) -> dict:
     """The row as the contestant is shown it, its expected answer to be completed."""
-    return {**row, "messages": who.conversation(row["messages"]), "completion": row["expected"]}
+    return {**row, "messages": who.conversation(row["messages"]), "completion": to_say(row)}
+
+
+def to_say(row: dict) -> str:
+    """The expected answer with the marks around it that models are trained to say too."""
+    return row.get("completion", row["expected"])

@@ -4,13 +4,13 @@
 
 | name | what | sums of a row |
 |---|---|---|
-| parts_f1, parts_precision, parts_recall | of names, over all rows (micro) | right, given, meant, 1 |
+| parts_f1, parts_precision, parts_recall | of names, over all rows (micro); F1 of nothing meant and nothing given is 1 | right, given, meant, 1 |
 | parts_f1_per_review | F1 of each row, averaged; 1 where nothing is meant and nothing given | F1, 1 |
 | count_error | how far the number of names is off, averaged | names, 1 |
 | unreadable | share of answers that broke off before their end | 0 or 1, 1 |
 
 `limerick` looks at the form, by the CMU Pronouncing Dictionary: a line's rhyme is what its last word has from the last
-stressed vowel on, in any of its pronunciations.
+stressed vowel on, in any of its pronunciations; how strong the stress is does not matter (light, dynamite).
 
 | name | what | sums of a row |
 |---|---|---|
@@ -49,7 +49,8 @@ def parts(expected: list[str], answers: list[str], whole: list[bool]) -> dict[st
     table = np.array(sums, float)
 
     def f1(sums: np.ndarray) -> np.ndarray:
-        return 2 * sums[..., 0] / np.maximum(sums[..., 1] + sums[..., 2], 1)
+        named = sums[..., 1] + sums[..., 2]
+        return np.where(named > 0, 2 * sums[..., 0] / np.maximum(named, 1), 1.0)
 
     def precision(sums: np.ndarray) -> np.ndarray:
         return sums[..., 0] / np.maximum(sums[..., 1], 1)
@@ -86,13 +87,14 @@ def rhymes(first: str, second: str) -> bool:
     if not all(ends) or ends[0] == ends[1]:
         return False
     parts = [{pronouncing.rhyming_part(phones) for phones in pronouncing.phones_for_word(word)} for (word,) in ends]
-    return bool(parts[0] & parts[1])
+    first, second = ({re.sub(r"\d", "", part) for part in found} for found in parts)
+    return bool(first & second)
 
 
 def rhymes_as_limerick(text: str) -> bool:
     """Five lines, of which the first, second and fifth rhyme, and the third and fourth."""
     lines = text.strip().splitlines()
-    return len(lines) == 5 and all(rhymes(lines[a], lines[b]) for a, b in ((0, 1), (1, 4), (2, 3)))
+    return len(lines) == 5 and all(rhymes(lines[a], lines[b]) for a, b in ((0, 1), (0, 4), (1, 4), (2, 3)))
 
 
 def limerick(questions: list[str], expected: list[str], answers: list[str], training: list[str]) -> dict[str, Figure]:

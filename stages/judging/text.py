@@ -17,7 +17,7 @@ from stages.decoding.contestants import Contestant, contestants
 from stages.judging.controls import question
 from stages.judging.embedded import EmbeddedJudge
 from stages.judging.intervals import Bootstrap, mean, with_count
-from stages.judging.likelihood import expected_scores
+from stages.judging.likelihood import expected_scores, to_say
 from stages.judging.measures import best_constant, limerick, parts
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
 from stages.judging.opinion import Opinion, figure, health, verdict_rows
@@ -75,7 +75,7 @@ def measure(who: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Fi
     wordings["prompt_tokens"] = with_count([a["prompt_tokens"] for a in answers]), mean
     if who.hosted:
         return wordings
-    return likelihood(expected_scores(who, rows), [row["expected"] for row in rows]) | wordings
+    return likelihood(expected_scores(who, rows), [to_say(row) for row in rows]) | wordings
 
 
 def shots_of(rows: list[dict], training: list[dict], answers: Path) -> list[dict]:
@@ -175,6 +175,7 @@ def judge_text(
             healths[judge] = health(judge, opinions[judge], texts, bootstrap, options.warn_below)
             progress.add(1, done=judge)
 
+    figures |= references(params.measures, rows, completions)
     write_rows(verdicts, ({**row, **likelihoods(figures, i)} for i, row in enumerate(verdict_rows(rows, opinions))))
     write_table(table, rows, {judge: opinion.scores for judge, opinion in opinions.items()}, [who.name for who in field])
     measured = {who: named["perplexity"][0][:, 1] for who, named in figures.items() if "perplexity" in named}

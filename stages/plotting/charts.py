@@ -250,7 +250,9 @@ def _bars(bins: list[dict]) -> list[dict]:
 def confusion(revisions: Revisions) -> dict | None:
     """Which class was taken for which, as shares of the actual class, a chart a model."""
     counted = Counter(
-        (row["rev"], row["key"], _class(row["actual"]), _class(row["predicted"])) for row in tables(revisions, "confusion.csv")
+        (row["rev"], row["key"], _class(row["actual"]), _class(row["predicted"]))
+        for row in tables(revisions, "scores.csv")
+        if "actual" in row  # a classifier's; else they are a judge's
     )
     if not counted:
         return None

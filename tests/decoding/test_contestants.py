@@ -72,6 +72,13 @@ def test_a_base_without_chat_template_answers_once(tmp_path):
     assert [who.name for who in contestants(tuned(tmp_path / "tuned", base), base, base)] == ["tuned", "base"]
 
 
+def test_a_base_whose_own_template_is_the_trained_one_answers_once(tmp_path):
+    base = tiny.base(tmp_path / "base", chat=tiny.CONTRACT["chat_template"])
+    field = contestants(tuned(tmp_path / "tuned", base), base, base)
+    assert [who.name for who in field] == ["tuned", "base"]
+    assert field[0].prompt(MESSAGES) == field[1].prompt(MESSAGES) == TRAINED
+
+
 def test_a_later_round_meets_its_parent(tmp_path, base):
     first = tuned(tmp_path / "first", base, stop=["one"])
     second = tuned(tmp_path / "second", first, stop=["two"])

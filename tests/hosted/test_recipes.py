@@ -103,7 +103,7 @@ def test_partfinder_in_rounds(tmp_path, service, account, waits):
     assert (second["base"], second["root"]) == (first["model"], "gpt-4o-mini-2024-07-18")
     assert account.jobs[second["job"]]["model"] == first["model"]
     formatted = list(read_rows(tmp_path / "car_reviews" / "formatted" / "train"))
-    for tuned, taken in ((first, formatted[:100]), (second, formatted[100:300])):
+    for tuned, taken in ((first, formatted[:100]), (second, formatted[100:290])):
         rows = sent(account, tuned["files"]["training"]["id"])
         assert [row["messages"][-1]["content"] for row in rows] == [row["completion"] for row in taken]
         assert all(row["messages"][-2]["content"].endswith(" ->") for row in rows)

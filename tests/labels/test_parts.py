@@ -11,6 +11,7 @@ from stages.common.schema_data import Parts
 from stages.labels.dictionary import build, fold, words_of
 from stages.labels.faults import SENTENCE
 from stages.labels.parts import NO_PART, Finder, leftmost_longest
+from stages.labels.reviews import Reviews, group
 from tests.data_helpers import jsonl
 
 NAMES = ["Hood", "Brake", "Brake pad", "Brake pad sensor", "Key", "Seat", "Engine", "A/C", "Car seat belt", "Café table"]
@@ -214,6 +215,39 @@ def test_faults_may_be_what_is_to_be_answered(tmp_path):
     assert "gold" not in metrics
 
 
+BY_HAND = {"review": "brakes FAILED,  unknown thing and seat"}  # the gold row's text, in another case
+
+
+def test_what_people_marked_is_a_test_row_with_the_weak_label_beside(tmp_path):
+    kept, _, _ = run(tmp_path, [{"review": "The bonnet leaks."}, BY_HAND])
+    assert "part" not in kept[0] and "weak" not in kept[0]
+    marked = kept[1]
+    assert (marked["response"], marked["weak"], marked["part"]) == ("brake, thing", "brake, seat", "test")
+    assert marked["List_part"] == ["brake", "seat"]  # what the dictionary found stays what it was
+
+
+def test_what_people_marked_follows_the_target(tmp_path):
+    kept, _, _ = run(tmp_path, [BY_HAND], target="faults")
+    assert kept[0]["response"] == "brake" and kept[0]["part"] == "test"
+
+
+def test_without_gold_rows_nothing_says_its_part(tmp_path):
+    kept, _, _ = run(tmp_path, [BY_HAND], gold="")
+    assert kept[0]["response"] == "brake, seat" and not {"weak", "part"} & kept[0].keys()
+
+
+def test_names_of_people_are_those_of_the_dictionary(tmp_path):
+    run(tmp_path, [BY_HAND])
+    gold = [{"id": "g#1", "review": "Nice.", "parts": [], "faults": []}]
+    gold.append({"id": "g#2", "review": "Bonnets bent", "parts": ["bonnet", "trim of gold"], "faults": []})
+    write_rows(tmp_path / "raw" / "gold" / "g.jsonl", gold)
+    found = Reviews(tmp_path / "raw", parts_params()).by_hand()
+    assert found == {group("nice."): [], group("bonnets bent"): ["hood", "trim of gold"]}
+    write_rows(tmp_path / "raw" / "reviews" / "r.jsonl", [{"id": "r#1", "review": "NICE."}])
+    ((row, reason),) = Reviews(tmp_path / "raw", parts_params()).rows()
+    assert (row["response"], row["weak"], row["part"], reason) == ("none", "none", "test", None)
+
+
 def test_the_first_rows_are_mixed_and_appended_ones_move_none(tmp_path):
     reviews = [{"review": f"The seat number {i}"} for i in range(40)]
     plain = [row["id"] for row in run(tmp_path, reviews)[0]]
@@ -226,8 +260,6 @@ def test_the_first_rows_are_mixed_and_appended_ones_move_none(tmp_path):
 
 
 def test_the_same_text_under_another_title_is_one_group(tmp_path):
-    from stages.labels.reviews import group
-
     assert group("A  Review") == group("a review\n") != group("another")
 
 

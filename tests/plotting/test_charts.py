@@ -24,7 +24,8 @@ FILES = {
     "metrics/three/results.csv": results(1.5),
     "metrics/one/scores.csv": b"judge,answer,id,score\nj,tuned,a,0\nj,tuned,b,9.9\nj,tuned,c,100\nj,base,a,10\nj,base,b,\n",
     "metrics/rows/lengths.csv": b"words,prompts,completions\n0,0,3\n1,2,0\n4,5,6\n",
-    "metrics/kinds/confusion.csv": b"actual,predicted\n601,601\n601,602\n602,602\n",
+    "metrics/kinds/scores.csv": b"id,actual,predicted,probability,majority,tfidf\n"
+    b"a,601,601,0.9,601,602\nb,601,602,0.4,601,602\nc,602,602,1,601,602\n",
 }
 BASES = {"one": "root", "two": "one", "three": "two"}
 
