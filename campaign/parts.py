@@ -1,0 +1,26 @@
+"""The parts of the campaign, by name."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from campaign import kills, works
+from campaign.figures import Found
+
+
+def _grounded(part):
+    """A part that needs every stage's inputs."""
+
+    def run(folder: Path, options: Namespace) -> Found:
+        (folder / "ground").mkdir()
+        works.prepare(folder / "ground")
+        return part(folder, folder / "ground", options)
+
+    return run
+
+
+@_grounded
+def _kills(folder: Path, ground: Path, options: Namespace) -> Found:
+    return kills.campaign(folder, ground, options.stages, options.points)
+
+
+PARTS = {"kills": _kills}
