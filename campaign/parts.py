@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from campaign import kills, works
+from campaign import disk, fuzz, kills, works
 from campaign.figures import Found
 
 
@@ -23,4 +23,13 @@ def _kills(folder: Path, ground: Path, options: Namespace) -> Found:
     return kills.campaign(folder, ground, options.stages, options.points)
 
 
-PARTS = {"kills": _kills}
+@_grounded
+def _disk(folder: Path, ground: Path, options: Namespace) -> Found:
+    return disk.campaign(folder, ground, options.stages)
+
+
+def _fuzz(folder: Path, options: Namespace) -> Found:
+    return fuzz.campaign(folder, options.minutes)
+
+
+PARTS = {"kills": _kills, "disk": _disk, "fuzz": _fuzz}

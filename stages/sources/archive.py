@@ -4,6 +4,7 @@ Nothing is unpacked beside the members wanted, one at a time, under a name of ou
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import re
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from stages.common.errors import StageError, shorten
+from stages.common.errors import DISK, StageError, shorten
 from stages.sources import Found
 
 MEMBERS = 100_000  # more than that in one archive is refused
@@ -100,7 +101,7 @@ def _refusing(found: Found, fix: str):
     try:
         yield
     except _BROKEN as error:
-        if getattr(error, "errno", None):  # a full disk
+        if getattr(error, "errno", None) in (*DISK, errno.ENOENT):  # not the archive's fault; a wrong offset in it is EINVAL
             raise
         raise StageError(
             found.path, f"a broken archive: {error or type(error).__name__}", "a whole zip, tar, gz, bz2 or xz", fix
