@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from campaign import disk, fuzz, kills, works
+from campaign import disk, fuzz, kills, pipeline, works
 from campaign.figures import Found
 
 
@@ -32,4 +32,8 @@ def _fuzz(folder: Path, options: Namespace) -> Found:
     return fuzz.campaign(folder, options.minutes)
 
 
-PARTS = {"kills": _kills, "disk": _disk, "fuzz": _fuzz}
+def _pipeline(folder: Path, options: Namespace) -> Found:
+    return pipeline.campaign(folder, min(options.points, 6))
+
+
+PARTS = {"kills": _kills, "pipeline": _pipeline, "disk": _disk, "fuzz": _fuzz}

@@ -9,6 +9,7 @@ import gzip
 import lzma
 import re
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -22,7 +23,17 @@ from stages.common.errors import DISK, StageError, shorten
 from stages.sources import Found
 
 MEMBERS = 100_000  # more than that in one archive is refused
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError)
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    lzma.LZMAError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 _PIECES = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -132,7 +143,7 @@ def _zip(found: Found) -> Iterator[tuple[str, int | None, IO]]:
     seen = set()
     with zipfile.ZipFile(found.path) as archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
-            if info.is_dir() or info.filename.startswith("__MACOSX/"):  # what macOS adds beside each file
+            if info.filename.endswith("/") or info.filename.startswith("__MACOSX/"):  # what macOS adds beside each file
                 continue
             name = _safe(found, info.filename, seen)
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
