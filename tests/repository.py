@@ -73,7 +73,7 @@ def ran(output: str) -> list[str]:
     return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
 
 
-def _wheel(folder: Path, package: str, model: Path) -> str:
+def wheel(folder: Path, package: str, model: Path) -> str:
     """A wheel that holds a model directory; returns its sha256."""
     path = folder / f"{package}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
@@ -96,7 +96,7 @@ def _params(wheels: Path, work: Path) -> dict:
                 "kind": "wheel",
                 "package": f"tiny_{name}",
                 "version": "1.0",
-                "sha256": _wheel(wheels, f"tiny_{name}", model),
+                "sha256": wheel(wheels, f"tiny_{name}", model),
                 "path": f"tiny_{name}/model",
                 "architecture": architecture,
             }

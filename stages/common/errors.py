@@ -1,8 +1,12 @@
 """Errors that are part of the interface: where, what was found, what was expected, what fixes it."""
 
 import errno
+import os
+import re
 import sys
 from collections.abc import Callable
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class StageError(Exception):
@@ -28,15 +32,34 @@ def shorten(value: object, width: int = 80) -> str:
 
 
 def report(main: Callable[[], None]) -> None:
-    """Run `main`; a StageError or a full disk ends the process with a message and status 1, not a traceback."""
+    """Run `main`; a StageError, a full disk or a file that is not there ends the process with a message and status 1, not a
+    traceback."""
     try:
         main()
     except StageError as error:
         sys.exit(f"error: {error}")
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    except Exception as error:
+        found = _of_the_system(error)
+        if found is None:
             raise
+        disk = found.errno in DISK
         sys.exit(
-            f"error: {error.filename or 'output'}\n  found:    {error.strerror}\n  expected: a writable disk with room"
-            "\n  fix:      free some space or permissions, then run the same command again: finished work is kept"
+            f"error: {found.filename or 'a file'}\n  found:    {found.strerror or found}"
+            f"\n  expected: {'a writable disk with room' if disk else 'a file that can be read and written'}"
+            f"\n  fix:      {'free some space or permissions' if disk else 'bring it back (dvc repro, dvc checkout)'}, "
+            "then run the same command again: finished work is kept"
         )
+
+
+def _of_the_system(error: BaseException) -> OSError | None:
+    """The operating system's error that this one is, or hides: safetensors, torch and SQLite have errors of their own."""
+    if isinstance(error, OSError) and (error.errno in DISK or error.filename or error.errno is None):
+        return error
+    behind: BaseException | None = error
+    while behind is not None:
+        number = re.search(r"\(os error (\d+)\)", str(behind))
+        code = int(number[1]) if number else errno.ENOSPC if "disk is full" in str(behind) else getattr(behind, "errno", None)
+        if code in DISK:
+            return OSError(code, os.strerror(code))
+        behind = behind.__cause__ or behind.__context__
+    return None

@@ -1,16 +1,19 @@
 """Reading and writing rows and metrics. Everything appears whole or not at all.
 
 Unfinished output lives beside the real one under a fixed name (`.<name>.partial`), so that what a kill leaves is
-overwritten by the next run. Nothing opens an existing output in place: with a hardlinked DVC cache that would corrupt
+overwritten by the next run; it is locked while it is written, for a killed `dvc` leaves its stage running, and a rerun
+would then share the name. Nothing opens an existing output in place: with a hardlinked DVC cache that would corrupt
 the cache.
 """
 
+import errno
+import fcntl
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from stages.common.errors import StageError, shorten
@@ -32,8 +35,68 @@ def remove(path: Path) -> None:
 
 def _replace(partial: Path, path: Path) -> None:
     if path.is_dir() or partial.is_dir():  # os.replace replaces no directory with something in it, and no file by one
-        remove(path)
-    os.replace(partial, path)
+        old = _old(path)
+        if path.exists() or path.is_symlink():
+            os.rename(path, old)  # set aside whole: removed in its place, a kill would leave half of it there
+        os.replace(partial, path)
+        remove(old)
+    else:
+        os.replace(partial, path)
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old.partial")
+
+
+@contextmanager
+def _alone(partial: Path, path: Path, make: Callable[[], object]):
+    """Remove what a killed process left, `make()` it anew, and hold it: the lock ends with the process.
+
+    Raises:
+        StageError: while another process writes it.
+    """
+    with ExitStack() as held:
+        if partial.exists():
+            _lock(held, partial, path)
+            remove(partial)
+        if path.exists():
+            remove(_old(path))
+        elif _old(path).exists():  # killed between the two renames: back to the whole old one
+            os.rename(_old(path), path)
+        try:
+            make()
+        except FileExistsError:
+            raise _written(path) from None
+        _lock(held, partial, path)
+        try:
+            yield
+        finally:
+            remove(partial)
+
+
+def _lock(held: ExitStack, partial: Path, path: Path) -> None:
+    try:
+        number = os.open(partial, os.O_RDONLY)
+        held.callback(os.close, number)
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        same = os.fstat(number).st_ino == os.stat(partial).st_ino
+    except (BlockingIOError, FileNotFoundError):
+        same = False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):  # a file system without locks
+            raise
+        same = True
+    if not same:
+        raise _written(path)
+
+
+def _written(path: Path) -> StageError:
+    return StageError(
+        path,
+        "another process that writes it",
+        "one at a time",
+        "wait for it, or end it (a killed dvc leaves its stage running), then run the same command again",
+    )
 
 
 @contextmanager
@@ -42,15 +105,12 @@ def atomic_file(path: Path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
-    remove(partial)
-    try:
+    with _alone(partial, path, lambda: partial.touch(exist_ok=False)):
         with open(partial, "w", encoding="utf-8", newline="\n") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         _replace(partial, path)
-    finally:
-        remove(partial)
 
 
 @contextmanager
@@ -59,13 +119,9 @@ def atomic_directory(path: Path):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = _partial(path)
-    remove(partial)
-    partial.mkdir()
-    try:
+    with _alone(partial, path, partial.mkdir):
         yield partial
         _replace(partial, path)
-    finally:
-        remove(partial)
 
 
 def clean_text(text: str) -> str:

@@ -26,7 +26,26 @@ def scratch(stage: str, name: str, fingerprint: str) -> Path:
     """The directory, made if need be, for the unfinished work of one stage on one set of inputs."""
     path = root() / stage / name / fingerprint[:16]
     path.mkdir(parents=True, exist_ok=True)
+    sweep(path)
     return path
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half written: `<name>.<process>.partial` of those that live no more."""
+    for left in folder.glob("*.*.partial"):
+        process = left.name.split(".")[-2]
+        if process.isdecimal() and not _lives(int(process)):
+            left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True
 
 
 def fingerprint(*parts: object) -> str:
@@ -49,11 +68,17 @@ def content_hash(path: Path) -> str:
 def remember(folder: Path, key: str, make: Callable[[], object]) -> object:
     """What `make()` gives (anything JSON holds), kept in `folder` under `key` so that it is made only once, kills included."""
     kept = folder / f"{key[:32]}.json"
-    if not kept.exists():
-        partial = kept.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(make(), ensure_ascii=True), encoding="utf-8")
+    try:
+        return json.loads(kept.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # the latter: what a power failure leaves of a file that was not yet on disk
+        made = json.dumps(make(), ensure_ascii=True)
+    partial = kept.with_suffix(f".{os.getpid()}.partial")
+    try:
+        partial.write_text(made, encoding="utf-8")
         partial.replace(kept)
-    return json.loads(kept.read_text(encoding="utf-8"))
+    finally:
+        partial.unlink(missing_ok=True)
+    return json.loads(made)
 
 
 def code_hash(*modules) -> str:

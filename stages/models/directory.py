@@ -182,6 +182,7 @@ def is_hosted(folder: Path) -> bool:
 
 def context_length(folder: Path) -> int:
     """Tokens that the model in a directory can attend to."""
+    _must_exist(folder)
     config = AutoConfig.from_pretrained(folder).get_text_config()
     places = getattr(config, "max_position_embeddings", None) or 1 << 30
     # RoBERTa's family counts positions from the one after padding's

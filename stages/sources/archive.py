@@ -4,10 +4,12 @@ Nothing is unpacked beside the members wanted, one at a time, under a name of ou
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import re
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -17,11 +19,21 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from stages.common.errors import StageError, shorten
+from stages.common.errors import DISK, StageError, shorten
 from stages.sources import Found
 
 MEMBERS = 100_000  # more than that in one archive is refused
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, OSError, RuntimeError)
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    lzma.LZMAError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
 _PIECES = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -100,7 +112,7 @@ def _refusing(found: Found, fix: str):
     try:
         yield
     except _BROKEN as error:
-        if getattr(error, "errno", None):  # a full disk
+        if getattr(error, "errno", None) in (*DISK, errno.ENOENT):  # not the archive's fault; a wrong offset in it is EINVAL
             raise
         raise StageError(
             found.path, f"a broken archive: {error or type(error).__name__}", "a whole zip, tar, gz, bz2 or xz", fix
@@ -131,7 +143,7 @@ def _zip(found: Found) -> Iterator[tuple[str, int | None, IO]]:
     seen = set()
     with zipfile.ZipFile(found.path) as archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
-            if info.is_dir() or info.filename.startswith("__MACOSX/"):  # what macOS adds beside each file
+            if info.filename.endswith("/") or info.filename.startswith("__MACOSX/"):  # what macOS adds beside each file
                 continue
             name = _safe(found, info.filename, seen)
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):

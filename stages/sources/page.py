@@ -37,6 +37,7 @@ _MARKS = re.compile(
     r"\[\s*(?:\d{1,3}|[a-z]|(?:note|n|nb|fn)\.? ?\d+|citation needed|edit|dubious[^\]]*|clarification needed)\s*\]", re.I
 )
 _ENDS = re.compile(r"^(?:[•·‣▪◦*†‡§¶]|[-–—](?=\s)|\s)+|[*†‡§¶:;,\s]+$")
+_CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # lxml reads them and then refuses to move them
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff\u200e\u200f"))
 
 
@@ -59,9 +60,18 @@ def load(path: Path, encoding: str, without: list[str]) -> html.HtmlElement:
         raise StageError(path, found, "an HTML page", "check datasets.<name>.scrape.sources.<source>.reader") from None
     if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):  # it would end there without a word
         raise StageError(path, "tags in more than 2,000 tags", "a page that can be read whole", "edit the page")
+    _without_control(root)
     _drop([element for element in root.iter() if element is not root and (_clutter(element) or _footnote_mark(element))])
     _drop_sections(root, {normal(title) for title in without})
     return root
+
+
+def _without_control(root: html.HtmlElement) -> None:
+    """White space for characters that XML forbids; they also come as `&#11;`."""
+    for element in root.iter():
+        for part in ("text", "tail"):
+            if (text := getattr(element, part)) and _CONTROL.search(text):
+                setattr(element, part, _CONTROL.sub(" ", text))
 
 
 def _drop(elements: list[html.HtmlElement]) -> None:

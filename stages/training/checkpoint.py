@@ -1,11 +1,14 @@
 """Unfinished training, kept in scratch: what is needed to go on from a step as if nothing had happened."""
 
 import os
+import pickle
 from pathlib import Path
 
 import torch
 
+from stages.common.errors import StageError
 from stages.common.files import remove
+from stages.common.scratch import sweep
 
 
 class Checkpoints:
@@ -19,31 +22,37 @@ class Checkpoints:
     def __init__(self, folder: Path):
         self.path = folder / "checkpoint.pt"
         self.partial = folder / f"checkpoint.{os.getpid()}.partial"  # two queued experiments may train the same
-        for left in folder.glob("checkpoint.*.partial"):
-            if not _lives(int(left.name.split(".")[1])):
-                remove(left)
+        sweep(folder)
 
     def save(self, state: dict) -> None:
         """`state` may hold tensors, numbers, text, lists and mappings."""
-        torch.save(state, self.partial)
-        self.partial.replace(self.path)
+        try:
+            with open(self.partial, "wb") as file:  # a file of Python's: where the disk is full, its error says so
+                torch.save(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            self.partial.replace(self.path)
+        finally:
+            remove(self.partial)
 
     def load(self) -> dict | None:
-        """The last whole state, or None. `weights_only` keeps pickled code out."""
+        """The last whole state, or None. `weights_only` keeps pickled code out.
+
+        Raises:
+            StageError: if it cannot be read.
+        """
         remove(self.partial)
-        return torch.load(self.path, map_location="cpu", weights_only=True) if self.path.exists() else None
+        if not self.path.exists():
+            return None
+        try:
+            return torch.load(self.path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+            found = " ".join(str(error).split())[:200] or type(error).__name__
+            raise StageError(
+                self.path, f"no checkpoint ({found})", "a whole one", "remove it: training then starts anew"
+            ) from None
 
     def clear(self) -> None:
         """Remove everything once the outputs are in place."""
         remove(self.path)
         remove(self.partial)
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        pass
-    return True

@@ -1,4 +1,5 @@
 import errno
+import sqlite3
 
 import pytest
 
@@ -28,6 +29,33 @@ def test_a_problem_ends_the_process_with_its_message():
 def test_a_disk_that_takes_nothing_is_a_problem_too(code):
     with pytest.raises(SystemExit, match="/data/out"):
         report(raising(OSError(code, "disk trouble", "/data/out")))
+
+
+def hidden(message: str, behind: BaseException | None = None) -> Exception:
+    error = RuntimeError(message)
+    error.__context__ = behind
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        hidden("Error while serializing: I/O error: No space left on device (os error 28)"),  # safetensors
+        hidden("unexpected pos 11200 vs 11094", OSError(errno.ENOSPC, "No space left on device")),  # torch.save
+        sqlite3.OperationalError("database or disk is full"),
+    ],
+)
+def test_a_full_disk_is_seen_through_the_errors_of_native_code(error):
+    with pytest.raises(SystemExit, match="No space left on device"):
+        report(raising(error))
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(errno.ENOENT, "No such file", "data/raw/a.jsonl"), OSError("no file a.jsonl named")]
+)
+def test_a_file_that_went_away_is_named(error):
+    with pytest.raises(SystemExit, match="a.jsonl"):
+        report(raising(error))
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "I/O error"), KeyError("bug")])

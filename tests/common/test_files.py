@@ -119,6 +119,45 @@ def test_what_a_kill_leaves_is_overwritten(tmp_path, writer, leftover):
         assert names(tmp_path) == {"x", "x/whole"}
 
 
+@pytest.mark.parametrize("writer", [atomic_file, atomic_directory])
+def test_two_writers_of_one_output_do_not_meet(tmp_path, writer):
+    """A killed dvc leaves its stage running: what it writes must not become the rerun's."""
+    with writer(tmp_path / "x") as first:
+        with pytest.raises(StageError, match="another process"), writer(tmp_path / "x"):
+            pytest.fail("it was let in")
+        first.write("whole") if hasattr(first, "write") else (first / "whole").touch()
+    assert names(tmp_path) in ({"x"}, {"x", "x/whole"})
+
+
+@pytest.mark.parametrize("call", ["os.rename", "os.remove", "os.rmdir"])
+def test_a_directory_is_never_half_replaced(tmp_path, call):
+    """Killed before any of the calls that replace it, it is the old one, the new one or none, and then the old one again."""
+    script = (
+        "import sys, os, signal; from pathlib import Path; from stages.common.files import *\n"
+        "left = int(sys.argv[3])\n"
+        "def hook(event, _):\n"
+        "    global left\n"
+        "    left -= event == sys.argv[2]\n"
+        "    if event == sys.argv[2] and left == 0: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "with atomic_directory(Path(sys.argv[1])) as out:\n"
+        "    [(out / name).write_text('new') for name in 'ab']\n"
+        "    sys.addaudithook(hook)\n"
+    )
+    for number in (1, 2, 3):
+        out = tmp_path / call / str(number) / "x"
+        out.mkdir(parents=True)
+        for name in "ab":
+            (out / name).write_text("old")
+        ended = subprocess.run([sys.executable, "-c", script, out, call, str(number)], cwd=ROOT).returncode
+        assert ended in (0, -signal.SIGKILL) and (number > 1 or ended)
+        there = {path.read_text() for path in out.glob("*")}
+        assert there in ({"old"}, {"new"}, set()) and (not there or names(out) == {"a", "b"})
+        with pytest.raises(KeyError), atomic_directory(out):
+            raise KeyError
+        assert {path.read_text() for path in out.glob("*")} == (there or {"old"})
+        assert names(out.parent) == {"x", "x/a", "x/b"}
+
+
 @given(st.lists(st.dictionaries(odd_text, json_values, max_size=4), max_size=4))
 def test_rows_survive_a_round_trip(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
 from stages.common import text
@@ -76,3 +80,21 @@ def test_a_result_that_fails_is_not_remembered(tmp_path):
         remember(tmp_path, "key", lambda: {}["nothing"])
     (tmp_path / "key.partial").write_text("half")  # what a kill leaves
     assert remember(tmp_path, "key", lambda: "whole") == "whole"
+
+
+@pytest.mark.parametrize("left", ["", '{"half', "\0\0\0"])
+def test_a_damaged_result_is_made_again(tmp_path, left):
+    remember(tmp_path, "key", lambda: "first")
+    (tmp_path / "key.json").write_text(left)
+    assert remember(tmp_path, "key", lambda: "again") == "again"
+    assert remember(tmp_path, "key", lambda: "third") == "again"
+
+
+def test_what_killed_processes_left_half_written_is_removed(own_scratch):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    folder = scratch("a", "b", "c")
+    for process in (dead.pid, os.getppid()):
+        (folder / f"key.{process}.partial").touch()
+    scratch("a", "b", "c")
+    assert [path.name for path in folder.iterdir()] == [f"key.{os.getppid()}.partial"]

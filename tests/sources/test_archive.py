@@ -146,6 +146,22 @@ def test_a_cut_archive_is_named(tmp_path, kind):
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_without_a_name_is_refused(tmp_path):
+    path = zipped(tmp_path / "x.zip", {"a.csv": b"1"})
+    data = path.read_bytes()
+    place = data.rindex(b"a.csv")
+    path.write_bytes(data[:place] + b"\0.csv" + data[place + 5 :])  # zipfile cuts names at a NUL
+    assert "a path that leaves the archive" in refused(path)
+
+
+def test_a_zip_with_an_offset_before_its_start_is_refused(tmp_path):
+    path = zipped(tmp_path / "x.zip", FILES)
+    data = path.read_bytes()
+    end = data.rindex(b"PK\x05\x06")  # 16 bytes on lies the directory's offset
+    path.write_bytes(data[: end + 16] + (len(data) * 2).to_bytes(4, "little") + data[end + 20 :])
+    assert "a broken archive" in refused(path)
+
+
 def test_a_name_that_comes_twice_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "f", "w") as archive:
         archive.writestr("a.csv", "1")

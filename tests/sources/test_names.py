@@ -59,6 +59,12 @@ def column_of(tmp_path, column: str | int, rows: str) -> list[str]:
     return found(tmp_path, table(column), f"<table>{rows}</table>")
 
 
+@pytest.mark.parametrize("control", ["\x01", "\x0b", "\x0c", "\x1f", "\ufffe", "&#11;"])
+def test_control_characters_part_words_and_stop_nothing(tmp_path, control):
+    page = f"<nav>menu</nav>{control}<ul><li>Brake{control}pad<sup>*</sup>{control}</li></ul>"
+    assert [" ".join(name.split()) for name in found(tmp_path, items(), page)] in (["Brake pad"], ["Brakepad"])
+
+
 # lists ---------------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 
+from stages.common.errors import StageError
 from stages.training.checkpoint import Checkpoints
 from tests import tiny
 
@@ -56,9 +57,18 @@ class Code:
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys):
     Checkpoints(tmp_path).path.write_bytes(pickle.dumps(Code()))
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(StageError, match="starts anew"):
         Checkpoints(tmp_path).load()
     assert "opened" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("size", [0, 100, 1000])
+def test_a_damaged_checkpoint_is_named(tmp_path, size):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(STATE)
+    os.truncate(checkpoints.path, size)
+    with pytest.raises(StageError, match="starts anew"):
+        checkpoints.load()
 
 
 KILLS = [["before_step", 1], ["in_save", 2], ["before_step", 5], ["in_save", 1], ["in_model", 2], ["before_table", 0]]

@@ -1,0 +1,40 @@
+"""Run the campaign: `python -m campaign [--parts kills disk …] [--stages train …]`; status 1 if a promise broke."""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+
+def main() -> int:
+    from campaign import works
+    from campaign.figures import table
+    from campaign.parts import PARTS
+
+    parser = argparse.ArgumentParser(prog="python -m campaign", description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to run (all)")
+    parser.add_argument("--stages", nargs="+", choices=works.WORKS, default=list(works.WORKS), help="of kills and disk (all)")
+    parser.add_argument("--points", type=int, default=20, help="where each stage is killed")
+    parser.add_argument("--minutes", type=float, default=10, help="of fuzzing")
+    parser.add_argument("--rows", type=int, default=100_000, help="of the long run")
+    options = parser.parse_args()
+    found = []
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a file system in memory: faults there wear out no disk
+    with tempfile.TemporaryDirectory(prefix="campaign-", dir=memory) as folder:
+        for part in options.parts:
+            start = time.monotonic()
+            (Path(folder) / part).mkdir()
+            found.append(PARTS[part](Path(folder) / part, options))
+            print(f"{part}: {len(found[-1].problems)} problems, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+            for problem in found[-1].problems:
+                print(f"  - {problem}", file=sys.stderr, flush=True)
+    print(table(found))
+    return int(any(part.problems for part in found))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    sys.exit(main())
