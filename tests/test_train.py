@@ -1,11 +1,9 @@
-import csv
 import json
 import os
 
 import pytest
 import torch
 
-from stages import train
 from stages.common.errors import StageError
 from stages.common.files import write_rows
 from stages.models.directory import load, load_tokenizer
@@ -13,7 +11,7 @@ from stages.models.prompting import encode_prompt, read_prompt
 from stages.training import loop
 from stages.training.batches import encode_all
 from stages.training.score import score
-from tests import tiny
+from tests import tiny, trained
 
 
 @pytest.fixture
@@ -23,25 +21,9 @@ def work(tmp_path):
     return tmp_path
 
 
-def run(work, base="base", out="model", formatted="formatted", rows="train", **params) -> dict:
+def run(work, base="base", out="model", **params) -> dict:
     """Train; returns the metrics."""
-    train.main(
-        out,
-        tiny.training(**params),
-        rows=work / formatted / rows,
-        formatted=work / formatted,
-        base=work / base,
-        out=work / out,
-        table=work / out / ".." / f"{out}.csv",
-        metrics=work / f"{out}.json",
-        speed=work / f"{out}.speed.json",
-    )
-    return json.loads((work / f"{out}.json").read_text())
-
-
-def table(work, out="model") -> list[dict]:
-    with open(work / f"{out}.csv", newline="") as file:
-        return list(csv.DictReader(file))
+    return trained.run(work, tiny.training(**params), base, out)
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
@@ -64,14 +46,14 @@ def test_the_table_has_the_columns_of_the_completion_era(work):
         "step,elapsed_tokens,elapsed_examples,training_loss,training_sequence_accuracy,training_token_accuracy,"
         "validation_loss,validation_token_accuracy"
     )
-    rows = table(work)
+    rows = trained.table(work)
     assert [row["step"] for row in rows] == list("123456")
     assert [row["elapsed_examples"] for row in rows] == ["8", "16", "24", "32", "40", "48"]
     assert [bool(row["validation_loss"]) for row in rows] == [False, False, True, False, False, True]
 
 
 def test_metrics_agree_with_the_table_and_the_model(work):
-    found, rows = run(work), table(work)
+    found, rows = run(work), trained.table(work)
     assert found["rows"] == {"rows": 24, "cut": 0, "prompt_too_long": 0} and found["validation_rows"] == 6
     assert (found["steps"], found["tokens"]) == (6, int(rows[-1]["elapsed_tokens"]))
     assert found["validation_loss"] == min(float(row["validation_loss"]) for row in rows if row["validation_loss"])
@@ -154,7 +136,7 @@ def test_without_validation_rows(work):
     (work / "formatted" / "validation" / "000.jsonl").unlink()
     found = run(work)
     assert found["validation_loss"] is None and found["validation_loss_start"] is None and found["best_step"] == 6
-    assert not any(row["validation_loss"] for row in table(work))
+    assert not any(row["validation_loss"] for row in trained.table(work))
 
 
 @pytest.fixture
@@ -214,4 +196,4 @@ def test_the_base_is_only_read(work):
 def test_shuffled_pairs_train_on_the_same_texts(work):
     plain, shuffled = (run(work, out=f"twin_{choice}", shuffle_pairs=choice) for choice in (False, True))
     assert plain["tokens"] == shuffled["tokens"]
-    assert table(work, "twin_False")[0]["training_loss"] != table(work, "twin_True")[0]["training_loss"]
+    assert trained.table(work, "twin_False")[0]["training_loss"] != trained.table(work, "twin_True")[0]["training_loss"]

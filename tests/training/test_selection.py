@@ -135,8 +135,9 @@ def test_a_span_that_is_not_there_is_an_error_of_its_parameter(work, parameter):
 def test_a_round_may_name_one_shard(work, seen):
     trained.run(work, tiny.training(rows=[8, 16], epochs=1), rows="train/001.jsonl")
     assert set.union(*seen) == named(8, 16)
-    with pytest.raises(StageError, match="let `shards` name"):
-        trained.run(work, tiny.training(rows=[8, 20]), rows="train/001.jsonl", out="other")
+    for spans in ({"rows": [8, 20]}, {"rows": [8, 16], "wrong_rows": [0, 8], "wrong_times": 1}):
+        with pytest.raises(StageError, match="let `shards` name"):
+            trained.run(work, tiny.training(**spans), rows="train/001.jsonl", out="other")
 
 
 def test_shards_appended_later_leave_a_round_alone(work):
