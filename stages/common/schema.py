@@ -195,7 +195,7 @@ def _task(name: str, model: dict, method: object):
     """Problems of stages whose task is not that of the training."""
     task = "label" if method == "classifier" else "text"
     for stage in ("generate", "judge"):
-        found = _mapping(model, stage).get("task")
+        found = model.get(stage, {}).get("task")
         if method in ("causal", "classifier", "hosted") and found in ("text", "label") and found != task:
             yield f"models.{name}.{stage}.task: found {found!r}, expected {task!r}, what method {method} trains for"
 

@@ -1,4 +1,4 @@
-"""Rows of the completion style from training to figures: what is compared ends before the stop string, what is learned after."""
+"""The completion style from training to figures: what is compared ends before the stop string, what is learned with it."""
 
 import json
 
