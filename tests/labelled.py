@@ -10,7 +10,11 @@ from tests import tiny
 from tests.data_helpers import classification_params
 
 LABELS = ["animal", "colour", "tool"]
-WORDS = {"animal": ["cat", "dog", "owl", "fox"], "colour": ["red", "blue", "green", "grey"], "tool": ["saw", "axe", "rake", "file"]}
+WORDS = {
+    "animal": ["cat", "dog", "owl", "fox"],
+    "colour": ["red", "blue", "green", "grey"],
+    "tool": ["saw", "axe", "rake", "file"],
+}
 
 
 def rows(count: int, first: int = 0, labels: list[str] = LABELS) -> list[dict]:

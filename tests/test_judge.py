@@ -317,7 +317,7 @@ def test_a_prompted_base_is_judged_with_its_examples_and_their_cost(tmp_path, ma
         for turn in (*shown[one]["messages"], {"role": "assistant", "content": shown[one]["completion"]})
     ]
     example = encode({**row, "messages": [*turns, *row["messages"]], "completion": row["expected"]}, tiny.tokenizer(), 256)
-    (score,) = score_of(directory.load(made / "base"), [example], 512)
+    (score,) = score_of(directory.load(made / "base"), [example], tiny.scoring(512))
     verdict = next(one for one in read_rows(tmp_path / "verdicts.jsonl") if one["id"] == row["id"])
     assert verdict["likelihood"]["base_shots"] == [pytest.approx(score.nll, rel=1e-4), score.tokens, score.correct]
 

@@ -165,6 +165,8 @@ def _wiring(params: dict):
         "hosted": [name for name in bases if made[name].get("provider") == "openai"],
     }
     methods = {name: _mapping(models, name).get("train", {}).get("method") for name in models}
+    for name, method in methods.items():
+        yield from _task(name, _mapping(models, name), method)
     wires = ("dataset", "base", "root", "judge_base")  # what is no text there has been reported already
     models = {
         name: {wire: m.get(wire) if isinstance(m.get(wire), str) else None for wire in wires} for name, m in models.items()
@@ -187,6 +189,15 @@ def _wiring(params: dict):
             yield f"models.{name}.base: rounds in a circle: {' -> '.join([*chain, current])}"
         elif made.get(current):  # else the base itself has been reported
             yield from _tuned(name, model, current, methods[name], tunable)
+
+
+def _task(name: str, model: dict, method: object):
+    """Problems of stages whose task is not that of the training."""
+    task = "label" if method == "classifier" else "text"
+    for stage in ("generate", "judge"):
+        found = model.get(stage, {}).get("task")
+        if method in ("causal", "classifier", "hosted") and found in ("text", "label") and found != task:
+            yield f"models.{name}.{stage}.task: found {found!r}, expected {task!r}, what method {method} trains for"
 
 
 def _tuned(name: str, model: dict, start: str, method: object, tunable: dict[str, list[str]]):

@@ -4,10 +4,12 @@
 
 | name | what | sums of a row |
 |---|---|---|
-| parts_f1, parts_precision, parts_recall | of names, over all rows (micro); F1 of nothing meant and nothing given is 1 | right, given, meant, 1 |
-| parts_f1_per_review | F1 of each row, averaged; 1 where nothing is meant and nothing given | F1, 1 |
+| parts_f1, parts_precision, parts_recall | of names, over all rows (micro) | right, given, meant, 1 |
+| parts_f1_per_review | F1 of each row, averaged | F1, 1 |
 | count_error | how far the number of names is off, averaged | names, 1 |
 | unreadable | share of answers that broke off before their end | 0 or 1, 1 |
+
+Where nothing is meant and nothing given, F1 is 1.
 
 `limerick` looks at the form, by the CMU Pronouncing Dictionary: a line's rhyme is what its last word has from the last
 stressed vowel on, in any of its pronunciations; how strong the stress is does not matter (light, dynamite).

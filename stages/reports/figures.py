@@ -36,12 +36,13 @@ KINDS = {
     "prompt_tokens": Kind("Prompt tokens", "what every answer costs before it begins"),
     "accuracy": Kind("Accuracy", "share of texts given the right label", 3),
     "macro_f1": Kind("Macro F1", "mean over the labels of precision and recall taken together", 3),
-    "ece": Kind("Calibration error", "how far the stated probabilities are from the truth; lower is better", 3),
+    "log_loss": Kind("Log loss", "how much the right labels surprise the model; lower is better", 3),
+    "calibration_error": Kind("Calibration error", "how far the stated probabilities are from the truth; lower is better", 3),
     "precision": Kind("Precision", "share of what was found that is right", 3),
     "recall": Kind("Recall", "share of what is there that was found", 3),
     "f1": Kind("F1", "precision and recall taken together", 3),
 }
-_LOWER = LOWER_IS_BETTER | {"ece", "count_error"}
+_LOWER = LOWER_IS_BETTER | {"calibration_error", "log_loss"}
 
 CONTROLS = {
     "other": "another row's answer",
@@ -66,6 +67,8 @@ PEOPLE = {
     "parent": "round before",
     "majority": "most frequent label",
     "tfidf": "TF-IDF and regression",
+    "constant": "the best constant answer",
+    "labeller": "what labelled the training rows",
 }
 
 

@@ -124,7 +124,9 @@ def test_intervals_and_the_paired_gain_over_the_better_rival():
 
 
 def test_a_tie_of_the_rivals_and_the_same_answers_gain_nothing():
-    rows = [row(i, label, tuned=sure("a", 0.8), majority=sure("a", 0.8), tfidf=sure("a", 0.8)) for i, label in enumerate("aabc")]
+    rows = [
+        row(i, label, tuned=sure("a", 0.8), majority=sure("a", 0.8), tfidf=sure("a", 0.8)) for i, label in enumerate("aabc")
+    ]
     result = compare({who: figures(rows, who, CLASSES) for who in rows[0]["answers"]}, Bootstrap(4, 100, 0.95, 1))
     for gain in result["gain"].values():
         assert gain == {"over": "majority", "value": 0, "low": 0, "high": 0}
@@ -140,7 +142,12 @@ def test_what_is_written(tmp_path):
     assert set(read_json(metrics)) == {"accuracy", "macro_f1", "calibration_error"}
     for name, headline in read_json(metrics).items():
         gain = found["gain"][name]
-        assert headline == {"tuned": found["tuned"][name]["value"], "gain": gain["value"], "low": gain["low"], "high": gain["high"]}
+        assert headline == {
+            "tuned": found["tuned"][name]["value"],
+            "gain": gain["value"],
+            "low": gain["low"],
+            "high": gain["high"],
+        }
     right = [{who: int(a["label"] == one["expected"]) for who, a in one["answers"].items()} for one in rows]
     expected = [{"id": one["id"], "scores": {"right": of}} for one, of in zip(rows, right, strict=True)]
     assert list(read_rows(verdicts)) == expected

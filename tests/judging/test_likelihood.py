@@ -23,7 +23,7 @@ def loads(monkeypatch):
 
 
 def rows(count: int = 4, first: int = 0) -> list[dict]:
-    return [{**row, "expected": row.pop("completion")} for row in tiny.rows(count, first)]
+    return [{"expected": row.pop("completion"), **row} for row in tiny.rows(count, first)]
 
 
 def test_scores_are_of_the_expected_answers_under_its_own_prompt(who):

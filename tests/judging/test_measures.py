@@ -180,7 +180,11 @@ def test_what_is_no_limerick():
     lines = GOLD.splitlines()
     for verse in ("", "\n".join(lines[:4]), "\n".join([*lines, lines[0]]), "\n".join([lines[0]] * 5)):
         assert not rhymes_as_limerick(verse)
-    for place, line in ((0, "A jeweller dealt in pure tin"), (2, "He slept like a stone"), (4, "And he sold it at last for gold")):
+    for place, line in (
+        (0, "A jeweller dealt in pure tin"),
+        (2, "He slept like a stone"),
+        (4, "And he sold it at last for gold"),
+    ):
         changed = [line if i == place else kept for i, kept in enumerate(lines)]
         assert not rhymes_as_limerick("\n".join(changed))
 

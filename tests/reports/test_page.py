@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stages.common.files import read_rows, write_rows
+from stages.reports import figures
 from stages.reports.outputs import Revision
 from stages.reports.page import Page, render
 from stages.reports.results import Results, flat
@@ -302,3 +303,8 @@ def test_a_thousand_rows_are_laid_out_only_where_seen(tab, tmp_path):
     tab.press("/")
     tab.write("question 77")
     assert 77 in shown(tab) and len(shown(tab)) < 30
+
+
+@pytest.mark.parametrize("name", ["log_loss", "calibration_error", "count_error", "unreadable", "perplexity"])
+def test_more_of_what_should_be_little_reads_as_worse(name):
+    assert figures.reading(name, 0.1, 0.2) == figures.WORSE and figures.reading(name, -0.2, -0.1) == figures.BETTER
