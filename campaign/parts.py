@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from campaign import disk, fuzz, kills, pipeline, works
+from campaign import disk, fuzz, kills, long_run, pipeline, suites, works
 from campaign.figures import Found
 
 
@@ -36,4 +36,19 @@ def _pipeline(folder: Path, options: Namespace) -> Found:
     return pipeline.campaign(folder, min(options.points, 6))
 
 
-PARTS = {"kills": _kills, "pipeline": _pipeline, "disk": _disk, "fuzz": _fuzz}
+def _long_run(folder: Path, options: Namespace) -> Found:
+    return long_run.campaign(folder, options.rows)
+
+
+def _suites(folder: Path, options: Namespace) -> Found:
+    return suites.campaign()
+
+
+PARTS = {
+    "kills": _kills,
+    "pipeline": _pipeline,
+    "disk": _disk,
+    "suites": _suites,
+    "fuzz": _fuzz,
+    "long_run": _long_run,
+}

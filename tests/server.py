@@ -30,12 +30,12 @@ class Answer:
 class Server:
     """Answers by path: a list is replayed, its last answer for ever; a function is asked with the request's headers."""
 
-    def __init__(self):
+    def __init__(self, port: int = 0):
         self.answers: dict[str, list[Answer] | Callable[[dict], Answer]] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []  # path and headers
         self.times: dict[str, list[float]] = defaultdict(list)
         handler = type("Handler", (_Handler,), {"server_of_test": self})
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.http = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self.http.daemon_threads = True
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 

@@ -5,6 +5,7 @@ DVC never see different values. The schema only refuses; it holds no defaults. E
 therefore written in `params.yaml`.
 """
 
+import re
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -13,15 +14,19 @@ from ruamel.yaml.error import YAMLError
 from stages.common.errors import StageError
 
 FILE = Path("params.yaml")
+_DEEP = re.compile(r"(?:[\[{]\s*){50}")
 
 
 def read(path: Path = FILE, yaml: YAML | None = None) -> dict:
     """The parsed file, unchecked; by another parser where `yaml` is given."""
     try:
-        return (yaml or YAML(typ="safe", pure=True)).load(path.read_text(encoding="utf-8")) or {}
+        text = path.read_text(encoding="utf-8")
+        if _DEEP.search(text):  # the parser takes seconds for thousands, and then fails
+            raise ValueError("brackets within fifty brackets")
+        return (yaml or YAML(typ="safe", pure=True)).load(text) or {}
     except FileNotFoundError:
         raise StageError(path, "no such file", "the experiment's parameters", "run from the repository's root") from None
-    except (YAMLError, ValueError) as error:  # the latter: broken UTF-8, the 45th of a month
+    except (YAMLError, ValueError, RecursionError) as error:  # the others: broken UTF-8, the 45th of a month, [[[[…
         raise StageError(path, " ".join(str(error).split()), "YAML 1.2 in UTF-8", f"edit {path}") from None
 
 

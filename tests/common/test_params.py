@@ -306,6 +306,8 @@ def test_all_problems_come_in_one_message():
         "a: 2020-13-45",
         "a: !!int z",
         "a: !!python/object:os.system x",
+        "a: " + "[" * 4000,
+        "a: " + "[{" * 4000,
         "- 1",
         "7",
         "---\n---\n",

@@ -1,0 +1,140 @@
+"""Many rows through every stage, from scrape to judge: memory and descriptors against a tenth of the rows.
+
+The judge is a fake one behind a real server, the model a tiny one tuned on 800 rows; a hundredth of the rows is answered
+and judged.
+"""
+
+import os
+import random
+import re
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import stages.format
+import stages.generate
+import stages.judge
+import stages.label
+import stages.scrape
+import stages.split
+import stages.train
+from campaign import works
+from campaign.figures import Found
+from campaign.works import Work
+from stages.common.files import write_rows
+from tests import tiny
+from tests.data_helpers import format_params, label_params, scrape_params, split_params
+from tests.servers.loopback import Loopback, honest
+
+STAGES = ("scrape", "label", "split", "format", "train", "generate", "judge")
+ALLOWED = 64 << 20  # bytes that a data stage may grow by from a tenth of the rows to all
+DESCRIPTORS = 8  # that any stage may hold more
+
+
+def _write(path: Path, count: int) -> None:
+    draw = random.Random(1)
+    words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=draw.randint(2, 9))) for _ in range(20_000)]
+    text = lambda size: " ".join(draw.choices(words, k=size))  # noqa: E731
+    write_rows(path, ({"question": text(6), "answer": text(8)} for _ in range(count)))
+
+
+def _stage(name: str, here: Path, address: str) -> None:
+    made = {"formatted": here / "formatted", "base": here / "base"}
+    if name == "scrape":
+        stages.scrape.main("long", scrape_params(files="*.jsonl", max_bytes=1 << 40), here / "source", here / "raw")
+    elif name == "label":
+        files = {"labeled": here / "labeled.jsonl", "dropped": here / "dropped.jsonl", "metrics": here / "label.json"}
+        stages.label.main("long", label_params(), here / "raw", **files)
+    elif name == "split":
+        shares = split_params(train=0.98, validation=0.01, test=0.01, near_duplicate=0.7)
+        stages.split.main("long", shares, here / "labeled.jsonl", here / "splits", here / "split.json")
+    elif name == "format":
+        params = format_params(shard_rows=1000)
+        stages.format.main("long", params, here / "splits", here / "formatted", here / "format.json", here / "lengths.csv")
+    elif name == "train":
+        files = {"table": here / "results.csv", "metrics": here / "train.json", "speed": here / "speed.json"}
+        params = tiny.training(rows=[0, 800], epochs=1, evaluations=1)
+        stages.train.main("model", params, rows=here / "formatted" / "train", **made, out=here / "model", **files)
+    elif name == "generate":
+        models = {"model": here / "model", "root": here / "base"}
+        options = tiny.generation(batch_rows=64, max_new_tokens=6)
+        stages.generate.main("model", options, **made, **models, out=here / "answers.jsonl", speed=here / "speed.json")
+    else:
+        asked = {"kind": "ollama", "model": "llama3", "base_url": address, "prompt": "score_100.v1", "pairwise": ""}
+        asked |= {"controls": 20, "concurrency": 8, "timeout_seconds": 60.0, "attempts": 2, "max_tokens": 40}
+        asked |= {"warn_below": 0.5, "num_ctx": 4096}
+        names = {"verdicts": "verdicts.jsonl", "metrics": "scores.json", "details": "details.json", "table": "scores.csv"}
+        models = {"model": here / "model", "root": here / "base", "encoder": here / "encoder", "speed": here / "speed.json"}
+        files = {key: here / file for key, file in names.items()}
+        params = tiny.judging(judges={"fake": asked})
+        stages.judge.main("model", params, answers=here / "answers.jsonl", **made, **models, **files)
+
+
+@dataclass
+class Watched:
+    """The most descriptors that a process held; looks every 5 ms. Its peak of memory the kernel keeps."""
+
+    folder: Path
+    descriptors: int = 0
+
+    def look(self, over: threading.Event) -> None:
+        while not over.wait(0.005):
+            try:
+                place = Path("/proc") / (self.folder / "pid").read_text()
+                self.descriptors = max(self.descriptors, len(os.listdir(place / "fd")))
+            except (OSError, ValueError, IndexError):  # not begun, or gone
+                continue
+
+
+def _through(found: Found, here: Path, rows: int, address: str) -> dict[str, tuple[int, int, float]]:
+    """Peak bytes, descriptors and seconds of each stage."""
+    _write(here / "source" / "rows.jsonl", rows)
+    made = {}
+
+    def models(*_) -> None:
+        tiny.base(here / "base")
+        tiny.encoder(here / "encoder")
+
+    works.run(Work(models, ()), here, here / "run")
+    for name in STAGES:
+        watched, over = Watched(here), threading.Event()
+
+        def begin(*_, name: str = name) -> None:
+            (here / "pid").write_text(str(os.getpid()))
+            _stage(name, here, address)
+            status = Path("/proc/self/status").read_text()
+            (here / "peak").write_text(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+
+        thread = threading.Thread(target=watched.look, args=(over,))
+        thread.start()
+        start = time.monotonic()
+        end = works.run(Work(begin, ()), here, here / "run")
+        over.set()
+        thread.join()
+        (here / "pid").unlink(missing_ok=True)
+        found.expect(end.status == 0, f"{name} of {rows} rows fails: {end.said[-500:]}")
+        made[name] = int((here / "peak").read_text()) << 10, watched.descriptors, time.monotonic() - start
+    return made
+
+
+def campaign(folder: Path, rows: int) -> Found:
+    os.environ["NO_PROXY"] = "127.0.0.1"
+    found, server = Found(), Loopback(honest)
+    server.check = lambda *_: None
+    few, many = (_through(found, folder / str(count), count, server.address) for count in (rows // 10, rows))
+    server.close()
+    for name in STAGES:
+        grown, more = many[name][0] - few[name][0], many[name][1] - few[name][1]
+        if name in ("scrape", "label", "split", "format"):
+            found.expect(grown <= ALLOWED, f"{name}: {grown >> 20} MiB more at {rows} rows than at {rows // 10}")
+        found.expect(more <= DESCRIPTORS, f"{name}: {more} descriptors more at {rows} rows than at {rows // 10}")
+        found.line(
+            f"{name}: memory and descriptors do not grow with rows"
+            if name in STAGES[:4]
+            else f"{name}: descriptors do not grow",
+            f"{rows // 10} and {rows} rows, peaks of the process of its own",
+            f"{few[name][0] >> 20} and {many[name][0] >> 20} MiB; {few[name][1]} and {many[name][1]} descriptors; "
+            f"{many[name][2]:.0f} s",
+        )
+    return found

@@ -1,0 +1,64 @@
+"""What comes from elsewhere must run nothing and write nowhere else. More stands with archives, XML, the web and reports."""
+
+import copy
+import io
+import json
+
+import pytest
+
+from stages.common import params
+from stages.common.errors import StageError
+from stages.common.schema import check
+from stages.models.directory import load, load_fetched, load_tokenizer
+from tests import tiny
+from tests.imports import ROOT
+
+CODE = """from pathlib import Path
+Path({mark!r}).touch()
+from transformers import LlamaConfig as OwnConfig, LlamaForCausalLM as Own
+"""
+
+
+@pytest.mark.parametrize("read", [load, load_tokenizer, lambda folder: load_fetched(folder, "causal")])
+@pytest.mark.parametrize("kind", ["llama", "unheard_of"])
+def test_a_model_s_own_code_is_not_run(tmp_path, read, kind, monkeypatch):
+    folder, mark = tiny.base(tmp_path / "base"), tmp_path / "ran"
+    (folder / "own.py").write_text(CODE.format(mark=str(mark)))
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # nobody is there to say yes
+    for name in ("config.json", "tokenizer_config.json"):
+        said = json.loads((folder / name).read_text())
+        own = {"AutoConfig": "own.OwnConfig", "AutoModelForCausalLM": "own.Own", "AutoTokenizer": ["own.Own", "own.Own"]}
+        changes = {"model_type": kind} if name == "config.json" else {}
+        (folder / name).write_text(json.dumps(said | changes | {"auto_map": own}))
+    try:
+        read(folder)
+    except (ValueError, OSError, KeyError, StageError) as error:
+        assert "own" in str(error) or "unheard_of" in str(error) or "trust_remote_code" in str(error)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.system", "!!python/name:os.system", "!!python/module:os"])
+def test_a_tag_in_params_makes_nothing(tmp_path, tag):
+    mark, path = tmp_path / "ran", tmp_path / "params.yaml"
+    path.write_text(f"bases: {tag} ['touch {mark}']\ndatasets: {{}}\nmodels: {{}}\n")
+    with pytest.raises(StageError, match="params.yaml"):
+        check(params.read(path), path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["../up", "/etc/x", "a/b", "..", ".", "a\\b", "a\0b", "-rf", "a b", "$(id)", "`id`", ";id"])
+@pytest.mark.parametrize("kind", ["bases", "datasets", "models"])
+def test_no_name_is_a_path_or_a_command(kind, name):
+    given = copy.deepcopy(params.read(ROOT / "params.yaml"))
+    given[kind][name] = copy.deepcopy(next(iter(given[kind].values())))
+    with pytest.raises(StageError, match="not a usable name"):
+        check(given, "params.yaml")
+
+
+@pytest.mark.parametrize("name", ["../up.csv", "/etc/x", "a/../../x", "..", ""])
+def test_no_name_of_a_web_file_leaves_its_folder(name):
+    from stages.common.schema_sources import WebSource
+    from tests.data_helpers import web_params
+
+    with pytest.raises(ValueError):
+        WebSource.model_validate(web_params({name: "http://example.org/a"}))
