@@ -37,7 +37,7 @@ def campaign() -> Found:
     found = Found()
     for promise, (how, paths) in SUITES.items():
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *paths], cwd=ROOT, capture_output=True, text=True
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *paths], cwd=ROOT, capture_output=True, text=True
         )
         counts = {what: int(number) for number, what in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
         found.expect(not done.returncode, f"{promise}: {done.stdout[-800:]}")
