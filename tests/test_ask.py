@@ -19,7 +19,8 @@ def made(tmp_path_factory):
         patch.setenv("AFFINAGE_SCRATCH", str(folder / "scratch"))
         base, formatted = tiny.base(folder / "base"), tiny.formatted(folder / "formatted")
         files = {name: folder / f"tuned.{name}" for name in ("table", "metrics", "speed")}
-        train.main("tuned", tiny.training(), formatted, base, folder / "tuned", **files)
+        places = {"rows": formatted / "train", "formatted": formatted, "base": base, "out": folder / "tuned"}
+        train.main("tuned", tiny.training(), **places, **files)
     return folder
 
 

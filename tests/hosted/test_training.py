@@ -343,7 +343,9 @@ def test_a_real_ctrl_c_ends_with_a_message_and_no_traceback(tmp_path, service, c
     account = service.account("main", tmp_path / "pid")
     account.faults = [Fault(call, 1, "interrupt", True)]
     script = (
-        "import os, sys\nfrom pathlib import Path\nfrom stages.common.errors import report\nfrom tests.hosted import helpers\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom stages.common.errors import report\n"
+        "from tests.hosted import helpers\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # what a shell starts in the background ignores it
         "w = Path(sys.argv[1])\n(w / 'pid').write_text(str(os.getpid()))\nreport(lambda: helpers.train(w))"
     )
     ended = subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, capture_output=True, text=True)

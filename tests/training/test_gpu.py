@@ -7,6 +7,7 @@ import torch
 from torch._dynamo.utils import counters
 from torch.nn.attention import varlen
 
+from stages.models import runtime
 from stages.training import gpu
 from stages.training.batches import collate
 from stages.training.causal import Causal
@@ -117,7 +118,7 @@ def test_a_wide_head_gives_the_same_logits_and_gradients():
     heads = [tiny.model().get_output_embeddings() for _ in range(2)]
     assert heads[0].weight.shape[0] == tiny.VOCABULARY and tiny.VOCABULARY % 64
     model = SimpleNamespace(device=torch.device("cuda"), get_output_embeddings=lambda: heads[1])
-    gpu.widen_head(model)
+    runtime.widen_head(model)
     hidden = torch.randn(5, 32)
     plain, wide = (head(hidden) for head in heads)
     assert wide.shape == plain.shape and wide.stride()[-2] % 64 == 0 and plain.stride()[-2] % 64
@@ -130,7 +131,7 @@ def test_a_wide_head_gives_the_same_logits_and_gradients():
 @pytest.mark.parametrize("architecture", ["llama", "phi"])  # phi's head has a bias
 def test_heads_that_need_no_widening_are_left_alone(architecture):
     model = tiny.model(architecture)
-    gpu.widen_head(model)
+    runtime.widen_head(model)
     assert "forward" not in vars(model.get_output_embeddings())
 
 
