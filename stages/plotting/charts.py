@@ -178,7 +178,7 @@ def scores(revisions: Revisions) -> dict | None:
     bars = {
         "mark": {"type": "bar", "tooltip": True},
         "width": 460,
-        "height": 130,
+        "height": 90,
         "encoding": {
             "x": {
                 "field": "score",
@@ -196,7 +196,11 @@ def scores(revisions: Revisions) -> dict | None:
         "Scores of the judge",
         "answers to the test rows, the tuned model's beside the base's",
         rows,
-        facet={"row": {"field": "judge", "type": "nominal"}, **columns},
+        facet={
+            "row": {"field": "judge", "type": "nominal", "header": {"labelOrient": "top", "labelAnchor": "start"}},
+            **columns,
+        },
+        resolve={"scale": {"y": "independent"}},
         spec=bars,
     )
 
