@@ -54,10 +54,10 @@ def ours(name: str, steps: int) -> list[float]:
 
 
 def peer(name: str, steps: int) -> list[float]:
-    import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    from stages.training import batches, tune
+    from bench.train_gpu import peer_batch, peer_rows
+    from stages.training import tune
 
     params, found = prepared(name, steps)
     model = tune.prepare(found.model, params.tune, params.seed)
@@ -67,14 +67,6 @@ def peer(name: str, steps: int) -> list[float]:
         def on_step_end(self, *_, **__):
             times.append(time.perf_counter())
 
-    def collate(some: list) -> dict:
-        padded = batches.collate([one["row"] for one in some], "padded", model.config.pad_token_id or 0)
-        labels = torch.full_like(padded.inputs["input_ids"], -100)
-        for i, one in enumerate(some):
-            labels[i, len(one["row"].prompt) : len(one["row"])] = torch.tensor(one["row"].completion)
-        return {**{key: padded.inputs[key] for key in ("input_ids", "attention_mask")}, "labels": labels}
-
-    data = [{"row": e, "length": len(e), "input_ids": e.prompt + e.completion} for e in found.examples]
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
@@ -89,7 +81,7 @@ def peer(name: str, steps: int) -> list[float]:
             disable_tqdm=True,
             use_cpu=True,
         )
-        Trainer(model, arguments, collate, data, callbacks=[Ticking()]).train()
+        Trainer(model, arguments, peer_batch, peer_rows(found.examples), callbacks=[Ticking()]).train()
     return times, sum(map(len, found.examples))
 
 

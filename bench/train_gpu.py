@@ -8,7 +8,6 @@ Useful tokens are those of the rows, padding not counted. MFU is the share of th
 """
 
 import argparse
-import dataclasses
 import os
 import sys
 import tempfile
@@ -116,6 +115,21 @@ def ours(examples: list, options: CausalTraining, layers: int, layout: str) -> t
     return clock, torch.cuda.max_memory_allocated() / 2**30
 
 
+def peer_rows(examples: list[batches.Example]) -> list[dict]:
+    """The rows as the Trainer takes them; `input_ids` tell it their length."""
+    return [{"row": e, "input_ids": e.prompt + e.completion} for e in examples]
+
+
+def peer_batch(some: list[dict]) -> dict[str, torch.Tensor]:
+    """[B, L], padded to the longest, with labels on the answers alone."""
+    rows = [one["row"] for one in some]
+    padded = batches.collate(rows, "padded", 0)
+    labels = torch.full_like(padded.inputs["input_ids"], -100)
+    for i, row in enumerate(rows):
+        labels[i, len(row.prompt) : len(row)] = torch.tensor(row.completion)
+    return {**{key: padded.inputs[key] for key in ("input_ids", "attention_mask")}, "labels": labels}
+
+
 def trainer(examples: list, batch_rows: int, layers: int, grouped: bool) -> tuple[Clock, float]:
     """Hugging Face's Trainer: batches of 32 rows, accumulated, padded to their longest, bf16."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
@@ -130,15 +144,6 @@ def trainer(examples: list, batch_rows: int, layers: int, grouped: bool) -> tupl
             torch.cuda.synchronize()
             clock.times.append(time.perf_counter())
 
-    def collate(some: list) -> dict:
-        padded = batches.collate([batches.Example(**row["row"]) for row in some], "padded", 0)
-        labels = torch.full_like(padded.inputs["input_ids"], -100)
-        for i, row in enumerate(some):
-            prompt, answer = row["row"]["prompt"], row["row"]["completion"]
-            labels[i, len(prompt) : len(prompt) + len(answer)] = torch.tensor(answer)
-        return {**{key: padded.inputs[key] for key in ("input_ids", "attention_mask")}, "labels": labels}
-
-    data = [{"row": dataclasses.asdict(e), "length": len(e), "input_ids": e.prompt + e.completion} for e in examples]
     group = {"train_sampling_strategy": "group_by_length"} if grouped else {}
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -157,7 +162,7 @@ def trainer(examples: list, batch_rows: int, layers: int, grouped: bool) -> tupl
             dataloader_num_workers=4,
             **group,
         )
-        Trainer(model(layers), arguments, collate, data, callbacks=[Ticking()]).train()
+        Trainer(model(layers), arguments, peer_batch, peer_rows(examples), callbacks=[Ticking()]).train()
     return clock, torch.cuda.max_memory_allocated() / 2**30
 
 

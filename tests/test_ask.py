@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from stages import ask, generate, train
+from stages import ask, generate
 from stages.common.errors import StageError
 from stages.common.files import read_rows, write_json
-from tests import tiny
+from tests import tiny, trained
 from tests.servers.loopback import Said
 
 QUESTION = tiny.rows(1)[0]["messages"][0]["content"]
@@ -17,10 +17,9 @@ def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AFFINAGE_SCRATCH", str(folder / "scratch"))
-        base, formatted = tiny.base(folder / "base"), tiny.formatted(folder / "formatted")
-        files = {name: folder / f"tuned.{name}" for name in ("table", "metrics", "speed")}
-        places = {"rows": formatted / "train", "formatted": formatted, "base": base, "out": folder / "tuned"}
-        train.main("tuned", tiny.training(), **places, **files)
+        tiny.base(folder / "base")
+        tiny.formatted(folder / "formatted")
+        trained.run(folder, tiny.training(), out="tuned")
     return folder
 
 

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from stages import generate, train
+from stages import generate
 from stages.common.files import read_rows, write_rows
 from stages.decoding import local
 from stages.models import directory
-from tests import tiny
+from tests import tiny, trained
 
 PROBES = ["What is the colour of the sea?", "Why?"]
 
@@ -20,10 +20,7 @@ def models(tmp_path_factory):
         tiny.base(folder / "base")
         tiny.formatted(folder / "formatted")
         for base, out in (("base", "tuned"), ("tuned", "second")):
-            files = {name: folder / f"{out}.{name}" for name in ("table", "metrics", "speed")}
-            formatted = folder / "formatted"
-            places = {"rows": formatted / "train", "formatted": formatted, "base": folder / base, "out": folder / out}
-            train.main(out, tiny.training(), **places, **files)
+            trained.run(folder, tiny.training(), base=base, out=out)
     return folder
 
 

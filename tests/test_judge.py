@@ -4,14 +4,14 @@ import json
 import numpy as np
 import pytest
 
-from stages import generate, judge, train
+from stages import generate, judge
 from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
 from stages.judging.intervals import Bootstrap, with_count
 from stages.models import directory
 from stages.training.batches import encode
 from stages.training.score import score as score_of
-from tests import tiny
+from tests import tiny, trained
 from tests.servers.loopback import Said, honest, texts
 
 
@@ -23,9 +23,7 @@ def made(tmp_path_factory):
         patch.setenv("AFFINAGE_SCRATCH", str(folder / "scratch"))
         base, formatted = tiny.base(folder / "base"), tiny.formatted(folder / "formatted")
         tiny.encoder(folder / "encoder")
-        files = {name: folder / f"tuned.{name}" for name in ("table", "metrics", "speed")}
-        places = {"rows": formatted / "train", "formatted": formatted, "base": base, "out": folder / "tuned"}
-        train.main("tuned", tiny.training(epochs=6), **places, **files)
+        trained.run(folder, tiny.training(epochs=6), out="tuned")
         options = tiny.generation(max_new_tokens=24, probes=["Why?"])
         places = {"formatted": formatted, "model": folder / "tuned", "base": base, "root": base}
         generate.main("tuned", options, **places, out=folder / "answers.jsonl", speed=folder / "speed.json")

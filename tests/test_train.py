@@ -8,7 +8,6 @@ from stages.common.errors import StageError
 from stages.common.files import write_rows
 from stages.models.directory import load, load_tokenizer
 from stages.models.prompting import encode_prompt, read_prompt
-from stages.training import loop
 from stages.training.batches import encode_all
 from stages.training.score import score
 from tests import tiny, trained
@@ -141,18 +140,7 @@ def test_without_validation_rows(work):
 
 @pytest.fixture
 def steps(monkeypatch):
-    """The steps that were begun; after each one a checkpoint. The fourth is interrupted, once."""
-    whole, begun = loop.Run.step, []
-
-    def step(self, *batch):
-        begun.append(self.state.step)
-        if len(begun) == 4:
-            raise KeyboardInterrupt
-        return whole(self, *batch)
-
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
-    monkeypatch.setattr(loop.Run, "step", step)
-    return begun
+    return trained.interrupt_the_fourth_step(monkeypatch)
 
 
 def test_a_failure_leaves_no_output_and_a_rerun_goes_on(work, steps):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stages import train
 from stages.common.schema_models import LocalTraining
+from stages.training import loop
 
 
 def run(work: Path, params: LocalTraining, base: str = "base", out: str = "model", rows: str = "train") -> dict:
@@ -33,3 +34,18 @@ def table(work: Path, out: str = "model") -> list[dict]:
 def outputs(work: Path, out: str = "model") -> list[Path]:
     """What has to be the same after every run."""
     return [work / out, work / f"{out}.csv", work / f"{out}.json"]
+
+
+def interrupt_the_fourth_step(monkeypatch) -> list[int]:
+    """The steps that were begun, as they are; after each one a checkpoint. The fourth is interrupted, once."""
+    whole, begun = loop.Run.step, []
+
+    def step(self, *batch):
+        begun.append(self.state.step)
+        if len(begun) == 4:
+            raise KeyboardInterrupt
+        return whole(self, *batch)
+
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
+    monkeypatch.setattr(loop.Run, "step", step)
+    return begun

@@ -12,7 +12,7 @@ import transformers
 from stages.common.errors import StageError
 from stages.common.files import write_json, write_rows
 from stages.models import directory
-from stages.training import classifier, loop
+from stages.training import classifier
 from stages.training.score import score
 from stages.training.tune import prepare, trainable
 from tests import tiny, trained
@@ -266,16 +266,7 @@ def test_a_loss_that_is_no_number_names_the_rows(make):
 
 
 def test_a_failure_leaves_no_output_and_a_rerun_goes_on(make, monkeypatch):
-    work, whole, begun = make("camembert"), loop.Run.step, []
-
-    def step(self, *batch):
-        begun.append(self.state.step)
-        if len(begun) == 4:
-            raise KeyboardInterrupt
-        return whole(self, *batch)
-
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
-    monkeypatch.setattr(loop.Run, "step", step)
+    work, begun = make("camembert"), trained.interrupt_the_fourth_step(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run(work, epochs=1)
     assert not list(work.glob("*model*"))

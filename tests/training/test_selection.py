@@ -150,16 +150,7 @@ def test_shards_appended_later_leave_a_round_alone(work):
 
 
 def test_a_checkpoint_from_before_new_rows_is_gone_on_with(work, monkeypatch):
-    whole, begun = loop.Run.step, []
-
-    def step(self, *batch):
-        begun.append(self.state.step)
-        if len(begun) == 4:
-            raise KeyboardInterrupt
-        return whole(self, *batch)
-
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1)
-    monkeypatch.setattr(loop.Run, "step", step)
+    begun = trained.interrupt_the_fourth_step(monkeypatch)
     params = tiny.training(rows=[0, 8], batch_rows=2, epochs=1)
     with pytest.raises(KeyboardInterrupt):
         trained.run(work, params, rows="train/000.jsonl")
