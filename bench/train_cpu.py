@@ -33,27 +33,30 @@ def prepared(name: str, steps: int):
     return entry.train, found
 
 
-def ours(name: str, steps: int) -> list[float]:
+def ours(name: str, steps: int) -> tuple[list[float], list[int]]:
+    """When each step ended, and its tokens."""
     from stages.models import runtime
     from stages.training import loop
     from stages.training.checkpoint import Checkpoints
 
     params, found = prepared(name, steps)
     runtime.deterministic(params.deterministic)
-    times = []
+    times, tokens = [], []
 
     class Clock:
-        def log(self, _: dict) -> None:
+        def log(self, row: dict) -> None:
             times.append(time.perf_counter())
+            tokens.append(row["elapsed_tokens"] - sum(tokens))
 
     loop.CHECKPOINT_SECONDS = 1e9
     with tempfile.TemporaryDirectory() as folder:
         params = params.model_copy(update={"epochs": 1})
         loop.Run(found.model, found.task, params, Checkpoints(Path(folder)), Clock()).train(found.examples, [], "ours")
-    return times, sum(map(len, found.examples))
+    return times, tokens
 
 
-def peer(name: str, steps: int) -> list[float]:
+def peer(name: str, steps: int) -> tuple[list[float], list[int]]:
+    """When each step ended, and its tokens: batches grouped by length are unlike."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     from bench.train_gpu import peer_batch, peer_rows
@@ -61,11 +64,15 @@ def peer(name: str, steps: int) -> list[float]:
 
     params, found = prepared(name, steps)
     model = tune.prepare(found.model, params.tune, params.seed)
-    times = []
+    times, tokens = [], []
 
     class Ticking(TrainerCallback):
         def on_step_end(self, *_, **__):
             times.append(time.perf_counter())
+
+    def counted(some: list[dict]) -> dict:
+        tokens.append(sum(len(one["row"]) for one in some))
+        return peer_batch(some)
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -81,8 +88,8 @@ def peer(name: str, steps: int) -> list[float]:
             disable_tqdm=True,
             use_cpu=True,
         )
-        Trainer(model, arguments, peer_batch, peer_rows(found.examples), callbacks=[Ticking()]).train()
-    return times, sum(map(len, found.examples))
+        Trainer(model, arguments, counted, peer_rows(found.examples), callbacks=[Ticking()]).train()
+    return times, tokens
 
 
 def main() -> None:
@@ -93,8 +100,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.side:
         times, tokens = {"ours": ours, "peer": peer}[options.side](options.model, options.steps)
-        share = (len(times) - 1) / len(times)
-        print(json.dumps(tokens * share / (times[-1] - times[0])))
+        print(json.dumps(sum(tokens[1:]) / (times[-1] - times[0])))
         return
     speeds = {"ours": [], "peer": []}
     for side in ("peer", "ours", "ours", "peer"):
