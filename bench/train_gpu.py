@@ -8,6 +8,7 @@ Useful tokens are those of the rows, padding not counted. MFU is the share of th
 """
 
 import argparse
+import hashlib
 import os
 import sys
 import tempfile
@@ -21,11 +22,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from stages.common.schema_models import CausalTraining
 from stages.models import runtime
-from stages.training import batches, gpu, loop
-from stages.training.causal import Causal
+from stages.training import batches, causal, loop
 from stages.training.checkpoint import Checkpoints
 
 VOCABULARY = 50257
+EXACT = "ours, packed, compiled, deterministic"
 DEVICE = torch.device("cuda")
 
 
@@ -86,7 +87,7 @@ class Clock:
     """Notes when each step ended."""
 
     def __init__(self):
-        self.times, self.losses = [time.perf_counter()], []
+        self.times, self.losses, self.weights = [time.perf_counter()], [], ""
 
     def log(self, row: dict) -> None:
         self.times.append(time.perf_counter())
@@ -96,23 +97,28 @@ class Clock:
         pass
 
 
-def ours(examples: list, options: CausalTraining, layers: int, layout: str) -> tuple[Clock, float]:
+def ours(examples: list, options: CausalTraining, layers: int) -> tuple[Clock, float]:
     """Our loop; times of steps, and the peak of memory in GiB."""
     torch._dynamo.reset()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     runtime.deterministic(options.deterministic)
     made = model(layers)
-    if layout == "ragged":
-        made.set_attn_implementation(gpu.NAME)
-        gpu.stream_in(made, torch.bfloat16)
-        runtime.widen_head(made)
-    task = Causal(options.micro_tokens, layout, 0)
+    task = causal.task(made, options.micro_tokens, options.packing, torch.bfloat16)
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         loop.CHECKPOINT_SECONDS = 1e9
-        loop.Run(made, task, options, Checkpoints(Path(folder)), clock).train(examples, [], layout)
+        trained, _ = loop.Run(made, task, options, Checkpoints(Path(folder)), clock).train(examples, [], task.layout)
+    clock.weights = content_of(trained)
     return clock, torch.cuda.max_memory_allocated() / 2**30
+
+
+def content_of(model: torch.nn.Module) -> str:
+    """A hash of the weights."""
+    digest = hashlib.sha256()
+    for parameter in model.parameters():
+        digest.update(parameter.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def peer_rows(examples: list[batches.Example]) -> list[dict]:
@@ -190,7 +196,7 @@ def main() -> None:
     peak, examples = matrix_peak(), rows(options.rows * options.steps)
     body = options.layers * 12 * 1024**2
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, matrix peak {peak / 1e12:.0f} TFLOP/s", flush=True)
-    warm, speeds, losses = 4, {}, {}
+    warm, speeds, losses, weights = 4, {}, {}, {}
 
     def measure(name: str, found: tuple[Clock, float]) -> None:
         clock, memory = found
@@ -199,7 +205,7 @@ def main() -> None:
         answers = sum(len(examples[i].completion) for i in order)
         seconds = clock.times[-1] - clock.times[warm]
         mfu = 6 * (body * tokens + 1024 * VOCABULARY * answers) / seconds / peak
-        speeds[name], losses[name] = tokens / seconds, clock.losses
+        speeds[name], losses[name], weights[name] = tokens / seconds, clock.losses, clock.weights
         first = clock.times[1] - clock.times[0]
         print(f"{name:52} {speeds[name]:9,.0f} tok/s  MFU {mfu:.1%}  {memory:5.1f} GiB  first step {first:.1f} s", flush=True)
 
@@ -208,10 +214,12 @@ def main() -> None:
         measure("Hugging Face Trainer, batch 32, grouped by length", trainer(examples, options.rows, options.layers, True))
     if options.only != "peers":
         eager = params(options.rows, packing=False, compile=False, micro_tokens=16384)
-        measure("ours, padded, not compiled (reference)", ours(examples, eager, options.layers, "padded"))
-        measure("ours, packed, compiled", ours(examples, params(options.rows), options.layers, "ragged"))
+        measure("ours, padded, not compiled (reference)", ours(examples, eager, options.layers))
+        measure("ours, packed, compiled", ours(examples, params(options.rows), options.layers))
         exact = params(options.rows, deterministic=True)
-        measure("ours, packed, compiled, deterministic", ours(examples, exact, options.layers, "ragged"))
+        measure(EXACT, ours(examples, exact, options.layers))
+        measure(f"{EXACT}, again", ours(examples, exact, options.layers))
+        print(f"two deterministic runs give the same bytes: {weights[EXACT] == weights[f'{EXACT}, again']}")
         pairs = zip(losses["ours, padded, not compiled (reference)"], losses["ours, packed, compiled"], strict=True)
         print(f"largest difference of a step's loss from the reference: {max(abs(b / a - 1) for a, b in pairs):.3%}")
     best = max((speed for name, speed in speeds.items() if name.startswith("Hugging")), default=None)

@@ -1,4 +1,4 @@
-"""PyTorch's variable-length attention, which needs a GPU, row by row in plain words: what `varlen_attn` is replaced by here."""
+"""Kernels that need a GPU, row by row in plain words: what they are replaced by here, and compared with where there is one."""
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -26,3 +26,14 @@ def traceable(query, key, value, ends, _, __, ___, *, scale=None, window_size=(-
     seen = (owner[:, None] == owner[None]) & (places[None] <= places[:, None])
     parts = (part.transpose(0, 1)[None] for part in (query, key, value))
     return scaled_dot_product_attention(*parts, seen, scale=scale, enable_gqa=enable_gqa)[0].transpose(0, 1)
+
+
+def attend_once(query, key, value, keys, values, places, scale, window):
+    """one_query.attend: one token a row, [B, H, D], to its own keys and values and those kept [B, G, columns, D]."""
+    found = []
+    for row, place in enumerate(places.tolist()):
+        keys[row, :, place], values[row, :, place] = key[row], value[row]
+        first = max(0, place + 1 - window) if window else 0
+        parts = query[row][:, None], keys[row, :, first : place + 1], values[row, :, first : place + 1]
+        found.append(scaled_dot_product_attention(*parts, scale=scale, enable_gqa=query.shape[1] != key.shape[1])[:, 0])
+    return torch.stack(found)

@@ -2,25 +2,25 @@
 
 Launching the kernels of a step one by one takes a GPU longer than computing them. A CUDA graph launches them together; it
 needs every tensor at the same place in every step. Keys and values of a row therefore lie in a line set aside beforehand,
-and flash attention's variable-length kernel reads just the filled part of each: no mask, no padding, neither in the prompts
-nor in the steps.
+of which a kernel of our own reads just the filled part: no mask, no padding, neither in the prompts nor in the steps.
 """
 
 from functools import partial
+from weakref import WeakSet
 
 import torch
 from torch.nn.functional import gelu, pad
 from transformers import AttentionInterface, DynamicCache, PreTrainedModel
 
-from stages.models import runtime
+from stages.models import attention, runtime
 
 try:
-    from torch.nn.attention.varlen import varlen_attn
-except ImportError:  # before PyTorch 2.10; steps() asks
-    varlen_attn = None
+    from stages.decoding import one_query
+except ImportError:  # Triton comes with builds for GPUs alone; steps() asks
+    one_query = None
 
 AT_ONCE = 8  # tokens that a graph writes before anyone looks whether rows have ended
-NAME = "lines_of_keys"
+NAME = "rows_kept"
 
 
 class Growing:
@@ -66,6 +66,7 @@ class Graphed:
     """A CUDA graph of one step. Greedy answers are written `at_once` tokens at a time without a word to the CPU."""
 
     at_once = AT_ONCE
+    stepped: WeakSet[PreTrainedModel] = WeakSet()  # whose kernels are compiled and loaded, which a graph cannot record
 
     def __init__(self, model: PreTrainedModel, new_tokens: int):
         self.model, self.new_tokens, self.kept = model, new_tokens, {}
@@ -78,53 +79,48 @@ class Graphed:
     def first(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits [B, V] after prompts `ids` [B, L], padded on the left where `mask` [B, L] is 0."""
         sizes = mask.sum(1)
-        self.columns, self.longest = int(sizes.max()) + self.new_tokens + AT_ONCE, int(sizes.max())
-        self.lines = mask.nonzero()[:, 0]  # which row a token is of, and at which place
+        self.longest, self.ends = int(sizes.max()), pad(sizes.cumsum(0), (1, 0)).int()
+        self.rows = mask.nonzero()[:, 0]  # which row a token is of, and at which place
         self.places = (mask.cumsum(1) - 1)[mask.bool()]
-        self.query_ends = self.key_ends = pad(sizes.cumsum(0), (1, 0)).int()
-        self.reads_prompts = True
-        logits = self._logits(ids[mask.bool()], self.query_ends[1:].long() - 1)
-        self.reads_prompts = False
+        self.attend = self._to_prompts
+        logits = self._logits(ids[mask.bool()], self.ends[1:].long() - 1)
         self._one_token_a_row(sizes)
         return logits
 
     def _one_token_a_row(self, sizes: torch.Tensor) -> None:
-        """Set up steps of rows that hold `sizes` [B] tokens. The kernel reads what lies between ends: of a row's line the
-        filled part, for its one token, and then, for no token, the rest."""
-        halves = torch.arange(2 * len(sizes) + 1, device=sizes.device)
-        self.query_ends = ((halves + 1) // 2).int()
-        self.key_ends = (halves // 2 * self.columns).int()
-        self.key_ends[1::2] += sizes.int() + 1
-        self.lines, self.places = torch.arange(len(sizes), device=sizes.device), sizes.clone()
-        self.graph = None
+        """Set up steps of rows that hold `sizes` [B] tokens."""
+        self.rows, self.places, self.graph = torch.arange(len(sizes), device=sizes.device), sizes.clone(), None
+        self.attend = self._to_kept
 
     def _logits(self, ids: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
         return self.model(
             input_ids=ids[None], position_ids=self.places[None], use_cache=False, logits_to_keep=keep, decoder=self
         ).logits[0]
 
-    def attend(self, layer: int, query: torch.Tensor, new: tuple[torch.Tensor, torch.Tensor], **how) -> torch.Tensor:
-        """Attention [tokens, H, D] of one block; its `new` keys and values [tokens, H or fewer, D] are kept."""
-        if layer not in self.kept:
-            lines = int(self.lines[-1]) + 1
-            self.kept[layer] = tuple(part.new_zeros(lines, self.columns, *part.shape[1:]) for part in new)
-        for kept, part in zip(self.kept[layer], new, strict=True):
-            kept[self.lines, self.places] = part
-        if self.reads_prompts:
-            return varlen_attn(query, *new, self.query_ends, self.key_ends, self.longest, self.longest, **how)
-        lines = (kept.flatten(0, 1) for kept in self.kept[layer])
-        return varlen_attn(query, *lines, self.query_ends, self.key_ends, 1, self.columns, **how)
+    def _to_prompts(self, layer: int, query, key, value, scale: float | None, window: int | None) -> torch.Tensor:
+        """Attention [tokens, H, D] of one block inside the prompts, whose keys and values [tokens, G, D] are kept."""
+        shape = (len(self.ends) - 1, key.shape[1], self.longest + self.new_tokens + AT_ONCE, key.shape[2])
+        self.kept[layer] = tuple(part.new_zeros(shape) for part in (key, value))
+        for kept, part in zip(self.kept[layer], (key, value), strict=True):
+            kept[self.rows, :, self.places] = part
+        return attention.flash(query, key, value, self.ends, self.longest, scale, window)
+
+    def _to_kept(self, layer: int, query, key, value, scale: float | None, window: int | None) -> torch.Tensor:
+        """The same for one token a row."""
+        return one_query.attend(query, key, value, *self.kept[layer], self.places, scale, window)
 
     def _step(self) -> None:
-        self.logits = self._logits(self.ids, self.lines)
+        self.logits = self._logits(self.ids, self.rows)
         self.ids.copy_(self.logits.argmax(-1))
         self.places += 1
-        self.key_ends[1::2] += 1
 
     def next(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits [B, V] after one more token a row [B]."""
         if self.graph is None:
             self.ids, self.graph = tokens.clone(), torch.cuda.CUDAGraph()
+            if self.model not in self.stepped:
+                self._logits(self.ids, self.rows)  # what it keeps is written again by the step itself
+                self.stepped.add(self.model)
             with torch.cuda.graph(self.graph):
                 self._step()
         self.ids.copy_(tokens)
@@ -150,16 +146,16 @@ class Graphed:
         return alive <= size // 2
 
 
-def _lines_of_keys(module, query, key, value, mask, scaling=None, sliding_window=None, decoder=None, **_) -> tuple:
+def _attend(module, query, key, value, mask, scaling=None, sliding_window=None, decoder=None, **_) -> tuple:
     """What transformers calls as attention: `query` [1, H, tokens, D] and so on; returns [1, tokens, H, D]."""
-    query, key, value = (part[0].transpose(0, 1).to(value.dtype) for part in (query, key, value))
-    how = {"scale": scaling, "window_size": (sliding_window - 1 if sliding_window else -1, 0)}
-    return decoder.attend(module.layer_idx, query, (key, value), **how, **runtime.grouped(query, key))[None], None
+    parts = (part[0].transpose(0, 1).to(value.dtype) for part in (query, key, value))
+    return decoder.attend(module.layer_idx, *parts, scaling, sliding_window)[None], None
 
 
-AttentionInterface.register(NAME, _lines_of_keys)
+AttentionInterface.register(NAME, _attend)
 
 
 def steps(model: PreTrainedModel, new_tokens: int) -> Growing | Graphed:
     """How a model decodes up to `new_tokens` tokens."""
-    return (Graphed if runtime.has_flash(model, model.dtype) else Growing)(model, new_tokens)
+    graphs = one_query and attention.has_flash(model.device, model.dtype) and attention.can_pack(model)
+    return (Graphed if graphs else Growing)(model, new_tokens)

@@ -5,7 +5,7 @@ from dataclasses import astuple
 from stages.common.errors import StageError
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.decoding.contestants import Contestant
-from stages.models import directory, prompting, runtime
+from stages.models import attention, directory, prompting, runtime
 from stages.training import batches, causal, score
 
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
@@ -24,11 +24,13 @@ def expected_scores(who: Contestant, rows: list[dict]) -> list[score.Score]:
 
     def make() -> list[tuple]:
         model = directory.load(who.folder).to(runtime.device())
-        task = causal.Causal(MICRO_TOKENS, "packed", model.config.pad_token_id or 0)
+        task = causal.task(model, MICRO_TOKENS)
         return [astuple(one) for one in score.score(model, [e for e in whole if e is not None], task)]
 
     key = fingerprint([(e.prompt, e.completion) for e in whole if e is not None])
-    folder = scratch("judge", "likelihood", fingerprint(content_hash(who.folder), code_hash(prompting, batches, causal, score)))
+    folder = scratch(
+        "judge", "likelihood", fingerprint(content_hash(who.folder), code_hash(attention, prompting, batches, causal, score))
+    )
     kept = iter(remember(folder, key, make))
     return [score.Score(*next(kept)) if e is not None else score.Score(0.0, 0, 0) for e in whole]
 

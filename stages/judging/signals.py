@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from stages.training import causal
 from stages.training.batches import Example
-from stages.training.causal import Causal
 from stages.training.score import score
 
 NAMES = ("meaning", "precision", "recall", "short", "long", "fresh", "own words", "fluency", "ending")
@@ -69,6 +69,7 @@ class Fluency:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prefix_tokens: int):
         self.model, self.tokenizer, self.prefix_tokens = model, tokenizer, prefix_tokens
+        self.task = causal.task(model, MICRO_TOKENS)
         self.known: dict[tuple[int, ...], float] = {}
 
     def _beginning(self, text: str) -> tuple[int, ...]:
@@ -80,8 +81,7 @@ class Fluency:
         new = sorted({self._beginning(text) for text in texts} - self.known.keys())
         examples = {tokens: Example("", [start, tokens[0]], list(tokens[1:])) for tokens in new if len(tokens) > 1}
         self.known |= dict.fromkeys(new, 0.0)
-        task = Causal(MICRO_TOKENS, "packed", self.model.config.pad_token_id or 0)
-        found = score(self.model, list(examples.values()), task)
+        found = score(self.model, list(examples.values()), self.task)
         self.known |= {tokens: -one.nll / one.tokens for tokens, one in zip(examples, found, strict=True)}
 
     def __getitem__(self, text: str) -> float:

@@ -1,6 +1,5 @@
 """Where and how models run: device, precision, determinism, and a record of it all."""
 
-import inspect
 import os
 import platform
 import resource
@@ -24,27 +23,6 @@ def precision(name: str, where: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
-def has_flash(model, dtype: torch.dtype) -> bool:
-    """Whether flash attention's variable-length kernel computes what this transformers model means: half precision on a GPU
-    of compute capability 8.0, and no cap on attention scores."""
-    return (
-        model.device.type == "cuda"
-        and torch.cuda.get_device_capability(model.device) >= (8, 0)
-        and dtype in (torch.bfloat16, torch.float16)
-        and model._supports_flash_attn
-        and not getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
-    )
-
-
-def grouped(query: torch.Tensor, key: torch.Tensor) -> dict[str, bool]:
-    """What varlen_attn must be told where several heads of `query` [tokens, H, D] share one of `key`. Before PyTorch 2.13 it
-    sees that by itself and knows no such option."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    asked = query.shape[1] != key.shape[1] and "enable_gqa" in inspect.signature(varlen_attn).parameters
-    return {"enable_gqa": True} if asked else {}
-
-
 def widen_head(model) -> None:
     """On a GPU, make logits in rows of a multiple of 64, of which a view of the vocabulary's own width is returned.
 
@@ -61,6 +39,16 @@ def _wide(head: torch.nn.Linear, missing: int, hidden: torch.Tensor) -> torch.Te
     return functional.linear(hidden, functional.pad(head.weight, (0, 0, 0, missing)))[..., : head.weight.shape[0]]
 
 
+def narrow_stream(blocks, dtype: torch.dtype) -> None:
+    """Let what goes from block to block of a transformer be of `dtype`, as it is where weights are; autocast alone would carry
+    float32 there, half of what norms read and write."""
+
+    def cast(_, arguments: tuple) -> tuple:
+        return (arguments[0].to(dtype), *arguments[1:])
+
+    blocks[0].register_forward_pre_hook(cast)
+
+
 def autocast(where: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Mixed precision: parameters stay float32, matrix products run in `dtype`."""
     return nullcontext() if dtype is torch.float32 else torch.autocast(where.type, dtype)
@@ -70,6 +58,7 @@ def deterministic(wanted: bool = True) -> None:
     """The same bytes from the same inputs on one kind of machine; if not wanted, what is fastest."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(wanted)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # it would write all memory once more, to find faulty kernels
 
 
 def memory(where: torch.device) -> str:

@@ -129,7 +129,7 @@ def collate(examples: list[Example], layout: str, pad_token_id: int) -> Batch:
     """Tensors for one micro-batch.
 
     Args:
-        layout: `padded` on the right, `packed` end to end with a dense mask, or `ragged`: packed for gpu.packed_rows.
+        layout: `padded` on the right, or `packed` end to end for attention.packed_rows.
     """
     sizes = np.array([len(e) for e in examples])
     learned = np.array([len(e.completion) for e in examples])
@@ -143,9 +143,7 @@ def collate(examples: list[Example], layout: str, pad_token_id: int) -> Batch:
         take = torch.from_numpy(rows), torch.from_numpy(index)
     else:
         starts = np.cumsum(sizes) - sizes
-        inputs = _packed(examples, sizes, starts) | (
-            _ends(sizes) if layout == "ragged" else {"attention_mask": _own_past(sizes)}
-        )
+        inputs = _packed(examples, sizes, starts) | _ends(sizes)
         keep, take = columns + starts[rows], None
     inputs["logits_to_keep"] = torch.from_numpy(keep)
     return Batch(inputs, take, torch.from_numpy(targets), torch.from_numpy(rows), examples)
@@ -156,13 +154,6 @@ def _packed(examples: list[Example], sizes: np.ndarray, starts: np.ndarray) -> d
     ids = np.concatenate([part for e in examples for part in (e.prompt, e.completion)])
     positions = np.arange(len(ids)) - np.repeat(starts, sizes)
     return {"input_ids": torch.from_numpy(ids)[None], "position_ids": torch.from_numpy(positions)[None]}
-
-
-def _own_past(sizes: np.ndarray) -> torch.Tensor:
-    """The mask [1, 1, T, T], added to attention scores, that lets a token see its own row's past only."""
-    owner = torch.repeat_interleave(torch.arange(len(sizes)), torch.from_numpy(sizes))
-    visible = (owner[:, None] == owner[None, :]).tril()
-    return torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)[None, None]
 
 
 def _ends(sizes: np.ndarray) -> dict[str, torch.Tensor | int]:

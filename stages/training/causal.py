@@ -6,7 +6,9 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
+from stages.models import attention, runtime
 from stages.training.batches import Batch, Example, collate, micro_batches
+from stages.training.tune import blocks
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,7 @@ class Causal:
     """
     Args:
         micro_tokens: of a micro-batch, padding counted.
-        layout: of a batch: `padded`, `packed` (one line, dense mask) or `ragged` (one line, gpu.packed_rows).
+        layout: of a batch: `padded`, or `packed` into one line.
         pad_token_id: what padding is made of.
     """
 
@@ -40,3 +42,14 @@ class Causal:
     def weight(self, examples: list[Example]) -> float:
         """Tokens of the answers."""
         return sum(example.targets for example in examples)
+
+
+def task(model: PreTrainedModel, micro_tokens: int, packing: bool = True, dtype: torch.dtype = torch.float32) -> Causal:
+    """The task, and `model` made ready for it: rows packed where it can be, and numbers as narrow as `dtype` between blocks."""
+    packed = packing and attention.can_pack(model)
+    if packed:
+        model.set_attn_implementation(attention.NAME)
+    if dtype is not torch.float32:
+        runtime.narrow_stream(blocks(model), dtype)
+    runtime.widen_head(model)
+    return Causal(micro_tokens, "packed" if packed else "padded", model.config.pad_token_id or 0)

@@ -10,8 +10,8 @@ from stages.common.errors import StageError
 from stages.common.files import atomic_directory, read_json, read_rows, write_json
 from stages.common.schema_models import LocalTraining
 from stages.common.scratch import code_hash, content_hash, fingerprint, scratch
-from stages.models import directory, prompting, runtime
-from stages.training import batches, causal, classifier, gpu, loop, parallel, score, selection, tune
+from stages.models import attention, directory, prompting, runtime
+from stages.training import batches, causal, classifier, loop, parallel, score, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
 from stages.training.table import mean_of_last, write_table
@@ -60,14 +60,8 @@ def _causal(params, tokenizer, formatted: Path, base: Path, rows: list[dict], ag
     prompting.adopt_template(tokenizer, read_json(formatted / "prompt.json")["chat_template"])
     model = directory.load(base).to(runtime.device())
     _set_dropout(model, params.dropout)
-    layout = "padded" if not params.packing else "packed"
     dtype = runtime.precision(params.precision, model.device)
-    if layout == "packed" and gpu.can_pack(model, dtype, params.dropout):
-        layout = "ragged"
-        model.set_attn_implementation(gpu.NAME)
-        gpu.stream_in(model, dtype)
-    runtime.widen_head(model)
-    task = causal.Causal(params.micro_tokens, layout, model.config.pad_token_id or 0)
+    task = causal.task(model, params.micro_tokens, params.packing, dtype)
     if params.shuffle_pairs:
         rows = selection.shuffled_pairs(rows, params.seed)
 
@@ -135,7 +129,7 @@ def train_local(
     world = parallel.join()
     found = prepare(name, params, rows, formatted, base)
     inputs = [formatted / "prompt.json", formatted / "labels.json", rows, formatted / "validation", base]
-    code = code_hash(prompting, batches, causal, classifier, gpu, loop, selection, score, tune)
+    code = code_hash(attention, prompting, runtime, batches, causal, classifier, loop, selection, score, tune)
     key = fingerprint([*map(content_hash, inputs)], params.model_dump(exclude=NOT_IN_RESULT), code)
     world.same(key, "other rows, base, parameters or code", "give every host the same files (git pull, dvc pull)")
     checkpoints, watching = Checkpoints(scratch("train", name, key)), logger(params.logger if world.first else "none", name)

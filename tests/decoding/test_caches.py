@@ -1,15 +1,16 @@
 """Decoding in a CUDA graph, tried without a GPU: the kernel in plain words, and a graph that calls what it has recorded."""
 
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn.attention import varlen
 
 from stages.decoding import caches, local
-from stages.models import runtime
 from stages.models.prompting import encode_prompt
 from tests import tiny
-from tests.varlen import attend
+from tests.varlen import attend, attend_once
 
 PROMPTS = [encode_prompt(tiny.tokenizer(), row["messages"]) for row in tiny.rows(5)]
 PROMPTS += [PROMPTS[0][:5], [7], PROMPTS[1][3:9]]
@@ -57,8 +58,8 @@ def graphs(monkeypatch):
     monkeypatch.setattr(caches.Graphed, "_step", noted)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Recorded)
     monkeypatch.setattr(torch.cuda, "graph", record)
-    monkeypatch.setattr(caches, "varlen_attn", attend)
-    monkeypatch.setattr(torch.nn.attention.varlen, "varlen_attn", attend)  # runtime.grouped asks it for its options
+    monkeypatch.setattr(varlen, "varlen_attn", attend)
+    monkeypatch.setattr(caches, "one_query", SimpleNamespace(attend=attend_once))
     return Recorded.made
 
 
@@ -127,4 +128,3 @@ def test_greedy_tokens_are_written_several_at_a_time(graphs, monkeypatch):
 
 def test_a_cpu_has_no_graphs():
     assert isinstance(caches.steps(tiny.model(), 4), caches.Growing)
-    assert not runtime.has_flash(tiny.model(), torch.bfloat16)

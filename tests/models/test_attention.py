@@ -1,4 +1,4 @@
-"""What makes training fast on a GPU, tried without one: the kernel is replaced by the same attention in plain words."""
+"""Attention over packed rows, one by one and by the GPU's kernel, which is replaced by the same attention in plain words."""
 
 from types import SimpleNamespace
 
@@ -7,17 +7,21 @@ import torch
 from torch._dynamo.utils import counters
 from torch.nn.attention import varlen
 
-from stages.models import runtime
-from stages.training import gpu
+from stages.models import attention, runtime
+from stages.training import causal
 from stages.training.batches import collate
-from stages.training.causal import Causal
+from stages.training.tune import blocks
 from tests import tiny
 from tests.varlen import attend, traceable
 
 
-@pytest.fixture
-def kernel(monkeypatch):
-    monkeypatch.setattr(varlen, "varlen_attn", attend)
+@pytest.fixture(params=["kernel", "one by one"])
+def way(request, monkeypatch):
+    """How rows are attended to."""
+    if request.param == "kernel":
+        monkeypatch.setattr(varlen, "varlen_attn", attend)
+        monkeypatch.setattr(attention, "has_flash", lambda *_: True)
+    return request.param
 
 
 def windowed():
@@ -33,14 +37,12 @@ MODELS = {name: (lambda name=name: tiny.model(name)) for name in tiny.ARCHITECTU
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_packed_rows_give_the_losses_and_gradients_of_a_dense_mask(kernel, name):
+def test_packed_rows_give_the_losses_and_gradients_of_padded_ones(way, name):
     examples, found = tiny.examples(6), []
-    for layout in ("padded", "ragged"):
-        model, task = MODELS[name](), Causal(10_000, layout, tiny.PAD)
-        if layout == "ragged":
-            model.set_attn_implementation(gpu.NAME)
-        batch = task.collate(examples)
-        assert ("attention_mask" in batch.inputs) == (layout == "padded")
+    for packing in (False, True):
+        model = MODELS[name]()
+        batch = (task := causal.task(model, 10_000, packing)).collate(examples)
+        assert ("attention_mask" in batch.inputs) == (not packing)
         loss, right = task.forward(model, batch)
         loss.sum().backward()
         found.append((loss.detach(), right, {name: p.grad for name, p in model.named_parameters()}))
@@ -49,29 +51,29 @@ def test_packed_rows_give_the_losses_and_gradients_of_a_dense_mask(kernel, name)
     torch.testing.assert_close(found[0][2], found[1][2], atol=2e-3, rtol=1e-3)
 
 
-def test_another_row_changes_nothing(kernel):
+def test_another_row_changes_nothing(way):
     model, (first, second, third) = tiny.model(), tiny.examples(3)
-    model.set_attn_implementation(gpu.NAME)
+    model.set_attn_implementation(attention.NAME)
     with torch.no_grad():
-        alone = model(**collate([second], "ragged", tiny.PAD).inputs).logits[0]
-        batch = collate([first, second, third], "ragged", tiny.PAD)
+        alone = model(**collate([second], "packed", tiny.PAD).inputs).logits[0]
+        batch = collate([first, second, third], "packed", tiny.PAD)
         together = model(**batch.inputs).logits[0][batch.rows == 1]
     torch.testing.assert_close(alone, together, atol=1e-4, rtol=0)
 
 
-def test_no_mask_is_made(kernel):
+def test_no_mask_is_made(way):
     """A dense one of a packed line would take more memory than the model."""
     model, seen = tiny.model(), []
-    model.set_attn_implementation(gpu.NAME)
+    model.set_attn_implementation(attention.NAME)
     for block in model.model.layers:
         block.self_attn.register_forward_pre_hook(lambda _, __, given: seen.append(given["attention_mask"]), with_kwargs=True)
-    model(**collate(tiny.examples(3), "ragged", tiny.PAD).inputs)
+    model(**collate(tiny.examples(3), "packed", tiny.PAD).inputs)
     assert seen == [None] * 3
 
 
 def test_row_ends_are_named_as_transformers_names_them():
     examples = tiny.examples(3)
-    inputs = collate(examples, "ragged", tiny.PAD).inputs
+    inputs = collate(examples, "packed", tiny.PAD).inputs
     sizes = [len(e) for e in examples]
     assert (
         inputs["cu_seq_lens_q"].tolist() == inputs["cu_seq_lens_k"].tolist() == [0, sizes[0], sizes[0] + sizes[1], sum(sizes)]
@@ -80,38 +82,41 @@ def test_row_ends_are_named_as_transformers_names_them():
     assert max(sizes) <= inputs["max_length_q"] and inputs["max_length_q"] % 128 == 0
 
 
-class Distant:
-    """What has_flash asks of a model on a GPU."""
-
-    device = torch.device("cuda")
-    _supports_flash_attn = True
-
-    def __init__(self, **config):
-        self.config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(**config))
-
-
 @pytest.mark.parametrize(
-    ("config", "dropout", "dtype", "capability", "packs"),
+    ("where", "dtype", "capability", "runs"),
     [
-        ({}, "own", torch.bfloat16, (8, 0), True),
-        ({}, "own", torch.float16, (9, 0), True),
-        ({}, "own", torch.float32, (9, 0), False),
-        ({}, "own", torch.bfloat16, (7, 5), False),
-        ({"attention_dropout": 0.1}, "own", torch.bfloat16, (9, 0), False),
-        ({"attn_pdrop": 0.1}, "own", torch.bfloat16, (9, 0), False),
-        ({"attn_pdrop": 0.1}, 0.0, torch.bfloat16, (9, 0), True),
-        ({"attention_dropout": None}, "own", torch.bfloat16, (9, 0), True),
-        ({}, 0.1, torch.bfloat16, (9, 0), False),
-        ({"attn_logit_softcapping": 50.0}, "own", torch.bfloat16, (9, 0), False),
+        ("cuda", torch.bfloat16, (8, 0), True),
+        ("cuda", torch.float16, (9, 0), True),
+        ("cuda", torch.float32, (9, 0), False),
+        ("cuda", torch.bfloat16, (7, 5), False),
+        ("cpu", torch.bfloat16, None, False),
     ],
 )
-def test_the_kernel_is_used_only_where_it_computes_what_the_model_means(monkeypatch, config, dropout, dtype, capability, packs):
+def test_the_kernel_runs_on_a_gpu_in_half_precision(monkeypatch, where, dtype, capability, runs):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    assert gpu.can_pack(Distant(**config), dtype, dropout) is packs
+    assert attention.has_flash(torch.device(where), dtype) is runs
 
 
-def test_a_cpu_packs_by_a_mask():
-    assert not gpu.can_pack(tiny.model(), torch.bfloat16, "own")
+def test_dropout_in_attention_takes_the_rows_one_by_one(monkeypatch):
+    monkeypatch.setattr(attention, "has_flash", lambda *_: True)
+    monkeypatch.setattr(attention, "flash", None)
+    model = tiny.model("gpt2").train()
+    model.transformer.h[0].attn.attn_dropout.p = 0.5
+    task = causal.task(model, 10_000)
+    for block in model.transformer.h[1:]:
+        block.attn.attn_dropout.p = 0.5
+    batch, found = task.collate(tiny.examples(3)), []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        found.append(task.forward(model, batch)[0])
+    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+
+
+def test_a_cap_on_scores_keeps_rows_padded():
+    model = tiny.model("gemma")
+    assert causal.task(model, 512).layout == "packed"
+    model.config.attn_logit_softcapping = 50.0
+    assert causal.task(model, 512).layout == "padded"
 
 
 def test_a_wide_head_gives_the_same_logits_and_gradients():
@@ -138,11 +143,11 @@ def test_heads_that_need_no_widening_are_left_alone(architecture):
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 def test_a_half_precision_stream_keeps_the_logits(architecture):
     plain, cast, ids = tiny.model(architecture), tiny.model(architecture), torch.tensor([[5, 40, 41, 7, 300, 12]])
-    gpu.stream_in(cast, torch.float32)
+    runtime.narrow_stream(blocks(cast), torch.float32)
     assert torch.equal(plain(ids).logits, cast(ids).logits)
     streamed, seen = tiny.model(architecture), []
-    gpu.stream_in(streamed, torch.bfloat16)
-    last = gpu.blocks(streamed)[-1]
+    runtime.narrow_stream(blocks(streamed), torch.bfloat16)
+    last = blocks(streamed)[-1]
     last.register_forward_pre_hook(lambda _, given: seen.append(given[0].dtype))
     with torch.autocast("cpu", torch.bfloat16):
         found = streamed(ids).logits.float()
@@ -156,23 +161,25 @@ def test_a_half_precision_stream_keeps_the_logits(architecture):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("architecture", "layout"), [("gpt2", "ragged"), ("llama", "ragged"), ("llama", "padded")])
+@pytest.mark.parametrize(("architecture", "layout"), [("gpt2", "packed"), ("llama", "packed"), ("llama", "padded")])
 def test_the_whole_loss_compiles_as_one_graph(monkeypatch, architecture, layout):
     """fullgraph refuses any break; batches of other sizes must not compile it anew each time."""
     monkeypatch.setattr(varlen, "varlen_attn", traceable)
+    monkeypatch.setattr(attention, "has_flash", lambda *_: True)
     torch._dynamo.reset()
     counters.clear()
-    model, task = tiny.model(architecture).train(), Causal(10_000, layout, tiny.PAD)
-    if layout == "ragged":
-        model.set_attn_implementation(gpu.NAME)
+    model = tiny.model(architecture).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    task = causal.task(model, 10_000, layout == "packed")
     compiled = torch.compile(task.forward, dynamic=True, fullgraph=True, backend="aot_eager")
     for count, first in ((4, 0), (5, 4), (7, 9)):
         batch = task.collate(tiny.examples(count, first))
         torch.manual_seed(0)
         loss, right = compiled(model, batch)
-        if architecture != "gpt2":  # its dropout draws other numbers
-            expected, same = task.forward(model, batch)
-            torch.testing.assert_close(loss, expected, atol=1e-4, rtol=1e-4)
-            assert torch.equal(right, same)
+        expected, same = task.forward(model, batch)
+        torch.testing.assert_close(loss, expected, atol=1e-4, rtol=1e-4)
+        assert torch.equal(right, same)
         loss.sum().backward()
     assert counters["stats"]["unique_graphs"] == 1

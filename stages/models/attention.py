@@ -1,0 +1,93 @@
+"""Attention over rows that lie end to end in one line, each seeing itself alone: no padding, and no mask of a whole line.
+
+On a GPU that computes in half precision it is PyTorch's variable-length kernel of flash attention (arXiv 2205.14135);
+elsewhere, and where a model has dropout inside attention, which that kernel has not, the rows are taken one by one.
+transformers calls `packed_rows` like any attention of its own.
+"""
+
+import inspect
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, PreTrainedModel
+
+NAME = "packed_rows"
+
+
+def can_pack(model: PreTrainedModel) -> bool:
+    """Whether `packed_rows` computes what the model means: its attention can be replaced, and has no cap on its scores."""
+    return model._supports_attention_backend and not getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
+
+
+def has_flash(where: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the variable-length kernel runs: half precision on a GPU of compute capability 8.0."""
+    half = dtype in (torch.bfloat16, torch.float16)
+    return half and where.type == "cuda" and torch.cuda.get_device_capability(where) >= (8, 0)
+
+
+def packed_rows(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    cu_seq_lens_q: torch.Tensor | None = None,
+    max_length_q: int | None = None,
+    **_,
+) -> tuple[torch.Tensor, None]:
+    """`query` [1, H, T, D], `key` and `value` [1, H or fewer, T, D]; rows begin at `cu_seq_lens_q` [rows + 1]. [1, T, H, D]."""
+    parts = [part.to(value.dtype) for part in (query, key, value)]
+    how = {"scale": scaling, "window": sliding_window}
+    if has_flash(value.device, value.dtype) and not dropout:
+        return flash(*(part[0].transpose(0, 1) for part in parts), cu_seq_lens_q, max_length_q, **how)[None], None
+    return one_by_one(*parts, cu_seq_lens_q, dropout, **how).transpose(1, 2), None
+
+
+AttentionInterface.register(NAME, packed_rows)
+
+
+def flash(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    ends: torch.Tensor,
+    longest: int,
+    scale: float | None,
+    window: int | None,
+) -> torch.Tensor:
+    """Rows [T, H, D] that begin at `ends`, none over `longest`, by the kernel. A token sees `window` tokens, or all."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    # before PyTorch 2.13 the kernel sees by itself that several heads of `query` share one of `key`, and has no such option
+    shared = query.shape[1] != key.shape[1] and "enable_gqa" in inspect.signature(varlen_attn).parameters
+    how = {"scale": scale, "window_size": (window - 1 if window else -1, 0)} | ({"enable_gqa": True} if shared else {})
+    return varlen_attn(query, key, value, ends, ends, longest, longest, **how)
+
+
+@torch.compiler.disable
+def one_by_one(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    ends: torch.Tensor,
+    dropout: float,
+    scale: float | None,
+    window: int | None,
+) -> torch.Tensor:
+    """Rows [1, H, T, D] that begin at `ends`, by PyTorch's own attention to one row after the other."""
+    sizes = ends.diff().tolist()
+    how = {"dropout_p": dropout, "scale": scale, "enable_gqa": query.shape[1] != key.shape[1]}
+    found = []
+    for size, *row in zip(sizes, *(part.split(sizes, 2) for part in (query, key, value)), strict=True):
+        cut = _window(size, window, query.device) if window and size > window else None
+        found.append(scaled_dot_product_attention(*row, attn_mask=cut, is_causal=cut is None, **how))
+    return torch.cat(found, 2)
+
+
+def _window(size: int, window: int, where: torch.device) -> torch.Tensor:
+    """What a token of a row sees [size, size]: itself and those before it, `window` in all."""
+    seen = torch.ones(size, size, dtype=torch.bool, device=where)
+    return seen.tril() & seen.triu(1 - window)
