@@ -1,7 +1,7 @@
-"""Speed of training on one GPU: our loop against Hugging Face's Trainer on the same rows, the same model (GPT-2 medium,
-random weights, no dropout) and the same number of optimizer steps over the same examples.
+"""Speed of training on one GPU: our loop against Hugging Face's Trainer, and TRL's where it is installed, on the same rows,
+the same model (GPT-2 medium, random weights, no dropout) and the same number of optimizer steps over the same examples.
 
-    python bench/train_gpu.py [--steps 12] [--rows 224] [--only ours|peers]
+    python bench/train_gpu.py [--steps 12] [--rows 224] [--parts peers ours exact]
 
 Useful tokens are those of the rows, padding not counted. MFU is the share of the matrix peak measured in the same run:
 6 operations a parameter and token for what a token passes through (the output matrix for answer tokens only).
@@ -13,6 +13,8 @@ import os
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,13 @@ from stages.training import batches, causal, loop
 from stages.training.checkpoint import Checkpoints
 
 VOCABULARY = 50257
+PEERS = {
+    "padded": "Hugging Face Trainer, batch 32, padded",
+    "grouped": "Hugging Face Trainer, batch 32, grouped by length",
+    "trl": "TRL SFTTrainer, batch 32, padded",
+}
+PARTS = ["peers", "ours", "exact"]
+PACKED = "ours, packed, compiled"
 EXACT = "ours, packed, compiled, deterministic"
 DEVICE = torch.device("cuda")
 
@@ -87,7 +96,7 @@ class Clock:
     """Notes when each step ended."""
 
     def __init__(self):
-        self.times, self.losses, self.weights = [time.perf_counter()], [], ""
+        self.times, self.losses, self.seen, self.weights = [time.perf_counter()], [], [], ""
 
     def log(self, row: dict) -> None:
         self.times.append(time.perf_counter())
@@ -136,40 +145,73 @@ def peer_batch(some: list[dict]) -> dict[str, torch.Tensor]:
     return {**{key: padded.inputs[key] for key in ("input_ids", "attention_mask")}, "labels": labels}
 
 
-def trainer(examples: list, batch_rows: int, layers: int, grouped: bool) -> tuple[Clock, float]:
-    """Hugging Face's Trainer: batches of 32 rows, accumulated, padded to their longest, bf16."""
-    from transformers import Trainer, TrainerCallback, TrainingArguments
+def peer(kind: str, examples: list, batch_rows: int, layers: int) -> tuple[Clock, float]:
+    """Hugging Face's Trainer, or TRL's SFTTrainer: batches of 32 rows, accumulated, padded to their longest, bf16."""
+    from transformers import Trainer, TrainingArguments
 
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     runtime.deterministic(False)
     clock = Clock()
-
-    class Ticking(TrainerCallback):
-        def on_step_end(self, *_, **__):
-            torch.cuda.synchronize()
-            clock.times.append(time.perf_counter())
-
-    group = {"train_sampling_strategy": "group_by_length"} if grouped else {}
+    options = {
+        "per_device_train_batch_size": 32,
+        "gradient_accumulation_steps": batch_rows // 32,
+        "num_train_epochs": 1,
+        "bf16": True,
+        "learning_rate": 1e-4,
+        "optim": "adamw_torch_fused",
+        "save_strategy": "no",
+        "report_to": [],
+        "logging_strategy": "no",
+        "disable_tqdm": True,
+        "dataloader_num_workers": 4,
+        "gradient_checkpointing": False,
+    }
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
-            folder,
-            per_device_train_batch_size=32,
-            gradient_accumulation_steps=batch_rows // 32,
-            num_train_epochs=1,
-            bf16=True,
-            learning_rate=1e-4,
-            optim="adamw_torch_fused",
-            save_strategy="no",
-            report_to=[],
-            remove_unused_columns=False,
-            logging_strategy="no",
-            disable_tqdm=True,
-            dataloader_num_workers=4,
-            **group,
-        )
-        Trainer(model(layers), arguments, peer_batch, peer_rows(examples), callbacks=[Ticking()]).train()
+        if kind == "trl":
+            import trl
+            from datasets import Dataset
+
+            labelled = [
+                {"input_ids": e.prompt + e.completion, "labels": [-100] * len(e.prompt) + e.completion} for e in examples
+            ]
+            arguments = trl.SFTConfig(folder, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **options)
+            found = _counted(trl.SFTTrainer, clock)(
+                model(layers), arguments, train_dataset=Dataset(labelled, fingerprint="rows"), processing_class=tokenizer()
+            )
+        else:
+            group = {"train_sampling_strategy": "group_by_length"} if kind == "grouped" else {}
+            arguments = TrainingArguments(folder, remove_unused_columns=False, **options, **group)
+            found = _counted(Trainer, clock)(model(layers), arguments, peer_batch, peer_rows(examples))
+        clock.times = [time.perf_counter()]
+        found.train()
     return clock, torch.cuda.max_memory_allocated() / 2**30
+
+
+def _counted(kind: type, clock: Clock) -> type:
+    """A trainer that notes its tokens, and when each optimizer step ended."""
+
+    class Counted(kind):
+        def training_step(self, model, inputs, *others, **named):
+            counts = torch.stack([inputs["attention_mask"].sum(), (inputs["labels"] != -100).sum()])
+            found = super().training_step(model, inputs, *others, **named)
+            clock.seen.append(counts)
+            if len(clock.seen) % self.args.gradient_accumulation_steps == 0:
+                torch.cuda.synchronize()  # the optimizer's own step, short, is counted with the next
+                clock.times.append(time.perf_counter())
+            return found
+
+    return Counted
+
+
+def tokenizer():
+    """One that knows no words but how to pad."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    names = {"eos_token": "<end>", "pad_token": "<pad>", "unk_token": "<unk>"}
+    words = Tokenizer(models.WordLevel({word: i for i, word in enumerate(names.values())}, "<unk>"))
+    return PreTrainedTokenizerFast(tokenizer_object=words, **names)
 
 
 def matrix_peak() -> float:
@@ -190,7 +232,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rows", type=int, default=224, help="rows an optimizer step, a multiple of 32")
     parser.add_argument("--layers", type=int, default=24)
-    parser.add_argument("--only", choices=["ours", "peers", "all"], default="all")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     peak, examples = matrix_peak(), rows(options.rows * options.steps)
@@ -200,31 +242,37 @@ def main() -> None:
 
     def measure(name: str, found: tuple[Clock, float]) -> None:
         clock, memory = found
-        order = loop.order(len(examples), 1, 0)[warm * options.rows : (len(clock.times) - 1) * options.rows]
-        tokens = sum(len(examples[i]) for i in order)
-        answers = sum(len(examples[i].completion) for i in order)
+        if clock.seen:  # a peer, whose batches may be unlike
+            skipped = warm * options.rows // 32
+            tokens, answers = torch.stack(clock.seen[skipped:]).sum(0).tolist()
+        else:
+            order = loop.order(len(examples), 1, 0)[warm * options.rows : (len(clock.times) - 1) * options.rows]
+            tokens = sum(len(examples[i]) for i in order)
+            answers = sum(len(examples[i].completion) for i in order)
         seconds = clock.times[-1] - clock.times[warm]
         mfu = 6 * (body * tokens + 1024 * VOCABULARY * answers) / seconds / peak
         speeds[name], losses[name], weights[name] = tokens / seconds, clock.losses, clock.weights
         first = clock.times[1] - clock.times[0]
         print(f"{name:52} {speeds[name]:9,.0f} tok/s  MFU {mfu:.1%}  {memory:5.1f} GiB  first step {first:.1f} s", flush=True)
 
-    if options.only != "ours":
-        measure("Hugging Face Trainer, batch 32, padded", trainer(examples, options.rows, options.layers, False))
-        measure("Hugging Face Trainer, batch 32, grouped by length", trainer(examples, options.rows, options.layers, True))
-    if options.only != "peers":
+    if "ours" in options.parts:
         eager = params(options.rows, packing=False, compile=False, micro_tokens=16384)
         measure("ours, padded, not compiled (reference)", ours(examples, eager, options.layers))
-        measure("ours, packed, compiled", ours(examples, params(options.rows), options.layers))
+        measure(PACKED, ours(examples, params(options.rows), options.layers))
+        pairs = zip(losses["ours, padded, not compiled (reference)"], losses[PACKED], strict=True)
+        print(f"largest difference of a step's loss from the reference: {max(abs(b / a - 1) for a, b in pairs):.3%}")
+    if "exact" in options.parts:
         exact = params(options.rows, deterministic=True)
         measure(EXACT, ours(examples, exact, options.layers))
         measure(f"{EXACT}, again", ours(examples, exact, options.layers))
         print(f"two deterministic runs give the same bytes: {weights[EXACT] == weights[f'{EXACT}, again']}")
-        pairs = zip(losses["ours, padded, not compiled (reference)"], losses["ours, packed, compiled"], strict=True)
-        print(f"largest difference of a step's loss from the reference: {max(abs(b / a - 1) for a, b in pairs):.3%}")
-    best = max((speed for name, speed in speeds.items() if name.startswith("Hugging")), default=None)
-    if best and options.only == "all":
-        print(f"ratio to the best peer: {speeds['ours, packed, compiled'] / best:.2f}")
+    if "peers" in options.parts:
+        for kind, name in PEERS.items():
+            if kind != "trl" or find_spec("trl"):
+                measure(name, peer(kind, examples, options.rows, options.layers))
+    mine = [name for name in (PACKED, EXACT) if name in speeds]
+    for one, other in product(mine, [name for name in PEERS.values() if name in speeds]):
+        print(f"{one}: {speeds[one] / speeds[other]:.2f} times {other}")
 
 
 if __name__ == "__main__":
