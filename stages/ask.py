@@ -7,7 +7,6 @@ parameters (`models.<model>.generate`), a model behind a server through that ser
 import argparse
 import shutil
 import textwrap
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,18 +65,17 @@ def ask(
     for who in field:
         prompt = who.prompt(messages)
         if who.hosted:
-            made, speed = served.answers(who, [{"id": "question", "messages": messages}], options, _Silent())
-            answer, seconds = made[0], speed["answers"][0]["seconds"]
+            (answer,), _ = served.answers(who, [{"id": "question", "messages": messages}], options, _Silent())
         else:
-            answer, seconds = _local(who, messages, options, loaded)
+            answer = _local(who, messages, options, loaded)
         heard = not system or prompt != who.prompt(asked)
-        given = (answer.text, answer.tokens, answer.prompt_tokens, answer.finish)
-        replies.append(Reply(who.name, prompt, *given, seconds, heard))
+        given = (answer.text, answer.tokens, answer.prompt_tokens, answer.finish, answer.seconds)
+        replies.append(Reply(who.name, prompt, *given, heard))
     return replies
 
 
 def _local(who, messages: list[dict], options: Generate, loaded: dict):
-    """An answer by weights on this machine, and its seconds. `loaded` keeps the models: a base answers twice."""
+    """An answer by weights on this machine. `loaded` keeps the models: a base answers twice."""
     from stages.decoding import local
     from stages.models import directory, runtime
 
@@ -93,9 +91,7 @@ def _local(who, messages: list[dict], options: Generate, loaded: dict):
     if who.folder not in loaded:
         device = runtime.device()
         loaded[who.folder] = directory.load(who.folder, dtype=runtime.precision(options.precision, device)).to(device)
-    start = time.perf_counter()
-    (answer,) = local.answer(loaded[who.folder], who.tokenizer, [tokens], options, who.stop)
-    return answer, time.perf_counter() - start
+    return local.answer(loaded[who.folder], who.tokenizer, [tokens], options, who.stop)[0]
 
 
 class _Silent:

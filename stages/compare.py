@@ -11,9 +11,10 @@ import textwrap
 
 from stages.common.errors import StageError, report
 from stages.reports import figures
-from stages.reports.comparison import Comparison, Difference, seed_noise
+from stages.reports.comparison import Comparison, Difference
 from stages.reports.outputs import Revision
 from stages.reports.results import TUNED, Results, printable
+from stages.reports.seeds import seed_noise
 
 
 def plain(text: str, width: int) -> str:

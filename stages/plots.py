@@ -15,7 +15,7 @@ from stages.common.errors import StageError, report
 from stages.common.files import atomic_directory
 from stages.common.params import FILE, read
 from stages.history.revisions import metrics_of
-from stages.plotting import charts
+from stages.plotting import charts, parts
 
 OUT = Path("plots")
 VEGA_LITE = "5.21"  # of the versions in the package, the one that DVC's templates are written for
@@ -33,7 +33,7 @@ def bundle() -> str:
 def page(drawn: dict[str, dict], script: str) -> str:
     """All charts on one page that loads nothing."""
     bodies = "\n".join(f'<div id="{name}"></div>' for name in drawn)
-    calls = "\n".join(f'vegaEmbed("#{name}", {charts.as_text(spec)});' for name, spec in drawn.items())
+    calls = "\n".join(f'vegaEmbed("#{name}", {parts.as_text(spec)});' for name, spec in drawn.items())
     style = "body{font-family:sans-serif;margin:2rem;background:#fff}div{margin-bottom:2rem}"
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Plots</title><style>{style}</style></head>\n'

@@ -174,10 +174,26 @@ def test_an_interrupted_run_goes_on(work, models, groups, monkeypatch):
 
 
 def test_speed_stands_apart(work, models):
-    run(work, models)
+    rows = run(work, models, probes=PROBES)
     speed = json.loads((work / "speed.json").read_text())
-    assert speed["base"]["tokens"] > 0 and speed["tuned"].keys() == {"seconds", "tokens", "tokens_per_second"}
+    totals = {"seconds", "tokens", "tokens_per_second", "latency_median", "latency_highest", "answers"}
+    assert speed["base"]["tokens"] > 0 and speed["tuned"].keys() == totals
+    for who in ("tuned", "base", "base_chat"):
+        assert [one["id"] for one in speed[who]["answers"]] == [row["id"] for row in rows]
+        assert [one["tokens"] for one in speed[who]["answers"]] == [row["answers"][who]["tokens"] for row in rows]
+        assert all(0 < one["seconds"] < speed[who]["seconds"] for one in speed[who]["answers"])
     assert "seconds" not in (work / "answers.jsonl").read_text()
+
+
+def test_kept_answers_keep_their_latency(work, models, groups):
+    run(work, models)
+    first = json.loads((work / "speed.json").read_text())
+    groups.clear()
+    run(work, models)
+    again = json.loads((work / "speed.json").read_text())
+    assert groups == [] and again["tuned"]["tokens"] == 0
+    assert again["tuned"]["answers"] == first["tuned"]["answers"]
+    assert again["tuned"]["latency_median"] == first["tuned"]["latency_median"] > 0
 
 
 def test_examples_add_a_contestant_and_change_no_other(work, models, groups):

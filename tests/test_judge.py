@@ -62,9 +62,17 @@ def edited(tmp_path, made, change) -> object:
 def test_every_figure_has_an_interval(tmp_path, made):
     found = run(tmp_path, made)
     for who in ("tuned", "base", "base_chat", "gain"):
-        assert {"perplexity", "bits_per_byte", "token_accuracy", "bleu", "chrf", "exact_match", "overlap", "embedded"} <= (
-            found[who].keys()
-        )
+        assert {
+            "perplexity",
+            "bits_per_byte",
+            "token_accuracy",
+            "bleu",
+            "chrf",
+            "rouge_l",
+            "exact_match",
+            "overlap",
+            "embedded",
+        } <= (found[who].keys())
         for name, one in found[who].items():
             assert one["low"] <= one["value"] <= one["high"], (who, name)
     assert found["rows"] == 7  # the probe has no expected answer
@@ -92,7 +100,7 @@ def test_answers_the_same_as_the_base_gain_nothing(tmp_path, made):
 
     found = run(tmp_path, made, edited(tmp_path, made, same))["gain"]
     assert "tokens" not in found  # neither more nor fewer is better
-    for name in ("embedded", "bleu", "chrf", "overlap", "exact_match"):
+    for name in ("embedded", "bleu", "chrf", "rouge_l", "overlap", "exact_match"):
         assert [found[name][part] for part in ("value", "low", "high")] == [0, 0, 0]
 
 
@@ -111,7 +119,7 @@ def test_empty_answers_score_nothing(tmp_path, made):
         row["answers"]["tuned"]["text"] = ""
 
     found = run(tmp_path, made, edited(tmp_path, made, empty))["tuned"]
-    assert [found[name]["value"] for name in ("embedded", "bleu", "chrf", "overlap", "exact_match")] == [0] * 5
+    assert [found[name]["value"] for name in ("embedded", "bleu", "chrf", "rouge_l", "overlap", "exact_match")] == [0] * 6
 
 
 def test_the_judge_is_judged(tmp_path, made):

@@ -93,7 +93,7 @@ def test_templates_are_named_in_the_pipeline_and_are_vega_lite_5():
     tasks = {model["judge"]["task"] for model in PARAMS["models"].values()}
     named |= {name.replace("${item.judge.task}", task) for name in named for task in tasks}
     assert set(there) <= named
-    assert {template["$schema"] for template in there.values()} == {plots.charts.SCHEMA}
+    assert {template["$schema"] for template in there.values()} == {plots.parts.SCHEMA}
 
 
 def test_every_plot_listed_exists():

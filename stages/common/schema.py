@@ -165,8 +165,10 @@ def _wiring(params: dict):
         "hosted": [name for name in bases if made[name].get("provider") == "openai"],
     }
     methods = {name: _mapping(models, name).get("train", {}).get("method") for name in models}
+    styles = {name: _mapping(datasets, name).get("format", {}).get("style") for name in datasets}
     for name, method in methods.items():
         yield from _task(name, _mapping(models, name), method)
+        yield from _style(name, models[name].get("dataset"), method, styles)
     wires = ("dataset", "base", "root", "judge_base")  # what is no text there has been reported already
     models = {
         name: {wire: m.get(wire) if isinstance(m.get(wire), str) else None for wire in wires} for name, m in models.items()
@@ -198,6 +200,20 @@ def _task(name: str, model: dict, method: object):
         found = model.get(stage, {}).get("task")
         if method in ("causal", "classifier", "hosted") and found in ("text", "label") and found != task:
             yield f"models.{name}.{stage}.task: found {found!r}, expected {task!r}, what method {method} trains for"
+
+
+def _style(name: str, dataset: object, method: object, styles: dict[str, object]):
+    """Problems of a method on a dataset that holds other rows: texts with a label, or conversations."""
+    style = styles.get(dataset) if isinstance(dataset, str) else None
+    if isinstance(style, str) and method in ("causal", "classifier", "hosted"):
+        labelled = method == "classifier"
+        if labelled != (style == "classification"):
+            fitting = [other for other, its in styles.items() if isinstance(its, str) and labelled == (its == "classification")]
+            yield (
+                f"models.{name}.dataset: {dataset!r} is formatted in style {style}, expected a dataset in "
+                f"{'style classification' if labelled else 'another style than classification'}, which method {method} "
+                f"trains on: {', '.join(fitting) or 'none'}"
+            )
 
 
 def _tuned(name: str, model: dict, start: str, method: object, tunable: dict[str, list[str]]):

@@ -63,7 +63,8 @@ def contestants(model: Path, base: Path, root: Path, shots: Sequence[dict] = ())
     """`tuned`; `base` (the root prompted as the tuned model was trained) and `base_chat` (by its own chat template, where
     it has one, or, hosted, without the trained marks); `base_shots` (as the last of these, but shown the training rows
     `shots`) where there are any; `parent` in a later round."""
-    contract, tuned = read_prompt(model), _prompted("tuned", model, read_prompt(model))
+    contract = read_prompt(model)
+    tuned = _prompted("tuned", model, contract)
     found = [tuned]
     if is_hosted(root):
         found.append(_prompted("base", root, contract))

@@ -1,6 +1,7 @@
 """Answers of a model on this machine: batched by length, cached keys and values, finished rows leave early."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -8,17 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from stages.common.schema_models import Generate
 from stages.common.text import until
 from stages.decoding import caches
+from stages.decoding.answers import Answer
 from stages.decoding.sampling import choose, penalize, stream
-
-
-@dataclass(frozen=True)
-class Answer:
-    """`finish`: `stop` (end token or stop string), `length` (maximum reached) or `prompt too long` (no answer made)."""
-
-    text: str
-    tokens: int
-    prompt_tokens: int
-    finish: str
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -34,11 +26,6 @@ def groups(prompts: list[list[int]], batch_rows: int, longest: int) -> list[list
     return [fitting[start : start + batch_rows] for start in range(0, len(fitting), batch_rows)]
 
 
-def too_long(prompt: list[int]) -> Answer:
-    """What stands for an answer where the prompt leaves no room for one."""
-    return Answer("", 0, len(prompt), "prompt too long")
-
-
 @dataclass
 class _Writing:
     """The answers of a group as they are written, a column of tokens at a time."""
@@ -49,9 +36,12 @@ class _Writing:
     most: int
     written: list[list[int]]
     finish: list[str]
+    seconds: list[float]
+    start: float = field(default_factory=lambda: time.perf_counter())
 
     def add(self, alive: list[int], tokens: list[int]) -> None:
-        """One more token for each row of `alive` that has not ended."""
+        """One more token for each row of `alive` that has not ended. Those that end with it took until now."""
+        now = time.perf_counter() - self.start
         for row, token in zip(alive, tokens, strict=True):
             if self.ended(row):
                 continue
@@ -59,6 +49,7 @@ class _Writing:
                 self.written[row].append(token)
             if token in self.ends or self._stopped(row):
                 self.finish[row] = "stop"
+            self.seconds[row] = now
 
     def _stopped(self, row: int) -> bool:
         return bool(self.stop) and any(text in self.tokenizer.decode(self.written[row]) for text in self.stop)
@@ -69,8 +60,9 @@ class _Writing:
 
     def answers(self, prompts: list[list[int]]) -> list[Answer]:
         texts = [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in self.written]
-        parts = zip(texts, self.written, prompts, self.finish, strict=True)
-        return [Answer(until(text, self.stop).strip(), len(tokens), len(prompt), end) for text, tokens, prompt, end in parts]
+        texts = [until(text, self.stop).strip() for text in texts]
+        counts = [list(map(len, sequences)) for sequences in (self.written, prompts)]
+        return list(map(Answer, texts, *counts, self.finish, self.seconds))
 
 
 @torch.inference_mode()
@@ -83,7 +75,9 @@ def answer(
 ) -> list[Answer]:
     """Answers to a group of prompts (token ids), in their order."""
     ends = end_tokens(model, tokenizer)
-    writing = _Writing(tokenizer, {*ends}, stop, options.max_new_tokens, [[] for _ in prompts], ["length"] * len(prompts))
+    count = len(prompts)
+    fresh = ([[] for _ in prompts], ["length"] * count, [0.0] * count)
+    writing = _Writing(tokenizer, {*ends}, stop, options.max_new_tokens, *fresh)
     ids, mask = _padded(prompts, model.device)
     seen = _seen(prompts, ids, mask, model) if options.repetition_penalty != 1 else None
     streams = [stream(options.seed, str(prompt)) for prompt in prompts]

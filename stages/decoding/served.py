@@ -1,6 +1,5 @@
 """Answers of a model behind a server: many in flight, each kept as soon as it is there."""
 
-import statistics
 import time
 from collections import Counter
 from dataclasses import asdict
@@ -10,8 +9,9 @@ from stages.common.files import read_json
 from stages.common.progress import Progress
 from stages.common.schema_models import Generate
 from stages.common.scratch import fingerprint, remember, scratch
+from stages.common.text import until
+from stages.decoding.answers import Answer, latencies
 from stages.decoding.contestants import Contestant
-from stages.decoding.local import Answer, until
 from stages.servers.chat import LATER, Options, Rejected, Unanswered, connect
 from stages.servers.known import identity
 from stages.servers.pool import Pool
@@ -50,7 +50,7 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
             reply = pool.persist(lambda _: chat.ask(messages, settings))
         except Rejected as refused:
             if refused.too_long:
-                return {"answer": asdict(Answer("", 0, 0, "prompt too long")), "seconds": 0.0}
+                return {"answer": Answer("", 0, 0, "prompt too long").content(), "seconds": 0.0}
             raise StageError(chat.where, str(refused), "an answer", "check the model and the options of generate") from None
         except Unanswered as failed:
             raise StageError(chat.where, failed.reason, "an answer", LATER) from None
@@ -58,7 +58,8 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
             raise StageError(chat.where, "no token counts in its answer", "a `usage` field", "update the server")
         long = reply.finish == "prompt too long"
         text = "" if long else until(reply.text, who.stop).strip()
-        return {"answer": asdict(Answer(text, reply.tokens, reply.prompt_tokens or 0, reply.finish)), "seconds": reply.seconds}
+        answer = Answer(text, reply.tokens, reply.prompt_tokens or 0, reply.finish)
+        return {"answer": answer.content(), "seconds": reply.seconds}
 
     keys = [fingerprint(messages) for messages in asked]
     different = dict(zip(keys, asked, strict=True))  # like prompts are asked once
@@ -66,23 +67,13 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
     made, times = {}, Counter(keys)
     answered = pool.map(lambda key: remember(cache, key, lambda: make(different[key])), list(different))
     for key, one in zip(different, answered, strict=True):
-        made[key] = one
+        made[key] = Answer(**one["answer"], seconds=one["seconds"])
         progress.add(times[key], who=who.name)
     seconds = time.monotonic() - start
-    speed = latencies(rows, [made[key] for key in keys])
-    written = sum(made[key]["answer"]["tokens"] for key in fresh)
-    speed |= {"seconds": seconds, "asked": len(fresh), "tokens": written, "tokens_per_second": written / seconds}
-    return [Answer(**made[key]["answer"]) for key in keys], speed
-
-
-def latencies(rows: list[dict], made: list[dict]) -> dict:
-    """The seconds that each answer took when it was made (a list: tables of metrics leave lists out)."""
-    seconds = [one["seconds"] for one in made]
-    return {
-        "latency_median": statistics.median(seconds) if seconds else 0.0,
-        "latency_highest": max(seconds, default=0.0),
-        "answers": [{"id": row["id"], "seconds": one["seconds"]} for row, one in zip(rows, made, strict=True)],
-    }
+    written = sum(made[key].tokens for key in fresh)
+    found = [made[key] for key in keys]
+    speed = {"seconds": seconds, "asked": len(fresh), "tokens": written, "tokens_per_second": written / seconds}
+    return found, speed | latencies(rows, found)
 
 
 def possible(who: Contestant, provider: str, options: Generate) -> None:

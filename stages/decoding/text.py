@@ -11,12 +11,14 @@ from stages.common.schema_models import Generate
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.common.text import until
 from stages.decoding import caches, local, sampling, served
+from stages.decoding.answers import Answer, latencies, too_long
 from stages.decoding.contestants import Contestant, contestants
 from stages.models import directory, runtime
 
 
-def answers(who: Contestant, rows: list[dict], options: Generate, progress: Progress) -> tuple[list[local.Answer], dict]:
-    """One answer a row, and the speed. Groups answered before, by the same weights, prompts, options and code, are kept."""
+def answers(who: Contestant, rows: list[dict], options: Generate, progress: Progress) -> tuple[list[Answer], dict]:
+    """One answer a row, and the speed: totals of what is made now, and the seconds that each answer took when it was made.
+    Groups answered before, by the same weights, prompts, options and code, are kept."""
     start = time.monotonic()
     prompts = [who.tokens(row["messages"]) for row in rows]
     found, loaded, fresh = {}, [], []
@@ -36,20 +38,21 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
     room = directory.context_length(who.folder) - options.max_new_tokens
     for group in local.groups(prompts, options.batch_rows, room):
         kept = remember(cache, fingerprint([prompts[i] for i in group]), partial(make, group))
-        found |= {i: local.Answer(**answer) for i, answer in zip(group, kept, strict=True)}
+        found |= {i: Answer(**answer) for i, answer in zip(group, kept, strict=True)}
         progress.add(len(group), who=who.name)
     seconds = time.monotonic() - start
+    given = [found.get(i) or too_long(prompt) for i, prompt in enumerate(prompts)]
     speed = {"seconds": seconds, "tokens": sum(fresh), "tokens_per_second": sum(fresh) / seconds}
-    return [found.get(i) or local.too_long(prompt) for i, prompt in enumerate(prompts)], speed
+    return given, speed | latencies(rows, given)
 
 
-def side_by_side(row: dict, answered: list[tuple[Contestant, local.Answer]]) -> dict:
+def side_by_side(row: dict, answered: list[tuple[Contestant, Answer]]) -> dict:
     """A row of the answers file: each contestant's prompt and answer (the tuned one's first), and the ids of the examples that
     it was shown. Probes have no expected answer."""
     given = {}
     for who, answer in answered:
         shots = {"shots": list(who.shots)} if who.shots else {}
-        given[who.name] = {"prompt": who.prompt(row["messages"]), **asdict(answer), **shots}
+        given[who.name] = {"prompt": who.prompt(row["messages"]), **answer.content(), **shots}
     kept = {key: row[key] for key in ("id", "task", "messages")}
     extra = {key: row[key] for key in ("paraphrase", "weak") if key in row}
     return kept | expected(row.get("completion"), answered[0][0].stop) | extra | {"answers": given}

@@ -16,7 +16,8 @@ import numpy as np
 
 from stages.common.files import atomic_file, write_json, write_rows
 from stages.common.schema_models import LabelJudge
-from stages.judging.intervals import Bootstrap, Statistic, mean, with_count
+from stages.judging.classes import accuracy, macro_f1
+from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.metrics import Figure
 from stages.models import runtime
 
@@ -24,18 +25,6 @@ RIVALS = ("majority", "tfidf")
 LOWER_IS_BETTER = {"log_loss", "calibration_error"}
 BINS = 10
 LEAST = 1e-6  # probabilities are written to six places
-
-
-def macro_f1(classes: int) -> Statistic:
-    """Of sums [..., 3 * classes] (right, given, meant): F1 of each class that is meant at all, averaged."""
-
-    def statistic(sums: np.ndarray) -> np.ndarray:
-        right, given, meant = np.split(sums, 3, axis=-1)
-        there = meant > 0
-        scores = np.where(there, 2 * right / np.maximum(given + meant, 1), 0)
-        return scores.sum(-1) / np.maximum(there.sum(-1), 1)
-
-    return statistic
 
 
 def calibration_error(sums: np.ndarray) -> np.ndarray:
@@ -46,17 +35,15 @@ def calibration_error(sums: np.ndarray) -> np.ndarray:
 
 def figures(rows: list[dict], who: str, labels: list[str]) -> dict[str, Figure]:
     """Every figure of one contestant."""
-    place = {label: i for i, label in enumerate(labels)}
-    given = np.eye(len(labels))[[place[row["answers"][who]["label"]] for row in rows]]
-    meant = np.eye(len(labels))[[place[row["expected"]] for row in rows]]
-    right = (given * meant).sum(1)
+    meant, given = [row["expected"] for row in rows], [row["answers"][who]["label"] for row in rows]
+    right = np.array([one == other for one, other in zip(meant, given, strict=True)], float)
     shares = [row["answers"][who]["probabilities"] for row in rows]
     sure = np.array([max(share.values()) for share in shares])
     likely = np.array([share.get(row["expected"], 0.0) for share, row in zip(shares, rows, strict=True)])
     bins = np.eye(BINS)[np.minimum((sure * BINS).astype(int), BINS - 1)]
     return {
-        "accuracy": (with_count(right), mean),
-        "macro_f1": (np.hstack([given * meant, given, meant]), macro_f1(len(labels))),
+        "accuracy": accuracy(meant, given),
+        "macro_f1": macro_f1(meant, given, labels),
         "log_loss": (with_count(-np.log(np.maximum(likely, LEAST))), mean),
         "calibration_error": (
             np.hstack([bins * sure[:, None], bins * right[:, None], np.ones((len(rows), 1))]),

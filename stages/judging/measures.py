@@ -18,6 +18,7 @@ stressed vowel on, in any of its pronunciations; how strong the stress is does n
 |---|---|---|
 | five_lines | share of answers of five lines | 0 or 1, 1 |
 | rhyme | share of answers of five lines that rhyme AABBA | 0 or 1, 1 |
+| rhymed_pairs | share of the pairs of lines 1 and 2, 3 and 4 that rhyme, in answers of any length | 0 to 2, 2 |
 | names_subject | share of answers that hold the rarest word which question and expected answer share | 0 or 1, 1 |
 """
 
@@ -99,6 +100,12 @@ def rhymes_as_limerick(text: str) -> bool:
     return len(lines) == 5 and all(rhymes(lines[a], lines[b]) for a, b in ((0, 1), (0, 4), (1, 4), (2, 3)))
 
 
+def rhymed_pairs(text: str) -> int:
+    """How many of two pairs rhyme: lines 1 and 2, and 3 and 4. Where a line is missing, none does."""
+    lines = text.strip().splitlines()
+    return sum(len(lines) > b and rhymes(lines[a], lines[b]) for a, b in ((0, 1), (2, 3)))
+
+
 def limerick(questions: list[str], expected: list[str], answers: list[str], training: list[str]) -> dict[str, Figure]:
     """Figures of limericks; how rare a word is, the training answers say."""
     common = Counter(word for text in training for word in {*_WORD.findall(text.lower())})
@@ -110,5 +117,6 @@ def limerick(questions: list[str], expected: list[str], answers: list[str], trai
     return {
         "five_lines": (with_count([len(text.strip().splitlines()) == 5 for text in answers]), mean),
         "rhyme": (with_count([rhymes_as_limerick(text) for text in answers]), mean),
+        "rhymed_pairs": (np.array([[rhymed_pairs(text), 2] for text in answers], float), mean),
         "names_subject": (with_count(named), mean),
     }

@@ -7,12 +7,14 @@
 | token_accuracy | share of answer tokens that are the most likely one, given those before | right, tokens |
 | bleu | corpus BLEU (Papineni et al. 2002), sacrebleu | its n-gram counts |
 | chrf | corpus chrF (Popović 2015), sacrebleu | its n-gram counts |
+| rouge_l | ROUGE-L (Lin 2004): F1 of the longest common subsequence of words, averaged | F1, 1 |
 | exact_match | same text but for case and white space | 0 or 1, 1 |
 | overlap | cosine of TF-IDF vectors, weights from the training answers | cosine, 1 |
 | tokens | tokens of the answer | tokens, 1 |
 | prompt_tokens | tokens of the prompt, which every answer costs | tokens, 1 |
 """
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +59,26 @@ def chrf(answers: list[str], expected: list[str]) -> Figure:
     return _corpus(CHRF(), answers, expected)
 
 
+def rouge_l(answer: str, expected: str) -> float:
+    """F1 of the longest common subsequence of words; case and punctuation do not count, word forms do."""
+    said, meant = (re.findall(r"\w+", normal(text)) for text in (answer, expected))
+    shared = common_subsequence(said, meant)
+    return 2 * shared / (len(said) + len(meant)) if shared else 0.0
+
+
+def common_subsequence(first: list[str], second: list[str]) -> int:
+    """Length of the longest common subsequence, by bits (Hyyrö 2004): a word of `first` costs one addition, not a row of a
+    table. A bit of `state` turns 0 where the best length for `second` up to there grows."""
+    places: dict[str, int] = {}
+    for place, word in enumerate(second):
+        places[word] = places.get(word, 0) | 1 << place
+    full = state = (1 << len(second)) - 1
+    for word in first:
+        matches = state & places.get(word, 0)
+        state = ((state + matches) | (state - matches)) & full
+    return len(second) - state.bit_count()
+
+
 class Overlap:
     """Plain word overlap: cosine of TF-IDF vectors, in [0, 1]. Reported beside every judge, as the bar to clear."""
 
@@ -75,6 +97,7 @@ def wording(items: list[tuple[str, str, str]], tokens: list[int], overlap: Overl
     return {
         "bleu": _corpus(BLEU(effective_order=False), answers, expected),
         "chrf": chrf(answers, expected),
+        "rouge_l": (with_count([rouge_l(a, e) for a, e in zip(answers, expected, strict=True)]), mean),
         "exact_match": (with_count([normal(a) == normal(e) for a, e in zip(answers, expected, strict=True)]), mean),
         "overlap": (with_count(overlap.score(items)), mean),
         "tokens": (with_count(tokens), mean),

@@ -37,7 +37,7 @@ def paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return (np.where(both[:, None], first, 0), np.where(both[:, None], second, 0)) if alone.any() else (first, second)
 
 
-OF_TASK = {"parts": ["parts_f1"], "limerick": ["rhyme", "names_subject"]}
+OF_TASK = {"parts": ["parts_f1"], "limerick": ["five_lines", "rhyme", "rhymed_pairs", "names_subject"]}
 
 
 def headline(results: dict, judges: list[str], measures: Sequence[str] = ()) -> dict:

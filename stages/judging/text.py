@@ -25,7 +25,6 @@ from stages.judging.scoring import headline, items, known_answers, summarize, tr
 from stages.judging.server import ServerJudge, Texts
 from stages.judging.signals import Encoder, Fluency, NoFluency, Signals
 from stages.models import directory, runtime
-from stages.models.contract import read_prompt
 
 
 def fit_embedded(options: EmbeddedOptions, training: list[dict], encoder: Encoder, root: Path, seed: int) -> EmbeddedJudge:
@@ -135,8 +134,7 @@ def judge_text(
     start = time.monotonic()
     runtime.deterministic()
     rows = [row for row in rows if row["expected"] is not None]
-    stop = read_prompt(model)["stop"]
-    training = [{**row, "completion": until(row["completion"], stop).strip()} for row in read_rows(formatted / "train")]
+    training = list(read_rows(formatted / "train"))
     if min(len(rows), len(training)) < 2:
         raise StageError(
             answers,
@@ -144,10 +142,12 @@ def judge_text(
             "at least two of each",
             "more rows, or larger shares in datasets.<name>.split",
         )
+    field = contestants(model, base, root, shots_of(rows, training, answers))
+    stop = field[0].stop
+    training = [{**row, "completion": until(row["completion"], stop).strip()} for row in training]  # as answers are cut
     completions = [row["completion"] for row in training]
     overlap = Overlap(completions)
     bootstrap = Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed)
-    field = contestants(model, base, root, shots_of(rows, training, answers))
     # here, so that a server that is down is named before minutes of work
     served = {judge: ServerJudge(judge, one, params.seed) for judge, one in params.judges.items() if one.kind != "embedded"}
 

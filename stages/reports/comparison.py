@@ -1,40 +1,26 @@
-"""Two revisions of a model, or several that differ in their seed alone: which differences are more than noise.
+"""Two revisions of a model: which differences are more than noise.
 
 Two revisions are compared on the rows that they have in common: the same conversation and expected answer, whatever their
 ids. Every difference has a paired bootstrap interval: both revisions are resampled together, row by row, so that rows
 that are hard for both cancel out. Where a figure's rows were not kept, its values stand without an interval.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.stats import t as student
 
 from stages.common.errors import StageError
+from stages.judging.classes import accuracy, macro_f1
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.metrics import Figure, chrf
 from stages.reports import figures
 from stages.reports.results import TUNED, Results, Row, flat
+from stages.reports.same_judge import unlike
 
 Pair = tuple[Row, Row]
-# parameters of a judge that say how it is asked, not what it answers; the embedded one is fitted on its controls
-_NO_MATTER = {"concurrency", "timeout_seconds", "attempts", "warn_below", "base_url", "pairwise"}
-# of a judge's details: what was found with it; everything else tells which judge it is
-_FOUND = {
-    "auc",
-    "fooled",
-    "control_means",
-    "failed",
-    "bounds",
-    "weak",
-    "length_correlation",
-    "pairwise",
-    "pairwise_prompt",
-    "weights",
-}
 FEWEST = 2  # rows for an interval
 
 
@@ -169,45 +155,20 @@ class Comparison:
         )
 
     def _labels(self) -> list[Difference]:
-        def right(rows: list[Row]) -> Figure:
-            return with_count([row.said(self.who) == row.expected for row in rows]), mean
+        labels = sorted({text for pair in self.pairs for row in pair for text in (row.expected, row.said(self.who))})
 
-        names = sorted({text for pair in self.pairs for row in pair for text in (row.expected, row.said(self.who))})
+        def sides(rows: list[Row]) -> tuple[list[str], list[str]]:
+            return [row.expected for row in rows], [row.said(self.who) for row in rows]
+
         return [
-            self._paired("accuracy", self.pairs, right),
-            self._paired(
-                "macro_f1", self.pairs, lambda rows: macro_f1([(row.expected, row.said(self.who)) for row in rows], names)
-            ),
+            self._paired("accuracy", self.pairs, lambda rows: accuracy(*sides(rows))),
+            self._paired("macro_f1", self.pairs, lambda rows: macro_f1(*sides(rows), labels)),
         ]
 
     # judges ----------------------------------------------------------------------------------------------------------
 
-    def unlike(self, judge: str) -> str | None:
-        """Why a judge's scores of the two revisions do not compare; None where they do."""
-        if absent := [str(one.revision) for one in (self.first, self.second) if judge not in one.judges]:
-            return f"it did not judge {' and '.join(absent)}"
-        sides = [((one.params.get("judge") or {}).get("judges") or {}).get(judge) or {} for one in (self.first, self.second)]
-        if sides[0].get("kind") == sides[1].get("kind") == "embedded":  # it reads by these models
-            sides = [
-                side | {wire: one.params.get(wire) for wire in ("judge_base", "root")}
-                for side, one in zip(sides, (self.first, self.second), strict=True)
-            ]
-        ignored = _NO_MATTER | ({"controls"} if sides[1].get("kind") != "embedded" else set())
-        options = [dict(flat({key: value for key, value in side.items() if key not in ignored})) for side in sides]
-        for name in options[0] | options[1]:
-            if options[0].get(name) != options[1].get(name):
-                return f"another judge: {name} was {options[0].get(name, 'not set')}, is {options[1].get(name, 'not set')}"
-        details = [(one.details.get("judges") or {}).get(judge) or {} for one in (self.first, self.second)]
-        for name in sorted(details[0].keys() & details[1].keys() - _FOUND):
-            if details[0][name] != details[1][name]:
-                return f"another judge: its {name} changed"
-        weights = [side.get("weights") for side in details]
-        if all(weights) and not _alike(*weights):
-            return "it was fitted otherwise: the training rows that it was fitted on changed"
-        return None
-
     def _judge(self, judge: str) -> Difference | None:
-        if why := self.unlike(judge):
+        if why := unlike(self.first, self.second, judge):
             return self._values(judge, f"not compared: {why}")
         pairs = [pair for pair in self.pairs if all(self._score(row, judge) is not None for row in pair)]
         if len(pairs) < FEWEST:
@@ -226,7 +187,7 @@ class Comparison:
     @cached_property
     def measure(self) -> str:
         """By what rows are ranked: the first judge whose scores compare, else chrF, else whether the label is right."""
-        judges = [judge for judge in self.second.judges if not self.unlike(judge)]
+        judges = [judge for judge in self.second.judges if not unlike(self.first, self.second, judge)]
         return (judges or ["label" if self.second.task == "label" else "chrf"])[0]
 
     def row_change(self, pair: Pair) -> float | None:
@@ -243,71 +204,3 @@ class Comparison:
         """The rows whose answers differ and changed most, either way."""
         changes = [(self.row_change(pair), pair) for pair in self.changed]
         return sorted(((c, pair) for c, pair in changes if c), key=lambda one: -abs(one[0]))[:count]
-
-
-def _alike(first: dict[str, float], second: dict[str, float]) -> bool:
-    """Whether fitted weights are the same but for last digits, in which machines differ."""
-    return first.keys() == second.keys() and all(abs(first[k] - second[k]) <= 1e-3 * (1 + abs(first[k])) for k in first)
-
-
-def macro_f1(pairs: list[tuple[str, str]], labels: list[str]) -> Figure:
-    """Mean F1 over the labels that are expected or given; sums of a row: for each label right, given, expected."""
-    place = {label: i for i, label in enumerate(labels)}
-    rows = np.zeros((len(pairs), 3, len(labels)))
-    for line, (expected, given) in zip(rows, pairs, strict=True):
-        line[0, place[expected]] = expected == given
-        line[1, place[given]] = line[2, place[expected]] = 1
-
-    def statistic(sums: np.ndarray) -> np.ndarray:
-        right, given, expected = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, len(labels)), -2, 0)
-        there = given + expected
-        return (2 * right / np.maximum(there, 1)).sum(-1) / (there > 0).sum(-1)
-
-    return rows.reshape(len(pairs), -1), statistic
-
-
-# seeds ---------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Floor:
-    """A headline over runs that differ in their seed: mean, standard deviation, and what two runs differ by at most in 95
-    of 100 cases by their seed alone (Student's t, for the deviation is estimated from few runs)."""
-
-    name: str
-    values: list[float]
-
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.values))
-
-    @property
-    def deviation(self) -> float:
-        return float(np.std(self.values, ddof=1))
-
-    @property
-    def floor(self) -> float:
-        return float(student.ppf(0.975, len(self.values) - 1) * np.sqrt(2) * self.deviation)
-
-
-def seed_noise(runs: list[Results], who: str = TUNED) -> list[Floor]:
-    """The noise of each headline.
-
-    Raises:
-        StageError: with fewer than two runs, or where they differ in more than seeds.
-    """
-    if len(runs) < FEWEST:
-        raise StageError(
-            "--seeds", f"{len(runs)} revision", "at least two, better five", "dvc exp list --all-commits names them"
-        )
-    for other in runs[1:]:
-        unlike = [name for name, *_ in Comparison(runs[0], other).params if not name.endswith(".seed")]
-        if unlike:
-            raise StageError(
-                f"{runs[0].name}: {runs[0].revision} and {other.revision}",
-                f"they differ in {', '.join(unlike)}",
-                "runs that differ in a seed alone",
-                "leave one out of --seeds",
-            )
-    names = Counter(name for run in runs for name, found in run.scores.items() if isinstance(found, dict) and who in found)
-    return [Floor(name, [run.scores[name][who] for run in runs]) for name, count in names.items() if count == len(runs)]

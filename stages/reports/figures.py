@@ -29,7 +29,7 @@ KINDS = {
     "token_accuracy": Kind("Token accuracy", "share of the expected tokens that the model holds most likely", 3),
     "bleu": Kind("BLEU", "word sequences shared with the expected answer, of 100"),
     "chrf": Kind("chrF", "letter sequences shared with the expected answer, of 100"),
-    "rouge_l": Kind("ROUGE-L", "longest sequence of words shared with the expected answer"),
+    "rouge_l": Kind("ROUGE-L", "longest sequence of words shared with the expected answer, gaps allowed", 3),
     "exact_match": Kind("Exact match", "share of answers that are the expected one", 3),
     "overlap": Kind("Overlap", "cosine of TF-IDF vectors of answer and expected answer", 3),
     "tokens": Kind("Tokens", "mean length of an answer"),
@@ -40,6 +40,10 @@ KINDS = {
     "calibration_error": Kind("Calibration error", "how far the stated probabilities are from the truth; lower is better", 3),
     "precision": Kind("Precision", "share of what was found that is right", 3),
     "recall": Kind("Recall", "share of what is there that was found", 3),
+    "five_lines": Kind("Five lines", "share of answers of five lines", 3),
+    "rhyme": Kind("Rhyme AABBA", "share of answers of five lines that rhyme as a limerick does", 3),
+    "rhymed_pairs": Kind("Rhymed pairs", "of lines 1 and 2, and 3 and 4, the share that rhyme", 3),
+    "names_subject": Kind("Names its subject", "share of answers that name what was asked about", 3),
     "f1": Kind("F1", "precision and recall taken together", 3),
 }
 _LOWER = LOWER_IS_BETTER | {"calibration_error", "log_loss"}

@@ -91,7 +91,7 @@ class Table:
     def latency(self) -> dict[str, dict[str, float]]:
         """Seconds an answer, by contestant and row id, where the timings of generate hold them."""
         speeds = self.results.speed("generate").items()
-        answers = {who: speed.get("answers") or [] for who, speed in speeds if isinstance(speed, dict)}
+        answers = {who: speed["answers"] for who, speed in speeds if isinstance(speed, dict) and speed.get("answers")}
         return {who: {one["id"]: one["seconds"] for one in listed} for who, listed in answers.items()}
 
     def _judged(self, row: Row, judge: str) -> dict:

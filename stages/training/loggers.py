@@ -74,7 +74,7 @@ class WeightsAndBiases:
         self.run.finish()
 
 
-KINDS = {"none": Silent, "tensorboard": TensorBoard, "dvclive": DVCLive, "wandb": WeightsAndBiases}
+KINDS = {"tensorboard": TensorBoard, "dvclive": DVCLive, "wandb": WeightsAndBiases}
 
 
 def logger(kind: str, name: str) -> Logger:

@@ -129,6 +129,18 @@ def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
         ("models.medical.judge.task", "label", "models.medical.judge.task: found 'label', expected 'text', what method causal"),
         ("models.invoices.judge.task", "text", "models.invoices.judge.task: found 'text', expected 'label', what method class"),
         ("models.invoices.generate.task", "text", "models.invoices.generate.max_new_tokens: missing"),
+        (
+            "models.invoices.dataset",
+            "elements",
+            "models.invoices.dataset: 'elements' is formatted in style chat, expected a dataset in style classification, "
+            "which method classifier trains on: invoices",
+        ),
+        (
+            "models.medical.dataset",
+            "invoices",
+            "models.medical.dataset: 'invoices' is formatted in style classification, expected a dataset in another style "
+            "than classification, which method causal trains on: medical_qa, instructions, car_reviews, elements",
+        ),
         ("models.invoices.judge.measures", [], "models.invoices.judge.measures: unknown key (legal: bootstrap"),
         ("datasets", [], "datasets: found [], expected a mapping"),
         ("models.medical", None, "models.medical: found None, expected a mapping"),

@@ -1,7 +1,12 @@
+import itertools
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from stages.decoding.local import Answer, answer, end_tokens, groups, too_long
+from stages.decoding import local
+from stages.decoding.answers import Answer, latencies, too_long
+from stages.decoding.local import answer, end_tokens, groups
 from stages.models.prompting import encode_prompt
 from tests import tiny
 
@@ -116,6 +121,32 @@ def test_sampling_depends_on_neither_company_nor_order():
     assert together[::-1] == answer(model, tokenizer, PROMPTS[::-1], options, [])
     assert together != answer(model, tokenizer, PROMPTS, tiny.generation(temperature=0.8, top_k=20, seed=2), [])
     assert together != answer(model, tokenizer, PROMPTS, tiny.generation(), [])
+
+
+def test_an_answer_takes_as_long_as_its_batch_until_it_ends(monkeypatch):
+    """By a clock that ticks once a step; the end token is a step, too."""
+    ticks = itertools.count()
+    monkeypatch.setattr(local, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    model = tiny.model("phi")
+    with torch.no_grad():
+        model.lm_head.bias[tiny.EOS] = 3.5
+    found = answer(model, tiny.tokenizer(), PROMPTS, tiny.generation(max_new_tokens=30), [])
+    assert [a.seconds for a in found] == [a.tokens + (a.finish == "stop") for a in found]
+    assert len({a.seconds for a in found}) > 2
+
+
+def test_latencies_leave_out_what_was_never_answered():
+    rows = [{"id": name} for name in "abcd"]
+    found = [Answer("", 5, 1, "stop", seconds) for seconds in (1.0, 4.0, 2.0)] + [too_long([1])]
+    speed = latencies(rows, found)
+    assert (speed["latency_median"], speed["latency_highest"]) == (2.0, 4.0)
+    assert speed["answers"][1] == {"id": "b", "tokens": 5, "seconds": 4.0} and len(speed["answers"]) == 4
+    assert latencies([], []) == {"latency_median": 0.0, "latency_highest": 0.0, "answers": []}
+
+
+def test_the_seconds_are_no_part_of_an_answer():
+    assert Answer("a", 1, 2, "stop", 3.0) == Answer("a", 1, 2, "stop", 4.0)
+    assert Answer("a", 1, 2, "stop", 3.0).content() == {"text": "a", "tokens": 1, "prompt_tokens": 2, "finish": "stop"}
 
 
 def test_groups_are_of_like_length_and_hold_every_prompt_that_fits():

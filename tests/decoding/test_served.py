@@ -194,7 +194,7 @@ def test_latency_stands_apart(serve, work):
     rows = run(work, server)
     speed = json.loads((work / "speed.json").read_text())["tuned"]
     assert [one["id"] for one in speed["answers"]] == [row["id"] for row in rows]
-    assert all(one["seconds"] > 0 for one in speed["answers"])
+    assert all(one["seconds"] > 0 and one["tokens"] == 7 for one in speed["answers"])
     assert speed["tokens"] == 7 * 7 and speed["asked"] == 7
     assert "seconds" not in (work / "answers.jsonl").read_text()
     run(work, server)

@@ -47,7 +47,7 @@ def made(tmp_path_factory):
         places = {"rows": formatted / "train", "formatted": formatted, "base": base, "out": model}
         train.main("tuned", tiny.training(epochs=8), **places, **files)
         places = {"formatted": formatted, "model": model, "base": base, "root": base}
-        options = tiny.generation(max_new_tokens=24)
+        options = tiny.generation(max_new_tokens=24, shots=2)
         generate.main("tuned", options, **places, out=folder / "answers.jsonl", speed=folder / "s.json")
         outs = {"verdicts": "verdicts.jsonl", "metrics": "scores.json", "details": "details.json", "table": "scores.csv"}
         outs = {what: folder / name for what, name in outs.items()} | {"speed": folder / "s.json"}
@@ -78,7 +78,7 @@ def test_answers_carry_expected_completion_and_weak(made):
     rows = list(read_rows(made / "answers.jsonl"))
     for row, test in zip(rows, reviews(7, 30), strict=True):
         assert row["completion"] == test["completion"] == f" {row['expected']} END"
-        assert row["weak"] == tiny.THINGS[0] and list(row["answers"]) == ["tuned", "base"]
+        assert row["weak"] == tiny.THINGS[0] and list(row["answers"]) == ["tuned", "base", "base_shots"]
         assert row["answers"]["tuned"]["prompt"] == f"{row['messages'][0]['content']} ->"
         assert " END" not in row["answers"]["tuned"]["text"]
 
@@ -94,6 +94,22 @@ def test_the_likelihood_is_of_all_that_was_learned(made):
     details = json.loads((made / "details.json").read_text())
     nats, octets = sum(s.nll for s in scores), sum(len(row["completion"].encode()) for row in reviews(7, 30))
     assert details["tuned"]["bits_per_byte"]["value"] == pytest.approx(nats / np.log(2) / octets, rel=1e-4)
+
+
+def test_examples_are_shown_to_the_judged_base_as_it_saw_them(made):
+    """With their stop strings, which the base is to end its own answer with."""
+    row = next(read_rows(made / "answers.jsonl"))
+    shown = {one["id"]: one for one in reviews(24)}
+    turns = [
+        turn
+        for one in row["answers"]["base_shots"]["shots"]
+        for turn in (*shown[one]["messages"], {"role": "assistant", "content": shown[one]["completion"]})
+    ]
+    assert row["answers"]["base_shots"]["prompt"].count(" END") == 2
+    example = encode({**row, "messages": [*turns, *row["messages"]]}, directory.load_tokenizer(made / "tuned"), tiny.CONTEXT)
+    (found,) = score(directory.load(made / "base"), [example], tiny.scoring(512))
+    verdict = next(read_rows(made / "verdicts.jsonl"))
+    assert verdict["likelihood"]["base_shots"][:2] == [pytest.approx(found.nll, rel=1e-4), found.tokens]
 
 
 def test_figures_of_parts_and_their_references(made):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.judging.intervals import Bootstrap
-from stages.judging.measures import best_constant, limerick, names, parts, rhymes, rhymes_as_limerick
+from stages.judging.measures import best_constant, limerick, names, parts, rhymed_pairs, rhymes, rhymes_as_limerick
 from stages.judging.scoring import headline, summarize
 from stages.judging.text import references, task_figures
 
@@ -194,7 +194,22 @@ def test_figures_of_limericks():
     training = ["A limerick about a cat", "Write about a dog", "Write a limerick"]
     answers = [GOLD, "\n".join(GOLD.splitlines()[:4])]
     found = {name: value(figure) for name, figure in limerick(asked, [GOLD, IRON], answers, training).items()}
-    assert found == {"five_lines": 0.5, "rhyme": 0.5, "names_subject": 0.5}
+    assert found == {"five_lines": 0.5, "rhyme": 0.5, "rhymed_pairs": 1, "names_subject": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("lines", "pairs"),
+    [
+        (["a ring of gold", "in the cold", "we sat by the sea", "said he to me", "by the door"], 2),
+        (["a ring of gold", "in the cold", "we sat by the sea", "all day long"], 1),
+        (["a ring of gold", "by the sea", "in the cold", "said me", "as told"], 0),  # they rhyme, but not there
+        (["a ring of gold", "in the cold", "we sat by the sea"], 1),
+        (["a ring of gold"], 0),
+        ([], 0),
+    ],
+)
+def test_pairs_of_lines(lines, pairs):
+    assert rhymed_pairs("\n".join(lines)) == pairs
 
 
 def test_the_subject_is_the_rarest_word_of_question_and_expected_answer():
@@ -211,5 +226,5 @@ def test_measures_are_asked_for_by_name():
     rows = [{"expected": "wheel", "messages": [{"role": "user", "content": "?"}]}]
     answers = [{"text": "wheel", "finish": "stop"}]
     assert task_figures([], rows, answers, []) == {}
-    assert set(task_figures(["limerick"], rows, answers, [])) == {"five_lines", "rhyme", "names_subject"}
-    assert len(task_figures(["parts", "limerick"], rows, answers, [])) == 9
+    assert set(task_figures(["limerick"], rows, answers, [])) == {"five_lines", "rhyme", "rhymed_pairs", "names_subject"}
+    assert len(task_figures(["parts", "limerick"], rows, answers, [])) == 10

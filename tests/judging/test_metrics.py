@@ -3,10 +3,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU, CHRF
 
 from stages.judging.intervals import Bootstrap
-from stages.judging.metrics import Overlap, likelihood, signatures, wording
+from stages.judging.metrics import Overlap, common_subsequence, likelihood, rouge_l, signatures, wording
 from stages.training.score import Score, score
 from tests import tiny
 
@@ -71,6 +73,34 @@ def test_exact_match_folds_case_and_space_alone():
     items = [("?", "Yes, it is.", answer) for answer in ("yes,  IT is.", "Yes, it is.", "Yes it is.", "")]
     rows, _ = wording(items, [1] * 4, Overlap(["Yes, it is."]))["exact_match"]
     assert rows[:, 0].tolist() == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "found"),
+    [
+        ("police kill the gunman", "police killed the gunman", 3 / 4),  # the examples of Lin 2004
+        ("the gunman kill police", "police killed the gunman", 2 / 4),
+        ("The cat, today!", "the CAT sat today", 6 / 7),
+        ("été  froid", "un été très froid", 4 / 6),
+        ("", "a b", 0),
+        ("a", "", 0),
+        ("...", "!", 0),
+        ("same words here", "same words here", 1),
+    ],
+)
+def test_rouge_l(answer, expected, found):
+    assert rouge_l(answer, expected) == pytest.approx(found)
+    assert rouge_l(expected, answer) == pytest.approx(found)
+
+
+@given(*[st.lists(st.sampled_from("abcd"), max_size=70)] * 2)
+def test_the_longest_common_subsequence_is_that_of_the_table(first, second):
+    row = [0] * (len(second) + 1)
+    for one in first:
+        diagonal = 0
+        for place, other in enumerate(second, 1):
+            diagonal, row[place] = row[place], diagonal + 1 if one == other else max(row[place], row[place - 1])
+    assert common_subsequence(first, second) == row[-1]
 
 
 def test_overlap_is_one_for_the_same_and_nothing_for_other_words():

@@ -6,7 +6,7 @@ import pytest
 import vl_convert
 
 from stages.plots import VEGA_LITE
-from stages.plotting import charts
+from stages.plotting import charts, curves, parts
 
 HEAD = "step,elapsed_tokens,elapsed_examples,training_loss,training_sequence_accuracy,training_token_accuracy,"
 HEAD += "validation_loss,validation_token_accuracy\n"
@@ -35,7 +35,7 @@ def rows(spec: dict) -> list[dict]:
 
 
 def test_loss_over_tokens_begins_with_the_loss_before_training():
-    drawn = [row for row in rows(charts.loss({"r": FILES})) if row["model"] == "one"]
+    drawn = [row for row in rows(curves.loss({"r": FILES})) if row["model"] == "one"]
     points = {
         part: [(row["tokens"], row["value"]) for row in drawn if row["part"] == part] for part in ("training", "validation")
     }
@@ -43,11 +43,11 @@ def test_loss_over_tokens_begins_with_the_loss_before_training():
 
 
 def test_what_was_not_measured_is_not_drawn():
-    assert {row["part"] for row in rows(charts.accuracy({"r": FILES}))} == {"training"}
+    assert {row["part"] for row in rows(curves.accuracy({"r": FILES}))} == {"training"}
 
 
 def test_rounds_are_counted_on():
-    drawn = rows(charts.rounds({"r": FILES}, BASES))
+    drawn = rows(curves.rounds({"r": FILES}, BASES))
     assert [(row["model"], row["tokens"]) for row in drawn if row["part"] == "training"] == [
         ("one", 10), ("one", 20), ("one", 30), ("two", 40), ("two", 50), ("three", 60),
     ]  # fmt: skip
@@ -64,7 +64,7 @@ def test_rounds_are_counted_on():
     ],
 )
 def test_chains(bases, expected):
-    assert charts.chains(FILES, bases) == expected
+    assert curves.chains(FILES, bases) == expected
 
 
 def test_scores_are_counted_in_tens():
@@ -98,6 +98,6 @@ def test_every_chart_is_drawn(revisions):
 
 
 def test_text_cannot_end_the_script_it_stands_in():
-    text = charts.as_text({"title": "</script><script>alert(1)</script>"})
+    text = parts.as_text({"title": "</script><script>alert(1)</script>"})
     assert "</" not in text
     assert json.loads(text.replace("<\\/", "</")) == {"title": "</script><script>alert(1)</script>"}

@@ -1,14 +1,13 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from stages.common.errors import StageError
 from stages.judging.intervals import Bootstrap
-from stages.reports.comparison import Comparison, Floor, common_rows, macro_f1, seed_noise
+from stages.reports.comparison import Comparison, common_rows
 from stages.reports.outputs import Revision
 from stages.reports.results import Results
+from stages.reports.same_judge import unlike
 from tests.reports import made
 from tests.reports.fixtures import better
 
@@ -127,7 +126,7 @@ def test_a_judge_with_another_digest_is_another_judge(tmp_path):
         made.edit_json(
             root / "metrics/model/details.json", lambda d, digest=digest: d["judges"]["embedded"].update(digest=digest)
         )
-    assert "digest changed" in Comparison(results(first), results(second)).unlike("embedded")
+    assert "digest changed" in unlike(results(first), results(second), "embedded")
 
 
 def test_a_weak_judge_is_marked(tmp_path):
@@ -136,10 +135,10 @@ def test_a_weak_judge_is_marked(tmp_path):
 
 
 def test_how_a_judge_is_asked_does_not_matter(tmp_path):
-    assert edited(tmp_path, ("prefix_tokens: 8", "prefix_tokens: 8, concurrency: 4")).unlike("embedded") is None
-    assert (
-        edited(tmp_path / "b", lambda d: d["judges"]["embedded"]["weights"].update(meaning=1.50001)).unlike("embedded") is None
-    )
+    found = edited(tmp_path, ("prefix_tokens: 8", "prefix_tokens: 8, concurrency: 4"))
+    assert unlike(found.first, found.second, "embedded") is None
+    found = edited(tmp_path / "b", lambda d: d["judges"]["embedded"]["weights"].update(meaning=1.50001))
+    assert unlike(found.first, found.second, "embedded") is None
 
 
 def test_failed_verdicts_are_left_out_and_counted(tmp_path):
@@ -207,42 +206,3 @@ def test_labels_are_compared_by_accuracy(tmp_path):
     assert names["accuracy"].reading == "better" and found.measure == "label"
     assert names["macro_f1"].second == pytest.approx(f1_score(list("babababa"), list("aabababa"), average="macro"))
     assert len(found.most_changed(9)) == 5
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=30))
-def test_macro_f1_is_that_of_scikit_learn(pairs):
-    rows, statistic = macro_f1(pairs, ["a", "b", "c"])
-    expected = f1_score(*zip(*pairs, strict=True), average="macro", zero_division=0)
-    assert float(statistic(rows.sum(0))) == pytest.approx(expected)
-    assert statistic(np.stack([rows.sum(0)] * 2)).shape == (2,)
-
-
-def test_seed_noise(tmp_path):
-    runs = []
-    for seed, value in enumerate((10.0, 12.0, 14.0)):
-        root = made.write(tmp_path / str(seed))
-        (root / "params.yaml").write_text((root / "params.yaml").read_text().replace("seed: 1", f"seed: {seed}"))
-        made.edit_json(root / "metrics/model/scores.json", lambda d, value=value: d["chrf"].update(tuned=value))
-        runs.append(results(root))
-    found = {one.name: one for one in seed_noise(runs)}
-    assert found["chrf"].mean == 12 and found["chrf"].deviation == 2
-    assert found["chrf"].floor == pytest.approx(4.3027 * 2**0.5 * 2, rel=1e-4)  # t of 2 degrees of freedom
-    assert found["perplexity"].floor == 0
-
-
-def test_runs_that_differ_in_more_than_seeds_have_no_floor(tmp_path):
-    with pytest.raises(StageError, match="learning_rate"):
-        found = edited(tmp_path, ("learning_rate: 2e-4", "learning_rate: 1e-4"))
-        seed_noise([found.first, found.second])
-    with pytest.raises(StageError, match="at least two"):
-        seed_noise([found.first])
-
-
-def test_a_floor_holds_for_what_it_says():
-    dice = np.random.default_rng(0)
-    runs = dice.normal(0, 1, (4000, 5))
-    beyond = [
-        abs(pair[0] - pair[1]) > Floor("x", list(run)).floor
-        for run, pair in zip(runs, dice.normal(0, 1, (4000, 2)), strict=True)
-    ]
-    assert np.mean(beyond) == pytest.approx(0.05, abs=0.015)

@@ -130,11 +130,12 @@ def test_labels_are_shown_with_their_probabilities_and_mistakes(tmp_path):
 
 
 def test_latency_is_shown_where_it_was_kept(small):
+    assert "start of its batch" not in page(small)
     made.edit_json(
         small / "metrics/speed/model/generate.json",
-        lambda d: d["tuned"].update(answers=[{"id": f"file.jsonl#{i}", "seconds": 0.25} for i in range(1, 9)]),
+        lambda d: d["tuned"].update(answers=[{"id": f"file.jsonl#{i}", "tokens": 9, "seconds": 0.25} for i in range(1, 9)]),
     )
-    assert page(small).count("0.25 s") == 8
+    assert page(small).count("0.25 s") == 8 and "start of its batch" in page(small)
 
 
 def test_a_huge_answer_is_cut_and_said_to_be(tmp_path):

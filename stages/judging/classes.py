@@ -1,0 +1,26 @@
+"""Figures of labels that need no more than the label itself; they import no torch, so that a report can make them, too."""
+
+import numpy as np
+
+from stages.judging.intervals import mean, with_count
+from stages.judging.metrics import Figure
+
+
+def accuracy(expected: list[str], given: list[str]) -> Figure:
+    """Share of rows labelled right; sums of a row: 0 or 1, 1."""
+    return with_count([one == other for one, other in zip(expected, given, strict=True)]), mean
+
+
+def macro_f1(expected: list[str], given: list[str], labels: list[str]) -> Figure:
+    """F1 of each label that is expected at all (in each resample anew), averaged; sums of a row: for each label right, given
+    and expected. A label that is only given counts by the precision that it costs the others."""
+    place = {label: i for i, label in enumerate(labels)}
+    meant, said = (np.eye(len(labels))[[place[label] for label in column]] for column in (expected, given))
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        right, given, meant = np.split(sums, 3, axis=-1)
+        there = meant > 0
+        scores = np.where(there, 2 * right / np.maximum(given + meant, 1), 0)
+        return scores.sum(-1) / np.maximum(there.sum(-1), 1)
+
+    return np.hstack([said * meant, said, meant]), statistic

@@ -1,0 +1,56 @@
+"""What all charts share: how tables become data, and how a chart looks."""
+
+import csv
+import io
+import json
+
+Revisions = dict[str, dict[str, bytes]]
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+LOOK = {
+    "background": "white",
+    "font": "sans-serif",
+    "axis": {"gridColor": "#e4e4e4", "domainColor": "#888", "tickColor": "#888", "titleFontWeight": "normal"},
+    "title": {"anchor": "start", "fontSize": 15, "subtitleColor": "#666", "offset": 12},
+    "header": {"title": None, "labelFontSize": 12},
+    "legend": {"title": None, "labelFontSize": 12, "symbolOpacity": 1},
+    "view": {"stroke": None},
+}
+COLOURS = {"scheme": "tableau10"}
+
+
+def table(data: bytes) -> list[dict]:
+    """Rows of a CSV; numbers become numbers, what was not measured None."""
+    return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(io.StringIO(data.decode()))]
+
+
+def _value(text: str) -> float | str | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return text
+
+
+def tables(revisions: Revisions, name: str) -> list[dict]:
+    """Rows of every `metrics/<key>/<name>` of every revision, each with its `rev` and the `key` it belongs to."""
+    return [
+        {"rev": rev, "key": path.split("/")[1], **row}
+        for rev, files in revisions.items()
+        for path, data in files.items()
+        if path.split("/")[2:] == [name]
+        for row in table(data)
+    ]
+
+
+def chart(title: str, subtitle: str, rows: list[dict], **rest) -> dict:
+    return {
+        "$schema": SCHEMA,
+        "config": LOOK,
+        "title": {"text": title, "subtitle": subtitle},
+        "data": {"values": rows},
+        **rest,
+    }
+
+
+def as_text(spec: dict) -> str:
+    """A specification to stand inside `<script>`: no `</` can end it."""
+    return json.dumps(spec, ensure_ascii=True).replace("</", "<\\/")
