@@ -143,6 +143,7 @@ def _make(folder: Path, tools: Path) -> Repository:
         shutil.copy(ROOT / "data" / "sources" / DATASET / name, source / name)
     pipeline = YAML(typ="safe").load((folder / "dvc.yaml").read_text(encoding="utf-8"))
     pipeline["plots"] = []  # those of the other models
+    pipeline["artifacts"]["partfinder"]["path"] = f"models/{MODEL}"
     for name, content in (("dvc.yaml", pipeline), ("params.yaml", _params(tools / "wheels", tools / "models"))):
         with open(folder / name, "w", encoding="utf-8") as file:
             YAML(typ="safe").dump(content, file)

@@ -16,14 +16,16 @@ def commit_of(repo, name: str) -> str:
     return next(line.split()[1] for line in listed if line.split()[0].endswith(f"/{name}"))
 
 
-def worked_off(repo) -> dict[str, int]:
-    """How many tasks of the queue ended how, once none waits or runs. Asked by DVC's own code, in this process:
-    `dvc queue status` starts anew each time and takes as much of the processor as a stage."""
+def worked_off(repo, until_none: tuple[str, ...] = ("Queued", "Running")) -> dict[str, int]:
+    """How many tasks of the queue ended how, once none waits or runs (or is in the states given).
+
+    Asked by DVC's own code, in this process: `dvc queue status` starts anew each time, which costs as much as a stage.
+    """
     until = time.monotonic() + 300
     with Repo(repo.folder) as opened:
         while True:
             found = Counter(task["status"] for task in opened.experiments.celery_queue.status())
-            if not found.keys() & {"Queued", "Running"}:
+            if not found.keys() & set(until_none):
                 return found
             assert time.monotonic() < until, found
             time.sleep(0.5)
@@ -51,7 +53,9 @@ def test_a_queued_run_that_was_killed_goes_on_where_it_was(here):
     assert worked_off(here) == {"Failed": 1}
     first = list(map(int, steps.read_text().split()))
     assert max(first) == 4 and not kill.exists()
-    here.dvc("queue", "remove", "--all")
+    assert f"Running stage 'train@{MODEL}'" in here.dvc("queue", "logs", "killed")
+    here.dvc("queue", "remove", "--failed")
+    assert worked_off(here) == {}
     steps.unlink()
     here.dvc("exp", "run", "--queue", "-n", "resumed", *change)
     here.dvc("queue", "start")
@@ -67,3 +71,12 @@ def test_a_queued_run_that_was_killed_goes_on_where_it_was(here):
     here.dvc("exp", "run", "--temp", "-n", "undisturbed", *change)
     assert steps.read_text().split()[0] == "0"
     assert here.git("diff", resumed, commit_of(here, "undisturbed"), "--", "dvc.lock", f"metrics/{MODEL}") == ""
+
+
+def test_a_task_is_ended(here):
+    here.dvc("exp", "run", "--queue", "-n", "unwanted", "-S", f"models.{MODEL}.train.epochs=1000", f"train@{MODEL}")
+    here.dvc("queue", "start")
+    assert worked_off(here, until_none=("Queued",)) == {"Running": 1}
+    here.dvc("queue", "kill", "unwanted")
+    assert worked_off(here) == {"Failed": 1}
+    here.dvc("queue", "remove", "--all")
