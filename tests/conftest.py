@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import repository as repositories
 from tests.reports.fixtures import own, repository, tab  # noqa: F401
 from tests.server import Server
 from tests.servers.loopback import Loopback, Speaker
@@ -38,11 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory) -> repositories.Repository:
+def here(tmp_path_factory):
     """A repository with a finished run of tiny models, the module's own: a copy of one that is made once for all workers."""
+    from tests.repository import copy, finished  # brings torch
+
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    return repositories.copy(repositories.finished(shared), tmp_path_factory.mktemp("repository"))
+    return copy(finished(shared), tmp_path_factory.mktemp("repository"))
 
 
 @pytest.fixture(autouse=True)
