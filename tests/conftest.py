@@ -22,12 +22,13 @@ settings.load_profile("affinage")
 # Files are handed out whole, so that none makes its fixtures twice; the longest first, so that all workers end together.
 LONGEST = (
     "test_experiments.py",
-    "hosted/test_once.py",
-    "test_queue.py",
     "test_pipeline.py",
-    "common/test_spread.py",
     "test_commands.py",
+    "common/test_spread.py",
+    "test_queue.py",
     "test_recipe_runs.py",
+    "training/test_gpu.py",
+    "test_recipe.py",
 )
 
 

@@ -36,8 +36,9 @@ def test_a_changed_parameter_runs_what_hangs_on_it_and_the_table_shows_it(here):
 
 
 def test_going_back_to_old_values_runs_nothing(here):
-    here.dvc("exp", "run", "-n", "away", "-S", f"{TOKENS}=10")
-    assert ran(here.dvc("exp", "run", "-n", "back", "-S", f"{TOKENS}=12")) == []
+    bootstrap = f"models.{MODEL}.judge.bootstrap"
+    assert ran(here.dvc("exp", "run", "-n", "away", "-S", f"{bootstrap}=110")) == [f"judge@{MODEL}"]
+    assert ran(here.dvc("exp", "run", "-n", "back", "-S", f"{bootstrap}=100")) == []
 
 
 def test_a_temporary_run_leaves_the_work_tree_alone_until_it_is_applied(here):
