@@ -10,7 +10,7 @@ run: setup
 
 test: .venv/.tests
 	ruff check .
-	python -m pytest
+	python -m pytest -n logical --maxprocesses 4
 
 setup: .venv/.run
 

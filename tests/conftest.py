@@ -1,5 +1,10 @@
 """Fixtures of all tests."""
 
+import os
+
+# before torch is imported: tests run side by side, and threads that wait by spinning would take each other's time
+os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+
 import socket
 from pathlib import Path
 
@@ -13,6 +18,33 @@ from tests.servers.loopback import Loopback, Speaker
 # the same examples every time and no deadline: a busy machine fails no test
 settings.register_profile("affinage", deadline=None, derandomize=True, max_examples=60, database=None)
 settings.load_profile("affinage")
+
+# Files are handed out whole, so that none makes its fixtures twice; the longest first, so that all workers end together.
+LONGEST = (
+    "test_experiments.py",
+    "test_pipeline.py",
+    "test_commands.py",
+    "common/test_spread.py",
+    "test_queue.py",
+    "test_recipe_runs.py",
+    "training/test_gpu.py",
+    "test_recipe.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    first = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: first.get(item.path, len(first)))
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A repository with a finished run of tiny models, the module's own: a copy of one that is made once for all workers."""
+    from tests.repository import copy, finished  # brings torch
+
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return copy(finished(shared), tmp_path_factory.mktemp("repository"))
 
 
 @pytest.fixture(autouse=True)

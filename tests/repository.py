@@ -3,6 +3,7 @@
 The bases arrive as wheels, like the real ones, from a folder that pip is told to look into.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -19,6 +20,25 @@ from tests.imports import ROOT
 
 MODEL, DATASET = "medical", "medical_qa"  # whose sections of params.yaml are taken over
 BASES = {"smollm2": "causal", "minilm": "encoder"}
+# a training step that is written down, and that a file can make deadly, once; and a checkpoint after each
+DEADLY = """
+
+_undisturbed_schedule = schedule
+
+
+def schedule(kind, step, *rest):
+    import os
+    import signal
+    from pathlib import Path
+
+    tools = Path(os.environ["TOOLS"])
+    with open(tools / "steps.txt", "a") as log:
+        log.write(f"{step}\\n")
+    if (tools / "kill").exists() and (tools / "kill").read_text() == str(step):
+        (tools / "kill").unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _undisturbed_schedule(kind, step, *rest)
+"""
 
 
 class Repository:
@@ -106,19 +126,24 @@ def _params(wheels: Path, work: Path) -> dict:
     return made
 
 
-def make(folder: Path, tools: Path) -> Repository:
-    """The repository, with one finished run committed and pushed to `tools/origin` (git) and `tools/remote` (DVC)."""
+def _make(folder: Path, tools: Path) -> Repository:
+    """The repository, not yet run, with its remotes `tools/origin` (git) and `tools/remote` (DVC)."""
     (tools / "wheels").mkdir(parents=True)
     folder.mkdir()
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    loop = folder / "stages" / "training" / "loop.py"
+    text = loop.read_text(encoding="utf-8")
+    assert "CHECKPOINT_SECONDS = 60" in text
+    loop.write_text(text.replace("CHECKPOINT_SECONDS = 60", "CHECKPOINT_SECONDS = -1") + DEADLY, encoding="utf-8")
     source = folder / "data" / "sources" / DATASET
     source.mkdir(parents=True)
     for name in ("kidneys.jsonl", "childhood.jsonl"):
         shutil.copy(ROOT / "data" / "sources" / DATASET / name, source / name)
     pipeline = YAML(typ="safe").load((folder / "dvc.yaml").read_text(encoding="utf-8"))
     pipeline["plots"] = []  # those of the other models
+    pipeline["artifacts"]["partfinder"]["path"] = f"models/{MODEL}"
     for name, content in (("dvc.yaml", pipeline), ("params.yaml", _params(tools / "wheels", tools / "models"))):
         with open(folder / name, "w", encoding="utf-8") as file:
             YAML(typ="safe").dump(content, file)
@@ -133,11 +158,27 @@ def make(folder: Path, tools: Path) -> Repository:
     return here
 
 
-def finish(here: Repository) -> str:
-    """Run everything once, commit and push; returns what DVC said."""
-    said = here.dvc("repro")
-    here.git("add", "-A")
-    here.git("commit", "-qm", "first run")
-    here.git("push", "-q", "-u", "origin", "main")
-    here.dvc("push")
-    return said
+def finished(shared: Path) -> Path:
+    """A folder with a repository (`work`) whose first run is committed and pushed, and its `tools`; made by who comes first."""
+    folder, done = shared / "finished", shared / "finished.done"
+    with open(shared / "finished.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # what another worker failed to make
+            folder.mkdir()
+            here = _make(folder / "work", folder / "tools")
+            here.dvc("repro")
+            here.git("add", "-A")
+            here.git("commit", "-qm", "first run")
+            here.git("push", "-q", "-u", "origin", "main")
+            here.dvc("push")
+            done.touch()
+    return folder
+
+
+def copy(finished: Path, folder: Path) -> Repository:
+    """A copy of a finished repository, with a git remote of its own; the DVC remote, which only ever grows, is shared."""
+    shutil.copytree(finished, folder, dirs_exist_ok=True, symlinks=True)
+    here = Repository(folder / "work", folder / "tools")
+    here.git("remote", "set-url", "origin", str(here.tools / "origin"))
+    return here

@@ -1,7 +1,6 @@
-"""What docs/experiments.md promises, on tiny models: experiments run, queued, killed, applied, shared and pulled."""
+"""What docs/experiments.md promises, on tiny models: experiments run, applied, shared and pulled. The queue: test_queue.py."""
 
 import json
-import time
 
 import pytest
 from ruamel.yaml import YAML
@@ -10,40 +9,8 @@ from tests import repository
 from tests.repository import MODEL, ran
 
 pytestmark = pytest.mark.slow
-TOKENS, ROWS = f"models.{MODEL}.generate.max_new_tokens", f"models.{MODEL}.train.batch_rows"
+TOKENS = f"models.{MODEL}.generate.max_new_tokens"
 AFTER_GENERATE = [f"generate@{MODEL}", f"judge@{MODEL}"]
-# a training step that is written down, and that a file can make deadly, once
-DEADLY = """
-
-_undisturbed_schedule = schedule
-
-
-def schedule(kind, step, *rest):
-    import os
-    import signal
-    from pathlib import Path
-
-    tools = Path(os.environ["TOOLS"])
-    with open(tools / "steps.txt", "a") as log:
-        log.write(f"{step}\\n")
-    if (tools / "kill").exists() and (tools / "kill").read_text() == str(step):
-        (tools / "kill").unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return _undisturbed_schedule(kind, step, *rest)
-"""
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory):
-    """A repository with a finished run; every test leaves its work tree as it was."""
-    folder = tmp_path_factory.mktemp("experiments")
-    made = repository.make(folder / "work", folder / "tools")
-    loop = made.folder / "stages" / "training" / "loop.py"
-    text = loop.read_text(encoding="utf-8")
-    assert "CHECKPOINT_SECONDS = 60" in text
-    loop.write_text(text.replace("CHECKPOINT_SECONDS = 60", "CHECKPOINT_SECONDS = -1") + DEADLY, encoding="utf-8")
-    repository.finish(made)
-    return made
 
 
 @pytest.fixture(autouse=True)
@@ -55,11 +22,6 @@ def clean(here):
 
 def scores(repo) -> dict:
     return json.loads((repo.folder / "metrics" / MODEL / "scores.json").read_text())
-
-
-def commit_of(repo, name: str) -> str:
-    listed = repo.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").splitlines()
-    return next(line.split()[1] for line in listed if line.split()[0].endswith(f"/{name}"))
 
 
 def test_a_changed_parameter_runs_what_hangs_on_it_and_the_table_shows_it(here):
@@ -74,59 +36,9 @@ def test_a_changed_parameter_runs_what_hangs_on_it_and_the_table_shows_it(here):
 
 
 def test_going_back_to_old_values_runs_nothing(here):
-    here.dvc("exp", "run", "-n", "away", "-S", f"{TOKENS}=10")
-    assert ran(here.dvc("exp", "run", "-n", "back", "-S", f"{TOKENS}=12")) == []
-
-
-def test_a_queued_grid_runs_side_by_side(here):
-    said = here.dvc("exp", "run", "--queue", "-S", f"models.{MODEL}.generate.repetition_penalty=1.2,1.3")
-    assert said.count("Queued experiment") == 2
-    here.dvc("queue", "start", "-j", "2")
-    wait(here)
-    status = here.dvc("queue", "status")
-    assert status.count("Success") == 2, status
-    assert "up to date" in here.dvc("status")
-    table = here.stage("stages.table")
-    assert all(f"generate.repetition_penalty 1.0 → {value}" in table for value in (1.2, 1.3))
-    here.dvc("queue", "remove", "--all")
-
-
-def wait(repo) -> None:
-    """Until no task of the queue waits or runs."""
-    until = time.monotonic() + 300
-    while any(state in repo.dvc("queue", "status") for state in ("Queued", "Running")):
-        assert time.monotonic() < until, repo.dvc("queue", "status")
-        time.sleep(1)
-
-
-def test_a_queued_run_that_was_killed_goes_on_where_it_was(here):
-    steps, kill = here.tools / "steps.txt", here.tools / "kill"
-    steps.unlink()
-    kill.write_text("4")
-    change = ("-S", f"{ROWS}=4")
-    here.dvc("exp", "run", "--queue", "-n", "killed", *change)
-    here.dvc("queue", "start")
-    wait(here)
-    assert "Failed" in here.dvc("queue", "status")
-    first = list(map(int, steps.read_text().split()))
-    assert max(first) == 4 and not kill.exists()
-    here.dvc("queue", "remove", "--all")
-    steps.unlink()
-    here.dvc("exp", "run", "--queue", "-n", "resumed", *change)
-    here.dvc("queue", "start")
-    wait(here)
-    assert "Success" in here.dvc("queue", "status"), here.dvc("queue", "status")
-    again = list(map(int, steps.read_text().split()))
-    assert again == sorted(again) and again[0] == 4  # the step in which it died; those before it are not done again
-    here.dvc("queue", "remove", "--all")
-    resumed = commit_of(here, "resumed")
-    here.dvc("exp", "remove", "resumed")
-    # an undisturbed run, from nothing, ends in the same bytes
-    here.run("rm", "-rf", ".cache", ".dvc/cache/runs")
-    steps.unlink()
-    here.dvc("exp", "run", "--temp", "-n", "undisturbed", *change)
-    assert steps.read_text().split()[0] == "0"
-    assert here.git("diff", resumed, commit_of(here, "undisturbed"), "--", "dvc.lock", f"metrics/{MODEL}") == ""
+    bootstrap = f"models.{MODEL}.judge.bootstrap"
+    assert ran(here.dvc("exp", "run", "-n", "away", "-S", f"{bootstrap}=110")) == [f"judge@{MODEL}"]
+    assert ran(here.dvc("exp", "run", "-n", "back", "-S", f"{bootstrap}=100")) == []
 
 
 def test_a_temporary_run_leaves_the_work_tree_alone_until_it_is_applied(here):

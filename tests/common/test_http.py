@@ -1,6 +1,5 @@
 import email.utils
 import json
-import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -90,9 +89,7 @@ def test_nobody_there(naps, free_port):
 
 def test_silence_ends_at_the_read_timeout_and_is_tried_again(server, naps):
     server.answers["/a"] = [Answer(b"slow", stall=3), Answer(b"text")]
-    begin = time.monotonic()
-    assert send(server).content == b"text"
-    assert time.monotonic() - begin < 2.5
+    assert send(server).content == b"text"  # the silent answer would have been b"slow"
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "nothing", "http://", "http://a\nb/", "http://[::1"])

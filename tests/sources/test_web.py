@@ -140,19 +140,38 @@ def test_robots_txt_counts_where_a_redirect_leads(tmp_path, site):
         other.close()
 
 
-def test_a_host_is_not_hurried(tmp_path, site):
+class Clock:
+    """Stands in for `time`: it goes on while someone sleeps and at no other time, and lists the sleeps."""
+
+    def __init__(self):
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(round(seconds, 6))
+
+    def monotonic(self) -> float:
+        return 100 + sum(self.slept)
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    stopped = Clock()
+    monkeypatch.setattr(visitor, "time", stopped)
+    return stopped
+
+
+def test_a_host_is_not_hurried(tmp_path, site, clock):
     for name in "abc":
         site.answers[f"/{name}"] = [Answer(ROW)]
     run(tmp_path, {name: f"{site.address}/{name}" for name in "abc"}, per_host_seconds=0.2)
-    times = [site.times[path][0] for path in ("/robots.txt", "/a", "/b", "/c")]
-    assert all(later - before >= 0.19 for before, later in zip(times, times[1:], strict=False))
+    assert clock.slept == [0, 0.2, 0.2, 0.2]  # robots.txt is the first
 
 
-def test_a_longer_crawl_delay_is_obeyed(tmp_path, site):
+def test_a_longer_crawl_delay_is_obeyed(tmp_path, site, clock):
     site.answers["/robots.txt"] = [Answer(b"User-agent: *\nCrawl-delay: 0.4")]
     site.answers["/b"] = [Answer(ROW)]
     run(tmp_path, {"a": f"{site.address}/a", "b": f"{site.address}/b"})
-    assert site.times["/b"][0] - site.times["/a"][0] >= 0.2  # when they arrived: the first may have been held up
+    assert clock.slept[-1] == 0.4
 
 
 @pytest.mark.parametrize(("at_once", "together"), [(1, 1), (3, 3)])
@@ -314,10 +333,10 @@ def test_a_redirect_loop_ends(tmp_path, site):
 
 
 def test_the_body_of_a_redirect_is_not_waited_for(tmp_path, site):
-    site.answers |= {"/a": [Answer(b"xx", 302, {"Location": "/b"}, stall=5)], "/b": [Answer(b"name")]}
+    site.answers |= {"/a": [Answer(b"xx", 302, {"Location": "/b"}, stall=60)], "/b": [Answer(b"name")]}
     begin = time.monotonic()
     assert names(tmp_path, site) == ["name"]
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 30
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://example.org/a", "http://me:pw@example.org/", "http://[::1"])

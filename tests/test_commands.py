@@ -1,0 +1,334 @@
+"""Every command of the README and of docs/ is run as it stands there, or it is said where else it is, or why nowhere.
+
+`RUN` runs in the order of the list, in one repository with tiny models; a command with a place to fill in (`<revision>`), or
+with the name of a model that the tiny repository has not, is given as it was filled in.
+"""
+
+import json
+import re
+import runpy
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.imports import ROOT
+
+pytestmark = pytest.mark.slow
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHELLS = ("", "bash", "console", "sh")
+PROGRAMS = "python|dvc|make|git|pip|gto|ollama|torchrun|srun|ray|curl|transformers|hf|llama-server|du|source|export"
+COMMAND = re.compile(rf"(?:[A-Z_]+=(?:'[^']*'|\S+)\s+)*(?:{PROGRAMS})\s+[^\s—|].*", re.DOTALL)
+FILL = """import csv
+rows = list(csv.DictReader(open("marks/medical.csv", encoding="utf-8-sig")))
+for i, row in enumerate(rows):
+    row |= {"mark_a": 1 + i % 5, "mark_b": 1 + i % 4, "preferred": ("a", "b", "tie")[i % 3]}
+with open("marks/medical.csv", "w", encoding="utf-8", newline="") as file:
+    table = csv.DictWriter(file, rows[0])
+    table.writeheader()
+    table.writerows(rows)
+"""
+MINE = """import os
+from pathlib import Path
+from ruamel.yaml import YAML
+yaml = YAML(typ="safe")
+params = yaml.load(Path("params.yaml").read_text())
+params["datasets"] |= yaml.load(Path(os.environ["TOOLS"], "mine.yaml").read_text())["datasets"]
+yaml.dump(params, Path("params.yaml"))
+folder = Path("data/sources/mine")
+folder.mkdir(parents=True)
+lines = [f"What is thing {i} of kind {i % 12}?,It is number {i} out of {i * 7}.,kind {i % 12}" for i in range(120)]
+(folder / "rows.csv").write_text("Question,Reply,topic\\n" + "\\n".join(lines))
+"""
+CHAT = '{"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "I."}]}'
+BACK = "git checkout -q -f main && git clean -qfd && dvc checkout -q --force"
+
+
+@dataclass
+class Run:
+    """A documented command; `given` is how it is run, `before` makes what it needs, `says` stands in what it prints."""
+
+    documented: str
+    says: str = ""
+    given: str = ""
+    before: str = "true"
+
+
+def recipe(name: str, documented: str = "") -> Run:
+    """Recipes of other systems want their datasets and models: all of params.yaml, which is then put back."""
+    command = f"python -m stages.recipe {name}"
+    before = 'cp "$ROOT/params.yaml" . && ln -sfn "$ROOT/recipes" recipes'
+    return Run(documented or command, "set ", f"{command} && git checkout params.yaml", before)
+
+
+RUN = [
+    Run("make run", "dvc repro", 'make --dry-run --always-make -C "$ROOT" run'),
+    Run("make test", "python -m pytest", 'make --dry-run --always-make -C "$ROOT" test'),
+    Run("dvc status", "up to date"),
+    Run("dvc repro", "up to date"),
+    Run("dvc repro judge@medical", "up to date"),
+    Run("dvc repro judge@<model>", "up to date", "dvc repro judge@medical"),
+    Run("dvc repro --dry train@medical", "python -m stages.train medical --rows", "dvc repro --dry -f train@medical"),
+    # the README's first change
+    Run("dvc exp run -S models.medical.train.learning_rate=1e-4", "Running stage 'judge@medical'"),
+    Run("git diff params.yaml", "+      learning_rate: 0.0001"),
+    Run("python -m stages.plots", "", "python -m stages.plots && ls plots/index.html"),
+    Run("python -m stages.parallel -j 2"),
+    Run("python -m stages.parallel"),
+    Run("git checkout params.yaml", "1 path"),
+    Run("python -m stages.table", "train.learning_rate 0.003 → 0.0001", before=BACK),
+    Run("dvc exp show --only-changed", "workspace"),
+    Run("dvc exp show", "workspace"),
+    # seeing and comparing
+    Run(
+        "python -m stages.compare main my-experiment",
+        "Perplexity",
+        before="dvc exp rename $(dvc exp list --name-only) my-experiment",
+    ),
+    Run("python -m stages.compare HEAD workspace --model medical --rows 10"),
+    Run("python -m stages.compare <before> <after>", "Perplexity", "python -m stages.compare HEAD my-experiment"),
+    Run("python -m stages.report medical", "", "python -m stages.report medical && ls reports/medical.html"),
+    Run("python -m stages.report medical --rev <revision>", "", "python -m stages.report medical --rev my-experiment"),
+    Run('python -m stages.ask medical "How is asthma treated?"'),
+    Run('python -m stages.ask medical "How is asthma treated?" --system "Answer in one sentence." --prompts'),
+    Run("python -m stages.marks export medical", "marks/medical.csv"),
+    Run("python -m stages.marks export medical --rows 50", "marks/medical.csv", before="rm -r marks"),
+    Run("python -m stages.marks agreement medical marks/medical.csv", "kappa", before=f"python -c '{FILL}'"),
+    Run("python -m stages.plots HEAD longer", "", "python -m stages.plots HEAD my-experiment"),
+    Run("dvc exp diff HEAD longer", "learning_rate", "dvc exp diff HEAD my-experiment"),
+    Run("dvc metrics diff longer", "scores.json", "dvc metrics diff my-experiment"),
+    Run("dvc plots show", "index.html"),
+    Run("dvc plots diff HEAD longer", "index.html", "dvc plots diff HEAD my-experiment"),
+    Run("dvc exp list --all-commits", "my-experiment"),
+    Run(  # of examples and an answer none fits the 256 tokens of the tiny model, so there is nothing to judge
+        "dvc exp run -S models.medical.generate.shots=3 judge@medical",
+        "Running stage 'generate@medical'",
+        "dvc exp run -S models.medical.generate.shots=3 generate@medical",
+    ),
+    Run(
+        "python -m stages.compare --seeds seed-1 seed-2 seed-3 seed-4 seed-5 --model medical",
+        "two runs differ by up to",
+        before=f"""{BACK} && for seed in 1 2 3 4 5; do
+            sed -i.bak "s/seed: 1$/seed: $seed/" params.yaml && dvc exp save -n seed-$seed && git checkout -q -f main; done""",
+    ),
+    Run(
+        "python -m stages.compare --seeds <run> <run> <run> --model medical",
+        "two runs differ by up to",
+        "python -m stages.compare --seeds seed-1 seed-2 seed-3 --model medical",
+    ),
+    # using it
+    Run("python -m stages.export medical --to ollama card", "exports/medical/Modelfile", before=BACK),
+    Run("python -m stages.export medical --to ollama", "exports/medical/Modelfile"),
+    Run("python -m stages.export medical --to card", "exports/medical/README.md"),
+    # the registry
+    Run("gto register partfinder --version v1.0.0", "partfinder@v1.0.0"),
+    Run("gto assign partfinder --version v1.0.0 --stage prod", "partfinder#prod#1"),
+    Run("gto show", "partfinder"),
+    Run("git push --tags", "partfinder@v1.0.0"),
+    Run(
+        "dvc artifacts get <repository> partfinder --rev v1.0.0",
+        "",
+        'dvc artifacts get "$TOOLS/origin" partfinder --rev v1.0.0 -o "$TOOLS/got" && ls "$TOOLS/got/config.json"',
+    ),
+    # housekeeping
+    Run("python -m stages.prune", "nothing"),
+    Run("python -m stages.prune --remove", "nothing"),
+    Run("dvc commit -f"),
+    Run("dvc commit -f train@medical"),
+    Run("dvc repro -f", "Running stage 'format@medical_qa'", "dvc repro -f --single-item format@medical_qa"),
+    Run("dvc --wait-for-lock …", "up to date", "dvc --wait-for-lock status"),
+    Run("dvc push"),
+    Run("git add -A && git commit", "kept", "git add -A && git commit --allow-empty -m kept"),
+    # data of one's own: the parameters that docs/data.md shows
+    Run("dvc repro format@mine", "Running stage 'format@mine'", before=f"python -c '{MINE}'"),
+    Run("python -m stages.<stage> --help", "--splits", f"{BACK} && python -m stages.format --help"),
+    Run(
+        "python -m stages.prompts.hosted FILE",
+        "no problem",
+        "python -m stages.prompts.hosted $TOOLS/chat.jsonl",
+        f"for i in $(seq 10); do echo '{CHAT}'; done > $TOOLS/chat.jsonl",
+    ),
+    # recipes
+    *map(recipe, ("medical_shuffled", "judge_ollama", "judge_openai", "medical_medquad", "limericks_hosted")),
+    recipe("assistant_gpt2", documented="python -m stages.recipe …"),
+    recipe("instructions_alpaca", documented="python -m stages.recipe <name>"),
+]
+
+EXPERIMENTS, QUEUE, HOSTED = "tests/test_experiments.py::test_", "tests/test_queue.py::test_", "tests/hosted/test_dvc.py::test_"
+CLONE = EXPERIMENTS + "a_fresh_clone_pulls_and_runs_nothing"
+GRID, KILLED = QUEUE + "a_queued_grid_runs_side_by_side", QUEUE + "a_queued_run_that_was_killed_goes_on_where_it_was"
+PAID, CLUSTER = (
+    HOSTED + "dvc_runs_a_hosted_model_and_pays_once",
+    "tests/common/test_spread.py::test_a_cluster_writes_the_same_bytes",
+)
+LAUNCHER = "tests/training/test_parallel.py::test_the_stage_starts_itself_under_a_launcher"
+TOGETHER = "tests/training/test_parallel.py::test_two_processes_give_the_table_and_the_weights_of_one"
+VSCODE = "tests/test_commands.py::test_what_the_extension_of_vs_code_asks_is_answered"
+ELSEWHERE = {  # which test runs it, with other names
+    "dvc exp run -n longer -S models.medical.generate.max_new_tokens=16": EXPERIMENTS
+    + "a_changed_parameter_runs_what_hangs_on_it_and_the_table_shows_it",
+    "dvc exp run --temp": EXPERIMENTS + "a_temporary_run_leaves_the_work_tree_alone_until_it_is_applied",
+    "dvc exp apply longer": EXPERIMENTS + "a_temporary_run_leaves_the_work_tree_alone_until_it_is_applied",
+    "dvc exp branch longer tried": EXPERIMENTS + "save_and_branch",
+    "dvc exp save -n kept": EXPERIMENTS + "save_and_branch",
+    "dvc remote add -d storage <folder, s3://, ssh://, …>": CLONE,
+    "git push && dvc push": CLONE,
+    "dvc pull": CLONE,
+    "git clone": CLONE,
+    "dvc exp push origin longer": CLONE,
+    "dvc exp push origin <name>": CLONE,
+    "dvc exp pull origin longer": CLONE,
+    "dvc exp pull origin <name>": CLONE,
+    "dvc repro --pull --allow-missing judge@medical": EXPERIMENTS + "a_clone_with_a_remote_fetches_only_what_a_change_needs",
+    "dvc exp remove <name> …": EXPERIMENTS + "garbage_collection_keeps_named_experiments",
+    "dvc gc": EXPERIMENTS + "garbage_collection_keeps_named_experiments",
+    "dvc gc --workspace --all-commits --all-experiments": EXPERIMENTS + "garbage_collection_keeps_named_experiments",
+    "dvc exp run --queue -S models.medical.train.learning_rate=1e-3,1e-2 -S models.medical.train.epochs=1,3": GRID,
+    "dvc exp run --queue -n seed-$seed -S models.medical.train.seed=$seed judge@medical": KILLED,
+    "dvc queue start -j 2": GRID,
+    "dvc queue start --jobs 1": KILLED,
+    "dvc queue status": GRID,
+    "dvc queue logs <task>": KILLED,
+    "dvc queue remove --failed": KILLED,
+    "dvc queue kill <task>": QUEUE + "a_task_is_ended",
+    "dvc exp show --json": VSCODE,
+    "dvc plots diff HEAD longer -o .dvc/tmp/plots --split --json": VSCODE,
+    "dvc data status --granular --unchanged --json": VSCODE,
+    "dvc repro train@limericks_hosted": PAID,
+    "OPENAI_API_KEY=$AZURE_OPENAI_API_KEY dvc repro …": PAID,
+    "python -m stages.hosted.jobs list": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "python -m stages.hosted.jobs list --base-url https://…": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "python -m stages.hosted.jobs show JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "python -m stages.hosted.jobs events JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "python -m stages.hosted.jobs cancel JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "dvc repro format@medquad": "tests/test_recipe_runs.py",
+    "dvc repro format@<dataset>": "tests/test_recipe_runs.py",
+    "AFFINAGE_RAY=auto dvc repro format@mine": CLUSTER,
+    "AFFINAGE_LAUNCH='torchrun --nproc-per-node 8' dvc repro train@medical": LAUNCHER,
+    "dvc repro train@medical": LAUNCHER,
+    "python -m campaign": "tests/campaign/test_campaign.py::test_a_small_campaign_keeps_every_promise",
+}
+NOWHERE = {  # why it is not run, and what is instead
+    "source .venv/bin/activate": "sets variables of a shell; its programs are those that all tests run by",
+    "pip install kagglehub": "what it brings is stood in for by tests/sources/test_remote.py",
+    "pip install xllamacpp": "requirements-dev.txt has it, and tests/test_export.py runs --check by it",
+    'pip install "ray[data]"': f"requirements-dev.txt has it, and {CLUSTER} runs it",
+    "pip install 'transformers[serving]'": "a server of others; what it reads: tests/models/test_directory.py",
+    "transformers serve models/medical": "as above",
+    "transformers serve models/medical --port 8000": "as above",
+    "transformers chat models/medical localhost:8000": "as above",
+    "curl localhost:8000/v1/chat/completions -H 'content-type: application/json' -d"
+    ' \'{"model": "models/medical", "messages": [{"role": "user", "content": "How is asthma treated?"}],'
+    ' "max_tokens": 64, "temperature": 0}\'': "as above",
+    "curl -fsSL https://ollama.com/install.sh | sh": "needs the network; its protocol: tests/servers",
+    "ollama serve": "as above",
+    "ollama pull llama3": "as above",
+    "dvc repro judge@medical judge@assistant": "as above: tests/judging/test_server.py",
+    "ollama create medical -f exports/medical/Modelfile": "needs Ollama; tests/exporting/test_ollama.py reads the Modelfile",
+    'ollama run medical "How is asthma treated?"': "as above; tests/test_export.py asks llama.cpp",
+    "llama-server -m …": "as above",
+    "hf upload <you>/medical models/medical": "needs an account",
+    "hf upload <you>/medical exports/medical/README.md README.md": "needs an account",
+    "export OPENAI_API_KEY=…": f"the key of {PAID}",
+    "ray start --head": f"a cluster is started by {CLUSTER}",
+    "torchrun --nnodes 2 --node-rank 0 --nproc-per-node 8 --master-addr host0 --master-port 29500 -m stages.train medical"
+    " --rows … --formatted … --base … --out … --table … --metrics … --speed …": f"needs two hosts; two processes: {TOGETHER}",
+    'export AFFINAGE_LAUNCH="srun torchrun --nnodes $SLURM_NNODES --nproc-per-node 8 --rdzv-id $SLURM_JOB_ID'
+    ' --rdzv-backend c10d --rdzv-endpoint $first:29500"': f"needs Slurm; another launcher: {LAUNCHER}",
+    "ray start": "as above",
+    "dvc exp run -S": "half a command; whole ones are run",
+    "du -sh --apparent-size": "how a table was measured",
+    "git … expected: a git repository": "a message",
+}
+
+
+def commands(page: Path) -> set[str]:
+    """Every command of a page: lines of its blocks for a shell, and code in its sentences; comments and spaces are cut."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for shell, block in blocks if shell in SHELLS for line in block.replace("\\\n", " ").splitlines()]
+    lines += re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    lines = [re.sub(r"\s+# .*", "", line.strip().removeprefix("$ ")) for line in lines]
+    return {" ".join(line.split()) for line in lines if COMMAND.fullmatch(line)}
+
+
+def documented() -> dict[str, str]:
+    return {command: page.name for page in PAGES for command in commands(page)}
+
+
+def is_benchmark(command: str) -> bool:
+    return command.startswith("python bench/")
+
+
+def test_commands_are_found_on_a_page(tmp_path):
+    (tmp_path / "page.md").write_text(
+        "Run `dvc repro` or\n`git\ndiff`, not `dvc.yaml` or `dvc`.\n"
+        "```\n$ make run   # all\nA='b c' dvc repro\nmake: done\n```\n"
+        "```python\nimport os\n```\n```bash\nfor i in 1; do\n  pip install \\\n    x\ndone\n```\n"
+    )
+    assert commands(tmp_path / "page.md") == {"dvc repro", "git diff", "make run", "A='b c' dvc repro", "pip install x"}
+
+
+def test_every_command_is_run_or_it_is_said_why_not():
+    known = {run.documented for run in RUN} | ELSEWHERE.keys() | NOWHERE.keys()
+    found = {command: page for command, page in documented().items() if not is_benchmark(command)}
+    assert {command: page for command, page in found.items() if command not in known} == {}
+    assert known - found.keys() == set()  # nor does anything stand here that no page says any more
+
+
+@pytest.mark.parametrize("test", sorted(set(ELSEWHERE.values()) | set(re.findall(r"tests/[\w/.:]+", str(NOWHERE.values())))))
+def test_what_runs_it_is_there(test):
+    file, _, name = test.rstrip(".").partition("::")
+    assert (ROOT / file).exists()
+    assert not name or f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", sorted(filter(is_benchmark, documented())))
+def test_a_benchmark_can_be_imported(command):
+    """Each takes minutes; what it imports, of this repository too, is there."""
+    assert runpy.run_path(str(ROOT / command.split()[1]), run_name="imported")["main"]
+
+
+@pytest.fixture(scope="module")
+def there(here):
+    """The tiny repository, with what the commands look for."""
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    (mine,) = (block for block in re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE) if "  mine:" in block)
+    (here.tools / "mine.yaml").write_text(mine, encoding="utf-8")
+    return here
+
+
+@pytest.mark.parametrize("command", RUN, ids=lambda run: run.documented)
+def test_a_command_does_what_its_page_says(there, command):
+    there.run("bash", "-c", command.before.replace("$ROOT", str(ROOT)))
+    said = there.run("bash", "-c", (command.given or command.documented).replace("$ROOT", str(ROOT)))
+    assert command.says in said
+
+
+def errors(answer: object) -> list:
+    """What an answer in JSON names as errors, at any depth."""
+    inner = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list) else []
+    own = [answer[key] for key in ("error", "errors") if answer.get(key)] if isinstance(answer, dict) else []
+    return own + [error for one in inner for error in errors(one)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "data status --granular --unchanged --json",
+        "exp show -n 3 --no-fetch --json",
+        "plots diff HEAD seen -o .dvc/tmp/plots --split --json",
+    ],
+)
+def test_what_the_extension_of_vs_code_asks_is_answered(there, command):
+    """With the options that the extension gives: every file and revision that it shows is there, and no error or warning."""
+    there.run("bash", "-c", f"{BACK} && dvc exp save --force -n seen")
+    answer = there.run("bash", "-c", f"dvc {command}")  # both streams: a warning would be no JSON
+    found = json.loads(answer)
+    assert errors(found) == []
+    shown = {"data": "smollm2", "exp": "learning_rate", "plots": "validation_loss"}
+    assert shown[command.split()[0]] in answer
+
+
+def test_errors_are_found_at_any_depth():
+    assert errors([{"a": {"error": {"msg": "b"}}}, {"errors": []}]) == [{"msg": "b"}]
