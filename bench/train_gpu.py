@@ -29,9 +29,9 @@ from stages.training.checkpoint import Checkpoints
 
 VOCABULARY = 50257
 PEERS = {
+    "trl": "TRL SFTTrainer, batch 32, padded",
     "padded": "Hugging Face Trainer, batch 32, padded",
     "grouped": "Hugging Face Trainer, batch 32, grouped by length",
-    "trl": "TRL SFTTrainer, batch 32, padded",
 }
 PARTS = ["peers", "ours", "exact"]
 PACKED = "ours, packed, compiled"
@@ -169,12 +169,12 @@ def peer(kind: str, examples: list, batch_rows: int, layers: int) -> tuple[Clock
     }
     with tempfile.TemporaryDirectory() as folder:
         if kind == "trl":
+            import pyarrow
             import trl
             from datasets import Dataset
 
-            labelled = [
-                {"input_ids": e.prompt + e.completion, "labels": [-100] * len(e.prompt) + e.completion} for e in examples
-            ]
+            pairs = [(e.prompt, e.completion) for e in examples]
+            labelled = pyarrow.Table.from_pylist([{"input_ids": p + c, "labels": [-100] * len(p) + c} for p, c in pairs])
             arguments = trl.SFTConfig(folder, max_length=None, dataset_kwargs={"skip_prepare_dataset": True}, **options)
             found = _counted(trl.SFTTrainer, clock)(
                 model(layers), arguments, train_dataset=Dataset(labelled, fingerprint="rows"), processing_class=tokenizer()
