@@ -13,6 +13,7 @@
 | prompt_tokens | tokens of the prompt, which every answer costs | tokens, 1 |
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,7 +61,7 @@ def chrf(answers: list[str], expected: list[str]) -> Figure:
 class Overlap:
     """Plain word overlap: cosine of TF-IDF vectors, in [0, 1]. Reported beside every judge, as the bar to clear."""
 
-    def __init__(self, texts: list[str]):
+    def __init__(self, texts: Iterable[str]):
         self.vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit(texts)
 
     def score(self, items: list[tuple[str, str, str]]) -> np.ndarray:
