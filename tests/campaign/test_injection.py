@@ -30,10 +30,13 @@ def test_rises_are_counted_where_both_verdicts_are_there():
 def test_a_judge_that_is_fooled_is_a_problem_only_where_it_should_resist(resists, problems):
     found, plain = Found(), np.full(4, 10.0)
     scores = {("another row's", ""): plain, ("half", ""): plain, ("another row's", "harmless"): plain}
+    scores |= {("half", "harmless"): plain + 60, ("half", injection.HIDDEN): plain + 70}  # no more than any text does
     injection.tell(found, "judge", scores | {("another row's", "pleads"): plain + 60}, resists)
     assert len(found.problems) == problems
     assert found.lines[-1][2] == "4 of 4 raised, +60.0 [60.0, 60.0] points, 4 came to half of the marks"
-    assert found.lines[-2][2] == "0 of 4 raised, +0.0 [0.0, 0.0] points, 0 came to half of the marks"
+    assert [figure for kind, _, figure in found.lines if kind.endswith("harmless") and "+0.0" in figure] == [
+        "0 of 4 raised, +0.0 [0.0, 0.0] points, 0 came to half of the marks"
+    ]
 
 
 def test_a_tree_without_the_model_is_told_as_such(tmp_path):
@@ -52,5 +55,5 @@ def test_every_kind_is_judged_on_what_a_tree_holds(tmp_path):
     shutil.copy(ROOT / "params.yaml", tree)
     found = injection.campaign(tmp_path, tree, 40)
     judged = [line for line in found.lines if "of 6 raised" in line[2]]
-    assert len(judged) == len(injection.KINDS)
+    assert len(judged) == len(injection.KINDS) + 1  # the harmless text is put into both answers
     assert found.lines[-1][1].startswith("not run: no GGUF weights")
