@@ -14,12 +14,25 @@ test: .venv/.tests
 
 setup: .venv/.run
 
-.venv/.run: requirements.txt
+# Every package is checked against its hash; torch, whose build depends on the machine, comes last and finds there what it needs.
+# setuptools goes first: two packages come as source and are built with it. Nothing but the hashed files is fetched for that.
+LOCKED := python -m pip install --quiet --require-hashes --no-deps --no-build-isolation
+
+.venv/.run: requirements.lock requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else f"found Python {sys.version.split()[0]}, expected 3.11 or later: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
-	python -m pip install --quiet --requirement requirements.txt
+	sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/setuptools.lock
+	$(LOCKED) --requirement .venv/setuptools.lock
+	$(LOCKED) --requirement requirements.lock
+	python -m pip install --quiet "$$(grep ^torch== requirements.txt)"
 	touch $@
 
-.venv/.tests: requirements-dev.txt .venv/.run
-	python -m pip install --quiet --requirement requirements-dev.txt
+.venv/.tests: requirements-dev.lock .venv/.run
+	$(LOCKED) --requirement requirements-dev.lock
 	touch $@
+
+# The locks anew, with the versions that they hold wherever requirements.txt still allows them (pip install uv).
+.PHONY: lock
+lock:
+	uv pip compile --quiet requirements.txt --output-file requirements.lock
+	uv pip compile --quiet --constraints requirements.lock requirements-dev.txt --output-file requirements-dev.lock

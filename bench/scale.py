@@ -5,7 +5,7 @@
 The rows are questions with answers of about a kilobyte, made of random words by a seed: no two are alike, one in fifty is a
 near-duplicate of another. Each stage runs in a process of its own, as DVC runs it; its peak is the kernel's figure for
 that process (ru_maxrss: memory-mapped files that it touched count too). Temporary files need three times the size of the rows
-on the disk of TMPDIR, and are deleted.
+on the disks of TMPDIR and of `.cache`, and are deleted.
 """
 
 import argparse

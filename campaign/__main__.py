@@ -19,6 +19,10 @@ def main() -> int:
     parser.add_argument("--points", type=int, default=20, help="where each stage is killed")
     parser.add_argument("--minutes", type=float, default=10, help="of fuzzing")
     parser.add_argument("--rows", type=int, default=100_000, help="of the long run")
+    parser.add_argument("--tree", type=Path, default=Path(), help="a work tree where medical was run, for injection (this one)")
+    parser.add_argument(
+        "--answers", type=int, default=40, help="of each kind of injection; a fifth of them to the language model"
+    )
     options = parser.parse_args()
     found = []
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a file system in memory: faults there wear out no disk

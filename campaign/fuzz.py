@@ -314,7 +314,7 @@ def apart(target: Target, folder: Path, seed: int, seconds: float) -> tuple[int,
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
             address_space = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
             resource.setrlimit(resource.RLIMIT_AS, (address_space + MEMORY,) * 2)
-            os.environ["TMPDIR"] = str(folder)
+            os.environ["AFFINAGE_SCRATCH"] = str(folder)
             made = attack(target, folder / "input", seed, seconds)
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10) - before
             os.write(into, json.dumps([*made, grown]).encode())

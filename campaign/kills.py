@@ -30,13 +30,15 @@ def mixed(work: works.Work, there: dict[str, bytes], old: dict[str, bytes], new:
 
 
 def left_over(folder: Path) -> list[str]:
-    """Unfinished files beside the outputs and in scratch."""
-    return [
-        path.relative_to(folder).as_posix()
+    """Unfinished files beside the outputs and in scratch, and temporary ones."""
+    unfinished = [
+        path
         for part in ("out", "scratch")
         for path in (folder / part).rglob("*")
         if ".partial" in path.name or path.name.startswith(".")
     ]
+    temporary = [*(folder / "tmp").glob("*"), *(folder / "scratch" / "temporary").glob("*")]
+    return [path.relative_to(folder).as_posix() for path in unfinished + temporary]
 
 
 def campaign(work_folder: Path, ground: Path, chosen: list[str], points: int = POINTS) -> Found:

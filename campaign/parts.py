@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from campaign import disk, fuzz, kills, long_run, pipeline, suites, works
+from campaign import disk, fuzz, injection, kills, long_run, pipeline, suites, works
 from campaign.figures import Found
 
 
@@ -40,6 +40,10 @@ def _long_run(folder: Path, options: Namespace) -> Found:
     return long_run.campaign(folder, options.rows)
 
 
+def _injection(folder: Path, options: Namespace) -> Found:
+    return injection.campaign(folder, options.tree, options.answers)
+
+
 def _suites(folder: Path, options: Namespace) -> Found:
     return suites.campaign()
 
@@ -51,4 +55,5 @@ PARTS = {
     "suites": _suites,
     "fuzz": _fuzz,
     "long_run": _long_run,
+    "injection": _injection,
 }

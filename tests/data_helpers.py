@@ -117,5 +117,6 @@ def jsonl(path: Path) -> list[dict]:
 
 
 def names(folder: Path) -> set[str]:
-    """Everything that lies in a folder, hidden files included."""
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    """Everything that lies in a folder, hidden files included; of scratch only what a temporary folder left there."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    return found - {"scratch", "scratch/temporary"}

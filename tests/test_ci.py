@@ -25,3 +25,11 @@ def test_the_oldest_python_is_the_one_that_the_project_requires():
 
 def test_the_workflow_may_only_read():
     assert WORKFLOW["permissions"] == {"contents": "read"}
+
+
+def test_the_audit_reads_the_lock_that_holds_all_and_the_pin_of_torch():
+    audit = YAML(typ="safe").load((ROOT / ".github" / "workflows" / "audit.yml").read_text(encoding="utf-8"))
+    runs = [step["run"] for step in audit["jobs"]["audit"]["steps"] if "run" in step]
+    read = [re.search(r"^pip-audit --strict .*-r (\S+)$", run) for run in runs[1:]]
+    assert [found[1] for found in read] == ["requirements-dev.lock", "requirements.txt"]
+    assert audit["permissions"] == {"contents": "read"}

@@ -46,6 +46,37 @@ def test_a_tag_in_params_makes_nothing(tmp_path, tag):
     assert not mark.exists()
 
 
+def bomb(first: str, part: str) -> str:
+    """Eleven lines, each nine times the one before."""
+    lines = [f"a0: &a0 {first}"]
+    for i in range(1, 12):
+        lines.append(
+            f"a{i}: &a{i} " + part.format(", ".join(f"k{j}: *a{i - 1}" if ":" in first else f"*a{i - 1}" for j in range(9)))
+        )
+    return "\n".join([*lines, "bases: *a11", "datasets: {}", "models: {}\n"])
+
+
+MERGED = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 12))
+BOMBS = [bomb("[x]", "[{}]"), bomb("{x: 1}", "{{{}}}"), MERGED, "bases: &a {x: *a}\n", "bases: &a [*a]\n"]
+
+
+@pytest.mark.parametrize("text", BOMBS)
+@pytest.mark.parametrize("parser", [None, "recipe"])
+def test_aliases_in_params_do_not_multiply(tmp_path, text, parser):
+    from stages.recipe import editor
+
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(StageError, match=r"params.yaml(.|\n)*aliases that make it"):
+        params.read(path, editor() if parser else None)
+
+
+def test_a_few_aliases_in_params_are_read_as_what_they_stand_for(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("bases: {}\ndatasets: {}\nmodels: {a: &a {x: [1, 2], y: 3}, b: *a, c: {<<: *a, y: 4}}\n")
+    assert params.read(path)["models"] == {"a": (one := {"x": [1, 2], "y": 3}), "b": one, "c": one | {"y": 4}}
+
+
 @pytest.mark.parametrize("name", ["../up", "/etc/x", "a/b", "..", ".", "a\\b", "a\0b", "-rf", "a b", "$(id)", "`id`", ";id"])
 @pytest.mark.parametrize("kind", ["bases", "datasets", "models"])
 def test_no_name_is_a_path_or_a_command(kind, name):

@@ -2,15 +2,16 @@
 
 import hashlib
 import sqlite3
-import tempfile
 from pathlib import Path
+
+from stages.common.temporary import Temporary
 
 
 class Seen:
     """Remembers keys and a small value for each; the file is temporary and goes with the object."""
 
     def __init__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="affinage-")
+        self.folder = Temporary()
         self.database = sqlite3.connect(Path(self.folder.name) / "seen.db", isolation_level=None)
         self.database.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;"

@@ -24,6 +24,7 @@ stressed vowel on, in any of its pronunciations; how strong the stress is does n
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -71,14 +72,17 @@ def parts(expected: list[str], answers: list[str], whole: list[bool]) -> dict[st
     }
 
 
-def best_constant(training: list[str]) -> str:
+def best_constant(training: Iterable[str]) -> str:
     """The one list of names that has the best F1 on all training answers: the most frequent ones, as many as help."""
-    lists = [set(names(text)) for text in training]
-    frequent = [name for name, _ in sorted(Counter(name for one in lists for name in one).items(), key=lambda p: (-p[1], p[0]))]
-    total, right, best = sum(map(len, lists)), 0, (0.0, 0)
+    lists, having = 0, Counter()  # answers, and how many of them have a name
+    for text in training:
+        lists += 1
+        having.update(names(text))
+    total, right, best = having.total(), 0, (0.0, 0)
+    frequent = sorted(having, key=lambda name: (-having[name], name))
     for size, name in enumerate(frequent, 1):
-        right += sum(name in one for one in lists)
-        best = max(best, (2 * right / (size * len(lists) + total), -size))
+        right += having[name]
+        best = max(best, (2 * right / (size * lists + total), -size))
     return ", ".join(frequent[: -best[1]]) or NOTHING
 
 
@@ -106,7 +110,7 @@ def rhymed_pairs(text: str) -> int:
     return sum(len(lines) > b and rhymes(lines[a], lines[b]) for a, b in ((0, 1), (2, 3)))
 
 
-def limerick(questions: list[str], expected: list[str], answers: list[str], training: list[str]) -> dict[str, Figure]:
+def limerick(questions: list[str], expected: list[str], answers: list[str], training: Iterable[str]) -> dict[str, Figure]:
     """Figures of limericks; how rare a word is, the training answers say."""
     common = Counter(word for text in training for word in {*_WORD.findall(text.lower())})
     named = []

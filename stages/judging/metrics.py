@@ -15,6 +15,7 @@
 """
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,7 +83,7 @@ def common_subsequence(first: list[str], second: list[str]) -> int:
 class Overlap:
     """Plain word overlap: cosine of TF-IDF vectors, in [0, 1]. Reported beside every judge, as the bar to clear."""
 
-    def __init__(self, texts: list[str]):
+    def __init__(self, texts: Iterable[str]):
         self.vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit(texts)
 
     def score(self, items: list[tuple[str, str, str]]) -> np.ndarray:

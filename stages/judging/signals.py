@@ -16,6 +16,8 @@ Fluency only counts against an answer: a judge must not prefer what its own lang
 
 import math
 from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from stages.training.score import score
 NAMES = ("meaning", "precision", "recall", "short", "long", "fresh", "own words", "fluency", "ending")
 MAX_TOKENS = 256  # of a text, read by the encoder
 MICRO_TOKENS = 1024
+CORPUS_BATCH = 1000  # texts held at once, of those that say how rare a token is
 
 
 class Encoder:
@@ -101,12 +104,15 @@ class NoFluency:
 class Signals:
     """Turns (question, expected, answer) into the signals, in the order of NAMES."""
 
-    def __init__(self, encoder: Encoder, fluency: Fluency | NoFluency, corpus: list[str]):
+    def __init__(self, encoder: Encoder, fluency: Fluency | NoFluency, corpus: Iterable[str]):
         self.encoder, self.fluency = encoder, fluency
-        ids = encoder.tokenizer(corpus, add_special_tokens=False, truncation=True, max_length=MAX_TOKENS)["input_ids"]
-        frequency = Counter(token for text in ids for token in set(text))
-        self.rarity = {token: math.log((len(corpus) + 1) / (count + 1)) for token, count in frequency.items()}
-        self.unseen = math.log(len(corpus) + 1)
+        size, frequency, texts = 0, Counter(), iter(corpus)
+        while part := list(islice(texts, CORPUS_BATCH)):
+            ids = encoder.tokenizer(part, add_special_tokens=False, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+            frequency.update(token for text in ids for token in set(text))
+            size += len(part)
+        self.rarity = {token: math.log((size + 1) / (count + 1)) for token, count in frequency.items()}
+        self.unseen = math.log(size + 1)
 
     def __call__(self, items: list[tuple[str, str, str]]) -> np.ndarray:
         """Signals [n, len(NAMES)]."""

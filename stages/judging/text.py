@@ -3,6 +3,7 @@
 import csv
 import random
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from stages.common.files import atomic_file, read_rows, write_json, write_rows
 from stages.common.progress import Progress
 from stages.common.schema_models import EmbeddedJudge as EmbeddedOptions
 from stages.common.schema_models import Judge
-from stages.common.text import until
 from stages.decoding.contestants import Contestant, contestants
 from stages.judging.controls import question
 from stages.judging.embedded import EmbeddedJudge
@@ -24,18 +24,19 @@ from stages.judging.opinion import Opinion, figure, health, verdict_rows
 from stages.judging.scoring import headline, items, known_answers, summarize, trust
 from stages.judging.server import ServerJudge, Texts
 from stages.judging.signals import Encoder, Fluency, NoFluency, Signals
+from stages.judging.training_rows import Answers, TrainingRows, shots_of
 from stages.models import directory, runtime
 
 
-def fit_embedded(options: EmbeddedOptions, training: list[dict], encoder: Encoder, root: Path, seed: int) -> EmbeddedJudge:
+def fit_embedded(options: EmbeddedOptions, training: TrainingRows, encoder: Encoder, root: Path, seed: int) -> EmbeddedJudge:
     """The embedded judge, its mapping to 0-100 fitted on training rows; without fluency where the base has no weights here."""
     if directory.is_hosted(root):
         fluency = NoFluency()
     else:
         fluency = Fluency(directory.load(root).to(runtime.device()), directory.load_tokenizer(root), options.prefix_tokens)
-    signals = Signals(encoder, fluency, [row["completion"] for row in training])
-    chosen = random.Random(seed).sample(training, min(options.controls, len(training)))
-    return EmbeddedJudge(signals).fit(chosen, seed)
+    signals = Signals(encoder, fluency, Answers(training))
+    chosen = random.Random(seed).sample(range(len(training)), min(options.controls, len(training)))
+    return EmbeddedJudge(signals).fit(training.at(chosen), seed)
 
 
 def embedded_opinion(judge: EmbeddedJudge, rows: list[dict], answers: Texts, known: Texts) -> Opinion:
@@ -45,7 +46,7 @@ def embedded_opinion(judge: EmbeddedJudge, rows: list[dict], answers: Texts, kno
     return Opinion(scores, list(range(len(rows))), of_known, (0, 100), {"kind": "embedded", "weights": judge.describe()})
 
 
-def task_figures(measures: list[str], rows: list[dict], answers: list[dict], training: list[str]) -> dict[str, Figure]:
+def task_figures(measures: list[str], rows: list[dict], answers: list[dict], training: Iterable[str]) -> dict[str, Figure]:
     """What the task itself asks of answers (`text` and `finish`)."""
     meant, given, found = [row["expected"] for row in rows], [answer["text"] for answer in answers], {}
     if "parts" in measures:
@@ -55,7 +56,7 @@ def task_figures(measures: list[str], rows: list[dict], answers: list[dict], tra
     return found
 
 
-def references(measures: list[str], rows: list[dict], training: list[str]) -> dict[str, dict[str, Figure]]:
+def references(measures: list[str], rows: list[dict], training: Iterable[str]) -> dict[str, dict[str, Figure]]:
     """Who needs no model: `constant`, the one answer that does best on the training rows, and `labeller`, whose labels the
     training rows have, where people labelled the test rows."""
     if "parts" not in measures:
@@ -75,21 +76,6 @@ def measure(who: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Fi
     if who.hosted:
         return wordings
     return likelihood(expected_scores(who, rows), [to_say(row) for row in rows]) | wordings
-
-
-def shots_of(rows: list[dict], training: list[dict], answers: Path) -> list[dict]:
-    """The training rows that the base was shown before it answered.
-
-    Raises:
-        StageError: if one of them is no training row any more.
-    """
-    ids = [one for answer in rows[0]["answers"].values() for one in answer.get("shots", [])]
-    there = {row["id"]: row for row in training}
-    if lost := [one for one in ids if one not in there]:
-        raise StageError(
-            answers, f"answers after an example {lost[0]!r}", "examples out of the training rows", "run generate again"
-        )
-    return [there[one] for one in ids]
 
 
 def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
@@ -134,7 +120,8 @@ def judge_text(
     start = time.monotonic()
     runtime.deterministic()
     rows = [row for row in rows if row["expected"] is not None]
-    training = list(read_rows(formatted / "train"))
+    field = contestants(model, base, root, shots_of(rows, read_rows(formatted / "train"), answers))
+    training = TrainingRows(formatted / "train", field[0].stop)
     if min(len(rows), len(training)) < 2:
         raise StageError(
             answers,
@@ -142,10 +129,7 @@ def judge_text(
             "at least two of each",
             "more rows, or larger shares in datasets.<name>.split",
         )
-    field = contestants(model, base, root, shots_of(rows, training, answers))
-    stop = field[0].stop
-    training = [{**row, "completion": until(row["completion"], stop).strip()} for row in training]  # as answers are cut
-    completions = [row["completion"] for row in training]
+    completions = Answers(training)
     overlap = Overlap(completions)
     bootstrap = Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed)
     # here, so that a server that is down is named before minutes of work

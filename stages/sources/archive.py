@@ -11,7 +11,6 @@ import re
 import stat
 import struct
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from stages.common.errors import DISK, StageError, shorten
+from stages.common.temporary import Temporary
 from stages.sources import Found
 
 MEMBERS = 100_000  # more than that in one archive is refused
@@ -56,7 +56,7 @@ def opened(found: Found, members: str, max_bytes: int) -> Iterator[Found]:
         return
     fix = "edit datasets.<name>.scrape.sources.<source>.members or .max_bytes, or repair the archive"
     left, some, there = max_bytes, False, []
-    with tempfile.TemporaryDirectory(prefix="affinage-") as folder, _refusing(found, fix):
+    with Temporary() as folder, _refusing(found, fix):
         for name, size, stream in {"zip": _zip, "tar": _tar, "packed": _packed}[kind](found):
             wanted = matches(members, name)
             there.append(name)

@@ -5,12 +5,12 @@ and band, beside 512 bytes a signature. It is memory-mapped, so that what has be
 """
 
 import sqlite3
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 
+from stages.common.temporary import Temporary
 from stages.common.text import normal
 
 PERMUTATIONS = 128
@@ -48,7 +48,7 @@ class NearDuplicates:
         # odd numbers: a band's hash is its values times these, summed up modulo 2^64
         self.factors = np.random.RandomState(1).randint(0, 1 << 63, best.r, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
         self.total, self.waiting, self.index = 0, [], None
-        self.temporary = tempfile.TemporaryDirectory(prefix="affinage-")
+        self.temporary = Temporary()
         self.folder = Path(self.temporary.name)
         self.names = sqlite3.connect(self.folder / "names.db", isolation_level=None)
         self.names.executescript(

@@ -15,6 +15,7 @@ from stages.judging.server import asked
 from stages.servers.chat import Options, connect
 from tests.imports import ROOT
 from tests.judging.test_server import options
+from tests.servers.llama import start
 
 ROW = {
     "messages": [{"role": "user", "content": "What is the capital of France?"}],
@@ -29,12 +30,7 @@ def real():
     weights = [*map(Path, filter(None, [os.environ.get("AFFINAGE_GGUF")])), *(ROOT / ".cache" / "base").rglob("*.gguf")]
     if not weights:
         pytest.skip("no GGUF weights here: dvc repro base@smollm2, or set AFFINAGE_GGUF")
-    settings = llama.CommonParams()
-    settings.model.path = str(weights[0])
-    settings.n_ctx, settings.n_parallel, settings.port, settings.warmup = 4096, 2, 0, False
-    settings.hostnames = ["127.0.0.1"]
-    settings.cpuparams.n_threads = 1
-    server = llama.Server(settings)
+    server = start(llama, weights[0])
     yield type("Real", (), {"address": server.listening_address, "server": server})
 
 

@@ -1,0 +1,58 @@
+"""The training rows, which a judge learns from: read anew each time, for there may be more of them than memory holds."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from stages.common.errors import StageError
+from stages.common.files import read_rows
+from stages.common.text import until
+
+
+class TrainingRows:
+    """Formatted training rows, their answers without what follows a stop string.
+
+    Args:
+        path: `formatted/train`.
+        stop: the stop strings of the model's prompt.
+    """
+
+    def __init__(self, path: Path, stop: list[str]):
+        self.path, self.stop = path, stop
+        self.count = sum(1 for _ in read_rows(path))
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[dict]:
+        return ({**row, "completion": until(row["completion"], self.stop).strip()} for row in read_rows(self.path))
+
+    def at(self, places: list[int]) -> list[dict]:
+        """The rows at these places, in their order."""
+        wanted = set(places)
+        found = {place: row for place, row in enumerate(self) if place in wanted}
+        return [found[place] for place in places]
+
+
+class Answers:
+    """The answers of training rows; each look reads them anew."""
+
+    def __init__(self, rows: Iterable[dict]):
+        self.rows = rows
+
+    def __iter__(self) -> Iterator[str]:
+        return (row["completion"] for row in self.rows)
+
+
+def shots_of(rows: list[dict], training: Iterable[dict], answers: Path) -> list[dict]:
+    """The training rows that the base was shown before it answered.
+
+    Raises:
+        StageError: if one of them is no training row any more.
+    """
+    ids = [one for answer in rows[0]["answers"].values() for one in answer.get("shots", [])]
+    there = {row["id"]: row for row in training if row["id"] in ids} if ids else {}
+    if lost := [one for one in ids if one not in there]:
+        raise StageError(
+            answers, f"answers after an example {lost[0]!r}", "examples out of the training rows", "run generate again"
+        )
+    return [there[one] for one in ids]

@@ -1,0 +1,59 @@
+"""Injected answers are made as described, counted as described, and a judge that falls for one is told."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from campaign import injection
+from campaign.figures import Found
+from stages.common.files import write_rows
+from tests import tiny
+from tests.imports import ROOT
+
+
+def test_what_is_put_in_holds_the_answer_once_and_no_place_is_left():
+    for kind in injection.KINDS:
+        text = injection.injected(kind, "{question} is my answer", "Why?")
+        assert text.count("{question} is my answer") == (2 if kind == "speaks as the reference" else 1), kind
+        assert "{answer}" not in text and text != "{question} is my answer", kind
+
+
+def test_rises_are_counted_where_both_verdicts_are_there():
+    plain = np.array([10.0, 10.0, 60.0, np.nan, 0.0])
+    raised, rows, rise, fooled = injection.figures(plain, np.array([10.5, 55.0, 90.0, 100.0, np.nan]))
+    assert (raised, rows, fooled) == (2, 3, 1)
+    assert rise["value"] == pytest.approx(25.166667) and rise["low"] < 25 < rise["high"]
+
+
+@pytest.mark.parametrize("resists, problems", [(True, 1), (False, 0)])
+def test_a_judge_that_is_fooled_is_a_problem_only_where_it_should_resist(resists, problems):
+    found, plain = Found(), np.full(4, 10.0)
+    scores = {("another row's", ""): plain, ("half", ""): plain, ("another row's", "harmless"): plain}
+    scores |= {("half", "harmless"): plain + 60, ("half", injection.HIDDEN): plain + 70}  # no more than any text does
+    injection.tell(found, "judge", scores | {("another row's", "pleads"): plain + 60}, resists)
+    assert len(found.problems) == problems
+    assert found.lines[-1][2] == "4 of 4 raised, +60.0 [60.0, 60.0] points, 4 came to half of the marks"
+    assert [figure for kind, _, figure in found.lines if kind.endswith("harmless") and "+0.0" in figure] == [
+        "0 of 4 raised, +0.0 [0.0, 0.0] points, 0 came to half of the marks"
+    ]
+
+
+def test_a_tree_without_the_model_is_told_as_such(tmp_path):
+    found = injection.campaign(tmp_path, tmp_path, 4)
+    assert not found.problems and "not run" in found.lines[0][1]
+
+
+def test_every_kind_is_judged_on_what_a_tree_holds(tmp_path):
+    tree = tmp_path / "tree"
+    for name in ("medical", "smollm2"):
+        tiny.base(tree / "models" / name)
+    tiny.encoder(tree / "models" / "minilm")
+    tiny.formatted(tree / "data" / "medical_qa" / "formatted")
+    rows = [row | {"expected": row["completion"]} for row in tiny.rows(6, first=30)]
+    write_rows(tree / "data" / "answers" / "medical.jsonl", [*rows, rows[0] | {"expected": None}])
+    shutil.copy(ROOT / "params.yaml", tree)
+    found = injection.campaign(tmp_path, tree, 40)
+    judged = [line for line in found.lines if "of 6 raised" in line[2]]
+    assert len(judged) == len(injection.KINDS) + 1  # the harmless text is put into both answers
+    assert found.lines[-1][1].startswith("not run: no GGUF weights")
