@@ -13,7 +13,7 @@ from stages.common.text import until
 from stages.decoding import caches, local, sampling, served
 from stages.decoding.answers import Answer, latencies, too_long
 from stages.decoding.contestants import Contestant, contestants
-from stages.models import directory, runtime
+from stages.models import attention, directory, runtime
 
 
 def answers(who: Contestant, rows: list[dict], options: Generate, progress: Progress) -> tuple[list[Answer], dict]:
@@ -33,7 +33,9 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
 
     settings = options.model_dump(exclude={"probes", "shots"})
     cache = scratch(
-        "generate", "answers", fingerprint(content_hash(who.folder), settings, who.stop, code_hash(caches, local, sampling))
+        "generate",
+        "answers",
+        fingerprint(content_hash(who.folder), settings, who.stop, code_hash(attention, caches, local, sampling)),
     )
     room = directory.context_length(who.folder) - options.max_new_tokens
     for group in local.groups(prompts, options.batch_rows, room):

@@ -49,7 +49,7 @@ def shots_of(rows: list[dict], training: Iterable[dict], answers: Path) -> list[
     Raises:
         StageError: if one of them is no training row any more.
     """
-    ids = [one for answer in rows[0]["answers"].values() for one in answer.get("shots", [])]
+    ids = [one for row in rows[:1] for answer in row["answers"].values() for one in answer.get("shots", [])]
     there = {row["id"]: row for row in training if row["id"] in ids} if ids else {}
     if lost := [one for one in ids if one not in there]:
         raise StageError(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Protocol
 
 import torch
@@ -153,15 +154,17 @@ class Run:
         steps = an_epoch * params.epochs
         evaluate_at = evaluation_steps(an_epoch, params) if validation else set()
 
+        turn = lru_cache(2)(partial(order, len(examples), params.seed))  # of an epoch, and of the next, begun early
+
         def chosen(step: int) -> list:
             epoch, place = divmod(step, an_epoch)
-            turn = order(len(examples), params.seed, epoch)
-            return [examples[i] for i in turn[place * params.batch_rows : (place + 1) * params.batch_rows]]
+            return [examples[i] for i in turn(epoch)[place * params.batch_rows : (place + 1) * params.batch_rows]]
 
         self.model.train()
         if validation and not state.history:
             state.history.append({"step": 0, **validate(self.model, validation, self.task, params)})
-        saved = time.monotonic()
+        saved = self.began = time.monotonic()
+        self.known = state.tokens  # from before, where this run goes on
         shown = Progress(steps, what, "step", done=state.step) if self.world.first else Progress(None, what, quiet=True)
         with shown as progress, ThreadPoolExecutor(1) as ahead:
             batches, waiting = ahead.submit(self._batches, chosen(state.step % steps)), None
@@ -234,7 +237,8 @@ class Run:
         self.state.rows.append(row)
         if self.world.first:
             self.logger.log(row)
-        progress.add(1, loss=f"{row['training_loss']:.3f}", tokens=row["elapsed_tokens"], memory=memory(self.device))
+        speed = (row["elapsed_tokens"] - self.known) / (time.monotonic() - self.began)
+        progress.add(1, loss=f"{row['training_loss']:.3f}", speed=f"{speed:.0f} tok/s", memory=memory(self.device))
 
     def _look(self, validation: list) -> None:
         """Measure the validation rows, and keep this state if it is the best so far."""
