@@ -32,11 +32,8 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
         return [asdict(answer) for answer in made]
 
     settings = options.model_dump(exclude={"probes", "shots"})
-    cache = scratch(
-        "generate",
-        "answers",
-        fingerprint(content_hash(who.folder), settings, who.stop, code_hash(attention, caches, local, sampling)),
-    )
+    code = code_hash(attention, caches, local, sampling)
+    cache = scratch("generate", "answers", fingerprint(content_hash(who.folder), settings, who.stop, code))
     room = directory.context_length(who.folder) - options.max_new_tokens
     for group in local.groups(prompts, options.batch_rows, room):
         kept = remember(cache, fingerprint([prompts[i] for i in group]), partial(make, group))
