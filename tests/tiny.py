@@ -138,6 +138,15 @@ def model(architecture: str = "llama", seed: int = 0) -> PreTrainedModel:
     return copy.deepcopy(_model(architecture, seed))
 
 
+def windowed(tokens: int) -> PreTrainedModel:
+    """A tiny model that sees some tokens back, fewer than its rows are long."""
+    made = model("mistral")
+    made.config.sliding_window = tokens
+    for block in made.model.layers:
+        block.self_attn.sliding_window = tokens
+    return made
+
+
 def base(folder: Path, architecture: str = "llama", seed: int = 0, **of_tokenizer) -> Path:
     """A base model's directory."""
     folder.mkdir(parents=True)

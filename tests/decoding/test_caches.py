@@ -79,14 +79,7 @@ def test_answers_are_those_of_growing_caches(graphs, monkeypatch, architecture, 
 
 
 def test_a_window_of_attention_is_kept(graphs, monkeypatch):
-    def windowed():
-        model = tiny.model("mistral")
-        model.config.sliding_window = 6
-        for block in model.model.layers:
-            block.self_attn.sliding_window = 6
-        return model
-
-    found = [answers(monkeypatch, kind, windowed(), max_new_tokens=20) for kind in (caches.Growing, caches.Graphed)]
+    found = [answers(monkeypatch, kind, tiny.windowed(6), max_new_tokens=20) for kind in (caches.Growing, caches.Graphed)]
     assert found[0] == found[1]
     assert found[0] != answers(monkeypatch, caches.Growing, tiny.model("mistral"), max_new_tokens=20)
 

@@ -24,16 +24,7 @@ def way(request, monkeypatch):
     return request.param
 
 
-def windowed():
-    """A model that sees eight tokens back: less than the rows are long."""
-    model = tiny.model("mistral")
-    model.config.sliding_window = 8
-    for block in model.model.layers:
-        block.self_attn.sliding_window = 8
-    return model
-
-
-MODELS = {name: (lambda name=name: tiny.model(name)) for name in tiny.ARCHITECTURES} | {"windowed": windowed}
+MODELS = {name: (lambda name=name: tiny.model(name)) for name in tiny.ARCHITECTURES} | {"windowed": lambda: tiny.windowed(8)}
 
 
 @pytest.mark.parametrize("name", MODELS)
