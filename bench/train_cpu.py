@@ -63,6 +63,7 @@ def peer(name: str, steps: int) -> tuple[list[float], list[int]]:
     from stages.training import tune
 
     params, found = prepared(name, steps)
+    found.model.set_attn_implementation("sdpa")  # transformers' own
     model = tune.prepare(found.model, params.tune, params.seed)
     times, tokens = [], []
 
