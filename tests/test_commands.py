@@ -239,6 +239,11 @@ NOWHERE = {  # why it is not run, and what is instead
     "dvc exp run -S": "half a command; whole ones are run",
     "du -sh --apparent-size": "how a table was measured",
     "git … expected: a git repository": "a message",
+    "make lock": "asks a registry for every package; what it makes: tests/test_locks.py",
+    "pip install uv": "as above",
+    "pip install --require-hashes --no-deps": "half a command; make run is the whole one",
+    "pip install pip-audit": "needs a database in the network; .github/workflows/audit.yml runs it",
+    "python -m campaign --parts injection": "needs the models of a whole run; what it puts into answers: tests/campaign/test_injection.py",
 }
 
 
