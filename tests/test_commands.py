@@ -243,7 +243,7 @@ NOWHERE = {  # why it is not run, and what is instead
     "pip install uv": "as above",
     "pip install --require-hashes --no-deps": "half a command; make run is the whole one",
     "pip install pip-audit": "needs a database in the network; .github/workflows/audit.yml runs it",
-    "python -m campaign --parts injection": "needs the models of a whole run; what it puts into answers: tests/campaign/test_injection.py",
+    "python -m campaign --parts injection": "needs the models of a whole run; its texts: tests/campaign/test_injection.py",
 }
 
 
