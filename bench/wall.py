@@ -26,6 +26,8 @@ def stages(name: str, entry, folder: Path) -> float:
         [
             "train",
             name,
+            "--rows",
+            f"{data}/{entry.shards}",
             "--formatted",
             data,
             "--base",
