@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from bench.start import measure
 
 
 def ended() -> None:
@@ -68,17 +68,9 @@ def bare(name: str) -> None:
 
 def seconds(*command: str) -> float:
     """Processor time of this program, run again with `command`."""
-    before = os.times()
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            [sys.executable, __file__, *command, "--folder", folder],
-            cwd=ROOT,
-            check=True,
-            env=os.environ | {"AFFINAGE_SCRATCH": f"{folder}/scratch"},
-            stderr=subprocess.DEVNULL,
-        )
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+        scratch = os.environ | {"AFFINAGE_SCRATCH": f"{folder}/scratch"}
+        return measure(__file__, *command, "--folder", folder, env=scratch, stderr=subprocess.DEVNULL)[0]
 
 
 def main() -> None:

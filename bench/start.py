@@ -36,10 +36,10 @@ def program(stage: str, kind: str, name: str, modules: str) -> str:
     return f"import sys; sys.modules['pandas'] = None; import stages.{stage}; {check}; import {modules}"
 
 
-def measure(code: str) -> tuple[float, float]:
-    """Seconds of processor time and of wall time of a fresh interpreter that runs `code`."""
+def measure(*arguments: str, **of_process) -> tuple[float, float]:
+    """Seconds of processor time and of wall time of a fresh interpreter."""
     before, start = os.times(), time.monotonic()
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, **of_process)
     after = os.times()
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     return spent, time.monotonic() - start
@@ -51,7 +51,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     codes = {"bare import": BARE} | {stage: program(stage, *rest) for stage, *rest in STAGES}
-    rounds = [{name: measure(code) for name, code in codes.items()} for _ in range(options.rounds + 1)][1:]  # the first warms
+    rounds = [{name: measure("-c", code) for name, code in codes.items()} for _ in range(options.rounds + 1)][
+        1:
+    ]  # the first warms
+    del rounds[0]  # it warms the file system's cache
     print(f"{'':16} {'processor':>11} {'wall':>9}    processor time, to the bare import's")
     for name in codes:
         processor, wall = (statistics.median(one[name][i] for one in rounds) for i in (0, 1))

@@ -27,7 +27,7 @@ LONGEST = (
     "common/test_spread.py",
     "test_queue.py",
     "test_recipe_runs.py",
-    "training/test_gpu.py",
+    "models/test_attention.py",
     "test_recipe.py",
 )
 
