@@ -24,7 +24,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from stages.common.schema_models import CausalTraining
 from stages.models import runtime
-from stages.training import batches, causal, loop
+from stages.tasks import batches, causal
+from stages.training import loop
 from stages.training.checkpoint import Checkpoints
 
 VOCABULARY = 50257

@@ -9,8 +9,8 @@ from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
 from stages.judging.intervals import Bootstrap, with_count
 from stages.models import directory
-from stages.training.batches import encode
-from stages.training.score import score as score_of
+from stages.tasks.batches import encode
+from stages.tasks.score import score as score_of
 from tests import tiny, trained
 from tests.servers.loopback import Said, honest, texts
 

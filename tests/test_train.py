@@ -8,8 +8,8 @@ from stages.common.errors import StageError
 from stages.common.files import write_rows
 from stages.models.directory import load, load_tokenizer
 from stages.models.prompting import encode_prompt, read_prompt
-from stages.training.batches import encode_all
-from stages.training.score import score
+from stages.tasks.batches import encode_all
+from stages.tasks.score import score
 from tests import tiny, trained
 
 

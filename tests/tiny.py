@@ -34,8 +34,8 @@ from stages.common.schema_data import AlpacaFormat
 from stages.common.schema_models import CausalTraining, ClassifierTraining, Generate, Judge
 from stages.models.directory import load_tokenizer, save
 from stages.prompts import style
-from stages.training.batches import Example, encode_all
-from stages.training.causal import Causal
+from stages.tasks.batches import Example, encode_all
+from stages.tasks.causal import Causal
 
 PAD, BOS, EOS = 0, 1, 2
 VOCABULARY = 336  # of the models: some more than the tokenizer's 330, as in many real ones

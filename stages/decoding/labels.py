@@ -16,7 +16,7 @@ from stages.common.progress import Progress
 from stages.common.schema_models import Classify
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.models import directory, runtime
-from stages.training import classifier
+from stages.tasks import classifier
 
 Probabilities = list[dict[str, float]]
 

@@ -6,7 +6,7 @@ from stages.common.errors import StageError
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.decoding.contestants import Contestant
 from stages.models import attention, directory, prompting, runtime
-from stages.training import batches, causal, score
+from stages.tasks import batches, causal, score
 
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
 

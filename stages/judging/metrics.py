@@ -26,7 +26,7 @@ from stages.common.text import normal
 from stages.judging.intervals import Statistic, mean, with_count
 
 if TYPE_CHECKING:  # imports torch, which a report of finished verdicts does without
-    from stages.training.score import Score
+    from stages.tasks.score import Score
 
 Figure = tuple[np.ndarray, Statistic]  # per-row sums [n, k] and the statistic of their totals
 

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.training import causal
-from stages.training.batches import Example
-from stages.training.score import score
+from stages.tasks import causal
+from stages.tasks.batches import Example
+from stages.tasks.score import score
 
 NAMES = ("meaning", "precision", "recall", "short", "long", "fresh", "own words", "fluency", "ending")
 MAX_TOKENS = 256  # of a text, read by the encoder

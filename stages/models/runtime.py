@@ -10,6 +10,8 @@ from importlib.metadata import version
 import torch
 from torch.nn import functional
 
+from stages.common.errors import StageError
+
 
 def device() -> torch.device:
     """The GPU if there is one (in a multi-process run: this process's own), else the CPU."""
@@ -21,6 +23,17 @@ def precision(name: str, where: torch.device) -> torch.dtype:
     if name == "auto":
         name = "bf16" if where.type == "cuda" and torch.cuda.get_device_capability(where) >= (8, 0) else "fp32"
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def blocks(model: torch.nn.Module) -> torch.nn.ModuleList:
+    """The transformer blocks, bottom to top."""
+    count = model.config.get_text_config().num_hidden_layers
+    found = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == count]
+    if not found:
+        raise StageError(
+            type(model).__name__, "no list of transformer blocks", f"one of {count} blocks", "set tune: {kind: full}"
+        )
+    return found[0]
 
 
 def widen_head(model) -> None:

@@ -11,7 +11,8 @@ from stages.common.files import atomic_directory, read_json, read_rows, write_js
 from stages.common.schema_models import LocalTraining
 from stages.common.scratch import code_hash, content_hash, fingerprint, scratch
 from stages.models import attention, directory, prompting, runtime
-from stages.training import batches, causal, classifier, loop, parallel, score, selection, tune
+from stages.tasks import batches, causal, classifier, score
+from stages.training import loop, parallel, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
 from stages.training.table import mean_of_last, write_table

@@ -20,13 +20,13 @@ from transformers import PreTrainedModel
 from stages.common.errors import StageError
 from stages.common.progress import Progress
 from stages.common.schema_models import LocalTraining
-from stages.models.runtime import autocast, memory, precision
+from stages.models.runtime import autocast, blocks, memory, precision
+from stages.tasks.score import score
 from stages.training import parallel
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import Logger
-from stages.training.score import score
 from stages.training.selection import order
-from stages.training.tune import blocks, optimizer, prepare, schedule, trainable
+from stages.training.tune import optimizer, prepare, schedule, trainable
 
 CHECKPOINT_SECONDS = 60
 STEPS_BETWEEN_ASKING = 10  # whether it is time for a checkpoint: several processes must agree, which takes time

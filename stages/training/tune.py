@@ -8,17 +8,7 @@ from transformers import PreTrainedModel
 
 from stages.common.errors import StageError
 from stages.common.schema_models import Full, Lora, TopLayers
-
-
-def blocks(model: PreTrainedModel) -> nn.ModuleList:
-    """The transformer blocks, bottom to top."""
-    count = model.config.get_text_config().num_hidden_layers
-    found = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
-    if not found:
-        raise StageError(
-            type(model).__name__, "no list of transformer blocks", f"one of {count} blocks", "set tune: {kind: full}"
-        )
-    return found[0]
+from stages.models.runtime import blocks
 
 
 def head(model: PreTrainedModel) -> list[str]:

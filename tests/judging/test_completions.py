@@ -10,8 +10,8 @@ from stages.common.files import read_rows, write_json, write_rows
 from stages.decoding.text import expected
 from stages.models import directory
 from stages.prompts import completion
-from stages.training.batches import encode
-from stages.training.score import score
+from stages.tasks.batches import encode
+from stages.tasks.score import score
 from tests import tiny
 from tests.data_helpers import completion_params
 

@@ -3,8 +3,8 @@ import pytest
 from stages.decoding.contestants import Contestant
 from stages.judging.likelihood import expected_scores
 from stages.models import directory
-from stages.training.batches import encode
-from stages.training.score import Score, score
+from stages.tasks.batches import encode
+from stages.tasks.score import Score, score
 from tests import tiny
 
 

@@ -9,7 +9,7 @@ from sacrebleu.metrics import BLEU, CHRF
 
 from stages.judging.intervals import Bootstrap
 from stages.judging.metrics import Overlap, common_subsequence, likelihood, rouge_l, signatures, wording
-from stages.training.score import Score, score
+from stages.tasks.score import Score, score
 from tests import tiny
 
 EXPECTED = ["The cat sat on the mat today.", "A dog barks at night, loudly.", "It rains.", "Cold water is best in summer."]

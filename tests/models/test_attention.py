@@ -8,9 +8,8 @@ from torch._dynamo.utils import counters
 from torch.nn.attention import varlen
 
 from stages.models import attention, runtime
-from stages.training import causal
-from stages.training.batches import collate
-from stages.training.tune import blocks
+from stages.tasks import causal
+from stages.tasks.batches import collate
 from tests import tiny
 from tests.varlen import attend, traceable
 
@@ -134,11 +133,11 @@ def test_heads_that_need_no_widening_are_left_alone(architecture):
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 def test_a_half_precision_stream_keeps_the_logits(architecture):
     plain, cast, ids = tiny.model(architecture), tiny.model(architecture), torch.tensor([[5, 40, 41, 7, 300, 12]])
-    runtime.narrow_stream(blocks(cast), torch.float32)
+    runtime.narrow_stream(runtime.blocks(cast), torch.float32)
     assert torch.equal(plain(ids).logits, cast(ids).logits)
     streamed, seen = tiny.model(architecture), []
-    runtime.narrow_stream(blocks(streamed), torch.bfloat16)
-    last = blocks(streamed)[-1]
+    runtime.narrow_stream(runtime.blocks(streamed), torch.bfloat16)
+    last = runtime.blocks(streamed)[-1]
     last.register_forward_pre_hook(lambda _, given: seen.append(given[0].dtype))
     with torch.autocast("cpu", torch.bfloat16):
         found = streamed(ids).logits.float()

@@ -7,7 +7,7 @@ from stages.common.schema_data import AlpacaFormat
 from stages.models.directory import load, load_tokenizer, save
 from stages.models.prompting import adopt_template, encode_prompt, read_prompt, render, write_prompt
 from stages.prompts import style
-from stages.training.batches import encode
+from stages.tasks.batches import encode
 from tests import tiny
 
 ROW = tiny.rows(1)[0]

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from stages.common.chat import problem
 from stages.models.prompting import adopt_template, encode_prompt, render
 from stages.prompts import chat
-from stages.training.batches import encode
+from stages.tasks.batches import encode
 from tests import tiny
 from tests.data_helpers import chat_params
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from stages.models.prompting import adopt_template, encode_prompt, render
 from stages.prompts import Refused, completion
-from stages.training.batches import encode
+from stages.tasks.batches import encode
 from tests import tiny
 from tests.data_helpers import completion_params
 

@@ -12,8 +12,8 @@ from stages.common.errors import StageError
 from stages.common.files import read_rows
 from stages.common.scratch import content_hash
 from stages.models import directory
-from stages.training.batches import encode_all
-from stages.training.score import score
+from stages.tasks.batches import encode_all
+from stages.tasks.score import score
 from tests import tiny, trained
 
 LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1}

@@ -259,7 +259,7 @@ def test_too_little_memory_names_what_to_lower(train, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total of …")
 
-    monkeypatch.setattr("stages.training.causal.Causal.forward", full)
+    monkeypatch.setattr("stages.tasks.causal.Causal.forward", full)
     with pytest.raises(StageError, match="step 1\n(.|\n)*micro_tokens \\(512\\)(.|\n)*gradient_checkpointing") as error:
         train(validation=0)
     assert error.value.found == "CUDA out of memory"
@@ -269,7 +269,7 @@ def test_too_little_memory_for_the_validation_rows_does_too(train, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    monkeypatch.setattr("stages.training.causal.Causal.forward", full)
+    monkeypatch.setattr("stages.tasks.causal.Causal.forward", full)
     with pytest.raises(StageError, match="validation\n(.|\n)*micro_tokens"):
         train()
 

@@ -9,9 +9,9 @@ from stages.common.errors import StageError
 from stages.common.files import write_rows
 from stages.common.scratch import content_hash
 from stages.models import directory
+from stages.tasks.batches import encode_all
+from stages.tasks.score import score
 from stages.training import loop, selection
-from stages.training.batches import encode_all
-from stages.training.score import score
 from tests import tiny, trained
 
 ROWS = [{"place": place} for place in range(10)]

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.common.errors import StageError
-from stages.training.batches import Example, collate, encode, encode_all, micro_batches
+from stages.tasks.batches import Example, collate, encode, encode_all, micro_batches
 from tests import tiny
 
 CPU = torch.device("cpu")

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stages.training.score import score
+from stages.tasks.score import score
 from tests import tiny
 
 

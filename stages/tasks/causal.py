@@ -7,8 +7,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from stages.models import attention, runtime
-from stages.training.batches import Batch, Example, collate, micro_batches
-from stages.training.tune import blocks
+from stages.tasks.batches import Batch, Example, collate, micro_batches
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,6 @@ def task(model: PreTrainedModel, micro_tokens: int, packing: bool = True, dtype:
     if packed:
         model.set_attn_implementation(attention.NAME)
     if dtype is not torch.float32:
-        runtime.narrow_stream(blocks(model), dtype)
+        runtime.narrow_stream(runtime.blocks(model), dtype)
     runtime.widen_head(model)
     return Causal(micro_tokens, "packed" if packed else "padded", model.config.pad_token_id or 0)

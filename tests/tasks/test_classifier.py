@@ -12,8 +12,8 @@ import transformers
 from stages.common.errors import StageError
 from stages.common.files import write_json, write_rows
 from stages.models import directory
-from stages.training import classifier
-from stages.training.score import score
+from stages.tasks import classifier
+from stages.tasks.score import score
 from stages.training.tune import prepare, trainable
 from tests import tiny, trained
 

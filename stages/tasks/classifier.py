@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
-from stages.training.batches import Batch, micro_batches
+from stages.tasks.batches import Batch, micro_batches
 
 
 @dataclass(frozen=True)
