@@ -11,6 +11,7 @@ from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, atomic_file, json_files, json_line, write_json, write_rows
 from stages.common.progress import track
+from stages.common.rows import FormattedRow, LabelledRow
 from stages.common.schema_data import Format
 from stages.common.spread import mapped
 from stages.prompts import Refused, style
@@ -20,7 +21,7 @@ from stages.splits import PARTS
 SHARDS = 1000
 
 
-def styled(row: dict, params: Format) -> tuple[dict, list[dict], str | None]:
+def styled(row: LabelledRow, params: Format) -> tuple[LabelledRow, list[FormattedRow], str | None]:
     """The work on one row: the row, what its style makes of it, and why it is refused, if it is."""
     try:
         return row, style(params.style).rows(row, params), None
@@ -35,7 +36,7 @@ class Formatter:
         self.params, self.refused, self.reasons = params, refused, Counter()
         self.prompts, self.completions, self.labels = Lengths(), Lengths(), {}
 
-    def rows(self, found: Iterable[tuple[dict, list[dict], str | None]], part: str) -> Iterator[dict]:
+    def rows(self, found: Iterable[tuple[LabelledRow, list[FormattedRow], str | None]], part: str) -> Iterator[FormattedRow]:
         """Formatted rows of a part, each with its `place` there, from 0, by which a round of training names what it takes;
         what the style refuses is written to `refused` with its reason. `found` is what `styled` gives.
 
@@ -56,7 +57,7 @@ class Formatter:
                     self.completions.add(one["completion"])
                 yield {"id": one["id"], "task": one["task"], "place": next(places), **one}
 
-    def _know(self, label: str, row: dict, part: str) -> None:
+    def _know(self, label: str, row: LabelledRow, part: str) -> None:
         if part == "train":
             self.labels.setdefault(label, row.get("label_name") or label)
         elif label not in self.labels:
@@ -68,7 +69,7 @@ class Formatter:
             )
 
 
-def write_shards(rows: Iterator[dict], folder: Path, shard_rows: int) -> int:
+def write_shards(rows: Iterator[FormattedRow], folder: Path, shard_rows: int) -> int:
     """`000.jsonl`, `001.jsonl`, …: rows appended to a source reach only the last shard and new ones. Returns their number."""
     total = 0
     folder.mkdir()

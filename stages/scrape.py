@@ -9,6 +9,7 @@ from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, write_json, write_rows
 from stages.common.progress import track
+from stages.common.rows import RawRow
 from stages.common.schema import Scrape
 from stages.sources import BINARY, Found, fetcher, reader
 from stages.sources.archive import opened
@@ -22,7 +23,7 @@ def plain(value: object) -> bool:
     return all(map(plain, value)) if isinstance(value, list) else value is None or isinstance(value, str | int | float)
 
 
-def rows(found: Found, prefix: str, params) -> Iterator[dict]:
+def rows(found: Found, prefix: str, params) -> Iterator[RawRow]:
     """`id`, then our columns, then those carried along. Values stay as they are; ids are `<prefix>#<row>`, from 1."""
     encoding = params.encoding
     if encoding == "auto" and params.reader not in BINARY:

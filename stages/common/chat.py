@@ -1,15 +1,17 @@
 """Conversations: what a row's `messages` may hold, and which of its turns are to be learned."""
 
+from stages.common.rows import Message
+
 ROLES = ("system", "user", "assistant")
 KEYS = {"role", "content", "name", "weight"}
 
 
-def learned(messages: list[dict]) -> list[int]:
+def learned(messages: list[Message]) -> list[int]:
     """Places of the assistant turns to learn: all but those with `weight` 0, as hosted fine-tuning has it."""
     return [i for i, turn in enumerate(messages) if turn["role"] == "assistant" and turn.get("weight", 1) == 1]
 
 
-def with_ending(messages: list[dict], ending: str) -> list[dict]:
+def with_ending(messages: list[Message], ending: str) -> list[Message]:
     """The turns with the prompt's mark written out after every question, for services that render no template."""
     return [turn | {"content": turn["content"] + ending} if turn["role"] == "user" else dict(turn) for turn in messages]
 

@@ -3,6 +3,7 @@
 import unicodedata
 
 from stages.common.chat import learned
+from stages.common.rows import LabelledRow, RawRow
 
 
 def normal(text: object) -> str:
@@ -10,12 +11,12 @@ def normal(text: object) -> str:
     return " ".join(unicodedata.normalize("NFKC", "" if text is None else str(text)).casefold().split())
 
 
-def to_classify(row: dict) -> bool:
+def to_classify(row: RawRow | LabelledRow) -> bool:
     """Whether the row is a text with a label (task `label`) and no question with an answer (task `text`)."""
     return "label" in row and "instruction" not in row and "messages" not in row
 
 
-def question(row: dict) -> str:
+def question(row: RawRow | LabelledRow) -> str:
     """What is asked, normalized: the turns before the last one to learn, but for the system message; the text to
     classify; else instruction and input."""
     if "messages" in row:
@@ -26,7 +27,7 @@ def question(row: dict) -> str:
     return f"{normal(row.get('instruction'))}\n{normal(row.get('input'))}"
 
 
-def answer(row: dict) -> str:
+def answer(row: RawRow | LabelledRow) -> str:
     """What is to be answered, normalized: the last turn to learn, the label, or the response."""
     if "messages" in row:
         return normal(row["messages"][learned(row["messages"])[-1]]["content"])

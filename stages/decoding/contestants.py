@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stages.common.chat import with_ending
+from stages.common.rows import FormattedText, Message
 from stages.models.directory import is_hosted, load_tokenizer
 from stages.models.prompting import encode_prompt, read_prompt, render
 
@@ -24,7 +25,7 @@ class Contestant:
     tokenizer: object | None
     stop: list[str]
     ending: str = ""
-    before: tuple[dict, ...] = ()
+    before: tuple[Message, ...] = ()
     shots: tuple[str, ...] = ()
 
     @property
@@ -32,34 +33,34 @@ class Contestant:
         """Whether a server answers."""
         return self.tokenizer is None
 
-    def prompt(self, messages: list[dict]) -> str:
+    def prompt(self, messages: list[Message]) -> str:
         """The rendered prompt; for a hosted model the messages sent, as JSON."""
         if self.hosted:
             return json.dumps(self.sent(messages), ensure_ascii=False)
         return render(self.tokenizer, self.conversation(messages))
 
-    def conversation(self, messages: list[dict]) -> list[dict]:
+    def conversation(self, messages: list[Message]) -> list[Message]:
         """The turns with those that stand before them; a system message stays first."""
         start = 1 if messages and messages[0]["role"] == "system" else 0
         return [*messages[:start], *self.before, *messages[start:]]
 
-    def tokens(self, messages: list[dict]) -> list[int]:
+    def tokens(self, messages: list[Message]) -> list[int]:
         """Token ids of the rendered prompt."""
         return encode_prompt(self.tokenizer, self.conversation(messages))
 
-    def sent(self, messages: list[dict]) -> list[dict]:
+    def sent(self, messages: list[Message]) -> list[Message]:
         """What a hosted model is sent."""
         return [
             {key: turn[key] for key in ("role", "content")} for turn in with_ending(self.conversation(messages), self.ending)
         ]
 
 
-def choose_shots(training: list[dict], count: int, seed: int) -> list[dict]:
+def choose_shots(training: list[FormattedText], count: int, seed: int) -> list[FormattedText]:
     """The training rows to show, drawn by the seed; the same before every question."""
     return random.Random(seed).sample(training, min(count, len(training)))
 
 
-def contestants(model: Path, base: Path, root: Path, shots: Sequence[dict] = ()) -> list[Contestant]:
+def contestants(model: Path, base: Path, root: Path, shots: Sequence[FormattedText] = ()) -> list[Contestant]:
     """`tuned`; `base` (the root prompted as the tuned model was trained) and `base_chat` (by its own chat template, where
     it has one, or, hosted, without the trained marks); `base_shots` (as the last of these, but shown the training rows
     `shots`) where there are any; `parent` in a later round."""

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from stages.common.files import read_json, read_rows, write_json, write_rows
 from stages.common.progress import Progress
+from stages.common.rows import FormattedLabel, LabelAnswers
 from stages.common.schema_models import Classify
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.models import directory, runtime
@@ -47,13 +48,13 @@ def rounded(shares: dict[str, float]) -> dict[str, float]:
     return {label: round(share, 6) for label, share in sorted(shares.items(), key=lambda pair: (-pair[1], pair[0]))}
 
 
-def majority(training: list[dict], count: int) -> Probabilities:
+def majority(training: list[FormattedLabel], count: int) -> Probabilities:
     """What needs no text: each label by its share of the training rows."""
     labels = Counter(row["label"] for row in training)
     return [rounded({label: n / len(training) for label, n in labels.items()})] * count
 
 
-def words(training: list[dict], texts: list[str], seed: int) -> Probabilities:
+def words(training: list[FormattedLabel], texts: list[str], seed: int) -> Probabilities:
     """Logistic regression over TF-IDF of words and pairs of words: what a language model is measured by."""
     model = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=1000, random_state=seed)
@@ -83,7 +84,7 @@ def generate_labels(name: str, params: Classify, formatted: Path, model: Path, b
     write_json(speed, speeds | runtime.environment())
 
 
-def answered(row: dict, shares: dict[str, dict[str, float]]) -> dict:
+def answered(row: FormattedLabel, shares: dict[str, dict[str, float]]) -> LabelAnswers:
     """A row of the answers file."""
     answers = {who: {"label": next(iter(of)), "probabilities": of} for who, of in shares.items()}
     return {"id": row["id"], "task": "label", "text": row["text"], "expected": row["label"], "answers": answers}

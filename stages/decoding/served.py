@@ -7,6 +7,7 @@ from dataclasses import asdict
 from stages.common.errors import StageError
 from stages.common.files import read_json
 from stages.common.progress import Progress
+from stages.common.rows import FormattedText, Message
 from stages.common.schema_models import Generate
 from stages.common.scratch import fingerprint, remember, scratch
 from stages.common.text import until
@@ -21,7 +22,7 @@ LEAST_CONTEXT = 2048  # tokens asked of Ollama, at least
 OFF = {"top_k": 0, "repetition_penalty": 1.0}  # what an OpenAI-compatible server has no option for
 
 
-def answers(who: Contestant, rows: list[dict], options: Generate, progress: Progress) -> tuple[list[Answer], dict]:
+def answers(who: Contestant, rows: list[FormattedText], options: Generate, progress: Progress) -> tuple[list[Answer], dict]:
     """One answer a row, and the speed: totals and, by row, the seconds that its answer took when it was made.
 
     Raises:
@@ -45,7 +46,7 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
     cache = scratch("generate", "served", fingerprint(provider, identity(chat, provider, base_url, model), asdict(settings)))
     pool = Pool(chat, options.batch_rows, ATTEMPTS, SECONDS)
 
-    def make(messages: list[dict]) -> dict:
+    def make(messages: list[Message]) -> dict:
         try:
             reply = pool.persist(lambda _: chat.ask(messages, settings))
         except Rejected as refused:
@@ -89,7 +90,7 @@ def possible(who: Contestant, provider: str, options: Generate) -> None:
             )
 
 
-def context(asked: list[list[dict]], max_tokens: int) -> int:
+def context(asked: list[list[Message]], max_tokens: int) -> int:
     """Tokens of context to ask Ollama for: a power of two that holds the longest prompt, of as many tokens as bytes at most,
     and the answer. One number for a run, for Ollama loads the model anew for each."""
     longest = max((sum(len(turn["content"].encode()) + 16 for turn in messages) for messages in asked), default=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stages.common.files import write_json, write_rows
 from stages.common.progress import Progress
+from stages.common.rows import FormattedText, TextAnswers
 from stages.common.schema_models import Generate
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.common.text import until
@@ -16,7 +17,7 @@ from stages.decoding.contestants import Contestant, contestants
 from stages.models import attention, directory, runtime
 
 
-def answers(who: Contestant, rows: list[dict], options: Generate, progress: Progress) -> tuple[list[Answer], dict]:
+def answers(who: Contestant, rows: list[FormattedText], options: Generate, progress: Progress) -> tuple[list[Answer], dict]:
     """One answer a row, and the speed: totals of what is made now, and the seconds that each answer took when it was made.
     Groups answered before, by the same weights, prompts, options and code, are kept."""
     start = time.monotonic()
@@ -45,7 +46,7 @@ def answers(who: Contestant, rows: list[dict], options: Generate, progress: Prog
     return given, speed | latencies(rows, given)
 
 
-def side_by_side(row: dict, answered: list[tuple[Contestant, Answer]]) -> dict:
+def side_by_side(row: FormattedText, answered: list[tuple[Contestant, Answer]]) -> TextAnswers:
     """A row of the answers file: each contestant's prompt and answer (the tuned one's first), and the ids of the examples that
     it was shown. Probes have no expected answer."""
     given = {}
@@ -67,8 +68,8 @@ def expected(completion: str | None, stop: list[str]) -> dict[str, str | None]:
 def generate_text(
     name: str,
     params: Generate,
-    rows: list[dict],
-    shots: list[dict],
+    rows: list[FormattedText],
+    shots: list[FormattedText],
     model: Path,
     base: Path,
     root: Path,

@@ -3,6 +3,7 @@
 from dataclasses import astuple
 
 from stages.common.errors import StageError
+from stages.common.rows import TextAnswers
 from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.decoding.contestants import Contestant
 from stages.models import attention, directory, prompting, runtime
@@ -11,7 +12,7 @@ from stages.tasks import batches, causal, score
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
 
 
-def expected_scores(who: Contestant, rows: list[dict]) -> list[score.Score]:
+def expected_scores(who: Contestant, rows: list[TextAnswers]) -> list[score.Score]:
     """A Score for each row's expected answer; one of zero tokens where prompt and answer do not fit the context.
 
     Made once for the same weights, prompts, answers and code.
@@ -35,11 +36,11 @@ def expected_scores(who: Contestant, rows: list[dict]) -> list[score.Score]:
     return [score.Score(*next(kept)) if e is not None else score.Score(0.0, 0, 0) for e in whole]
 
 
-def _shown(who: Contestant, row: dict) -> dict:
+def _shown(who: Contestant, row: TextAnswers) -> dict:
     """The row as the contestant is shown it, its expected answer to be completed."""
     return {**row, "messages": who.conversation(row["messages"]), "completion": to_say(row)}
 
 
-def to_say(row: dict) -> str:
+def to_say(row: TextAnswers) -> str:
     """The expected answer with the marks around it that models are trained to say too."""
     return row.get("completion", row["expected"])

@@ -2,11 +2,13 @@
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from stages.common.errors import StageError
+from stages.common.rows import TextAnswers, TextVerdicts
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.metrics import Figure
 from stages.judging.scoring import trust
@@ -70,7 +72,7 @@ class Opinion:
         return {"scores": given, **notes, "pairs": self.pairs.get(place, {})}
 
 
-def verdict_rows(rows: list[dict], opinions: dict[str, Opinion]):
+def verdict_rows(rows: list[TextAnswers], opinions: dict[str, Opinion]) -> Iterator[TextVerdicts]:
     """Rows of the verdicts file; keys beside `id` and `scores` only where there is something."""
     for place, row in enumerate(rows):
         parts = {judge: opinion.at(place) for judge, opinion in opinions.items()}

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from stages.common import chat
 from stages.common.raw import raw_files
+from stages.common.rows import RawRow
 from stages.common.schema_data import Clean
 from stages.common.seen import Seen, digest
 from stages.common.spread import mapped
@@ -15,7 +16,7 @@ from stages.common.text import answer, normal, question
 TEXTS = ("instruction", "input", "response", "text", "label")  # ours: text wherever they are
 
 
-def tidy(row: dict) -> dict:
+def tidy(row: RawRow) -> RawRow:
     """Outer white space and line endings made plain; None becomes ""; other values stay, `messages` among them."""
 
     def text(value: object) -> object:
@@ -34,7 +35,7 @@ class Keys(NamedTuple):
     said: bytes  # the same answer
 
 
-def keys(row: dict, verbatim: str, conflicts: str) -> Keys:
+def keys(row: RawRow, verbatim: str, conflicts: str) -> Keys:
     """Keys of a row, for which `verbatim` stands to the letter."""
     asked, said = question(row), answer(row)
     return Keys(digest(verbatim), digest(asked if conflicts == "drop_later" else f"{asked}\n{said}"), digest(said))
@@ -58,7 +59,7 @@ def distinct(found: Iterable[tuple[dict, str | None, Keys | None]]) -> Iterator[
             yield row, reason
 
 
-def checked(raw: dict, params: Clean) -> tuple[dict, str | None, Keys | None]:
+def checked(raw: RawRow, params: Clean) -> tuple[RawRow, str | None, Keys | None]:
     """A row made plain, with the reason to drop it, or its keys.
 
     Reasons: `missing <column>`, `not text: <column>`, `not usable: messages: <why>`.

@@ -2,6 +2,8 @@
 
 from types import ModuleType
 
+from stages.common.rows import FormattedText, LabelledRow, Message
+
 
 class Refused(ValueError):
     """A row that a style cannot hold; its text is the reason, which is counted."""
@@ -14,7 +16,7 @@ def style(name: str) -> ModuleType:
     return {"alpaca": alpaca, "completion": completion, "chat": chat, "classification": classification}[name]
 
 
-def formatted(row: dict, messages: list[dict], completion: str) -> dict:
+def formatted(row: LabelledRow, messages: list[Message], completion: str) -> FormattedText:
     """`id, task, messages, completion`, and where a row has them a `paraphrase` (another good answer, for the judge) and `weak`
     (what a labeller says, where the answer is a person's)."""
     extra = {key: row[key] for key in ("paraphrase", "weak") if row.get(key)}

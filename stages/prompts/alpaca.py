@@ -6,19 +6,20 @@ judging and every server that loads the model render them by the chat template s
 
 import json
 
+from stages.common.rows import FormattedText, LabelledRow, Message
 from stages.common.schema_data import AlpacaFormat
 from stages.prompts import formatted
 
 INPUT_HEADING = "\n\n### Input:\n"
 
 
-def messages(row: dict, params: AlpacaFormat) -> list[dict]:
+def messages(row: LabelledRow, params: AlpacaFormat) -> list[Message]:
     """The conversation up to the answer: one user turn, the input below the instruction."""
     given = row.get("input") or ""
     return [{"role": "user", "content": row["instruction"] + (INPUT_HEADING + given if given else "")}]
 
 
-def rows(row: dict, params: AlpacaFormat) -> list[dict]:
+def rows(row: LabelledRow, params: AlpacaFormat) -> list[FormattedText]:
     """One row: the conversation and the answer expected."""
     return [formatted(row, messages(row, params), row["response"])]
 

@@ -5,11 +5,12 @@ weight 0 are read and never learned; what follows the last turn to learn is left
 """
 
 from stages.common.chat import learned
+from stages.common.rows import FormattedText, LabelledRow, Message
 from stages.common.schema_data import ChatFormat
 from stages.prompts import formatted
 
 
-def conversation(row: dict, params: ChatFormat) -> list[dict]:
+def conversation(row: LabelledRow, params: ChatFormat) -> list[Message]:
     """The turns of a row, those of a question and its answer included, with the system message in front."""
     turns = row.get("messages")
     if turns is None:
@@ -19,7 +20,7 @@ def conversation(row: dict, params: ChatFormat) -> list[dict]:
     return first + turns
 
 
-def rows(row: dict, params: ChatFormat) -> list[dict]:
+def rows(row: LabelledRow, params: ChatFormat) -> list[FormattedText]:
     """A row for every turn to learn, in their order; the last one has the row's id, earlier ones `<id>/turn<place>`.
 
     A paraphrase is one of the last answer and stays with it.

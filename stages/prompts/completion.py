@@ -7,11 +7,12 @@ it would be read as the end is refused.
 
 import json
 
+from stages.common.rows import FormattedText, LabelledRow
 from stages.common.schema_data import CompletionFormat
 from stages.prompts import Refused, formatted
 
 
-def rows(row: dict, params: CompletionFormat) -> list[dict]:
+def rows(row: LabelledRow, params: CompletionFormat) -> list[FormattedText]:
     """One row.
 
     Raises:

@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
+from stages.common.rows import FormattedText
 from stages.models.prompting import encode_prompt
 
 
@@ -65,7 +66,7 @@ class Batch:
         )
 
 
-def encode(row: dict, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Example | None:
+def encode(row: FormattedText, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Example | None:
     """A formatted row in tokens. An answer that is too long is cut and loses its end token, for it does not end there.
 
     Returns:
@@ -88,7 +89,7 @@ def encode(row: dict, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Ex
 
 
 def encode_all(
-    rows: Iterable[dict], tokenizer: PreTrainedTokenizerBase, max_tokens: int
+    rows: Iterable[FormattedText], tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> tuple[list[Example], dict[str, int]]:
     """All rows in tokens, and how many were cut or left out for their length."""
     if tokenizer.eos_token_id is None:

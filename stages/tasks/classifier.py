@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
+from stages.common.rows import FormattedLabel
 from stages.tasks.batches import Batch, micro_batches
 
 
@@ -31,7 +32,7 @@ def encode_texts(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_t
 
 
 def encode_all(
-    rows: Iterable[dict], tokenizer: PreTrainedTokenizerBase, max_tokens: int, labels: list[str]
+    rows: Iterable[FormattedLabel], tokenizer: PreTrainedTokenizerBase, max_tokens: int, labels: list[str]
 ) -> tuple[list[Labelled], dict[str, int]]:
     """All rows of task `label` in tokens, and how many were cut for their length.
 

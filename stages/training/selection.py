@@ -5,9 +5,10 @@ import random
 from collections.abc import Iterable
 
 from stages.common.errors import StageError
+from stages.common.rows import FormattedRow, FormattedText
 
 
-def between(rows: Iterable[dict], span: str | list[int], parameter: str) -> list[dict]:
+def between(rows: Iterable[FormattedRow], span: str | list[int], parameter: str) -> list[FormattedRow]:
     """The rows whose `place` lies in `span` = [from, to), or all of them.
 
     Raises:
@@ -27,7 +28,7 @@ def between(rows: Iterable[dict], span: str | list[int], parameter: str) -> list
     return found
 
 
-def repeated(rows: list[dict], right: Iterable[bool], times: int) -> list[dict]:
+def repeated(rows: list[FormattedRow], right: Iterable[bool], times: int) -> list[FormattedRow]:
     """The rows that were not right, each `times` times."""
     return [row for row, correct in zip(rows, right, strict=True) if not correct for _ in range(times)]
 
@@ -39,7 +40,7 @@ def order(count: int, seed: int, epoch: int) -> list[int]:
     return rows
 
 
-def shuffled_pairs(rows: list[dict], seed: int) -> list[dict]:
+def shuffled_pairs(rows: list[FormattedText], seed: int) -> list[FormattedText]:
     """Every answer moved to another question (one cycle through all rows): the same texts with nothing to learn but style."""
     turn = order(len(rows), seed, -1)
     after = {row: turn[(i + 1) % len(turn)] for i, row in enumerate(turn)}
