@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score
 
 from stages.common.files import read_rows
 from stages.common.schema_models import EmbeddedJudge as Options
-from stages.common.text import normal
+from stages.common.text import folded_key
 from stages.judging.signals import Encoder
 from stages.judging.text import fit_embedded
 from stages.models import directory, runtime
@@ -60,7 +60,7 @@ def main() -> None:
         answers = [row[model] for row in rows]
         scores.append(judge.score(list(zip(questions, expected, answers, strict=True))))
         chrf.append([CHRF().sentence_score(answer, [meant]).score for answer, meant in zip(answers, expected, strict=True)])
-        exact.append([normal(answer) == normal(meant) for answer, meant in zip(answers, expected, strict=True)])
+        exact.append([folded_key(answer) == folded_key(meant) for answer, meant in zip(answers, expected, strict=True)])
     gain, better = np.subtract(*scores), np.subtract(*chrf)
     apart = np.abs(better) > APART
     agree = np.sign(gain[apart]) == np.sign(better[apart])

@@ -7,8 +7,8 @@ from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_file, json_line, write_json
 from stages.common.progress import track
+from stages.common.row_keys import to_classify
 from stages.common.schema_data import Label
-from stages.common.text import to_classify
 from stages.labels import method
 
 

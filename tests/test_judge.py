@@ -70,6 +70,7 @@ def test_every_figure_has_an_interval(tmp_path, made):
             "chrf",
             "rouge_l",
             "exact_match",
+            "exact_match_cased",
             "overlap",
             "embedded",
         } <= (found[who].keys())

@@ -117,7 +117,7 @@ def test_conversations_are_kept_as_they_are_and_repeats_dropped(tmp_path):
 
 
 def test_texts_with_labels_are_rows_of_task_label(tmp_path):
-    rows = [{"text": "a", "label": "x"}, {"text": "A", "label": "x"}, {"text": "a", "label": "y"}, {"text": "b", "label": 1}]
+    rows = [{"text": "a", "label": "x"}, {"text": "A", "label": "x"}, {"text": "a", "label": "y"}, {"text": "b", "label": [1]}]
     kept, dropped, _ = run(tmp_path, rows, required=["text", "label"])
     assert kept == [{"id": "f#1", "task": "label", "text": "a", "label": "x"}]
     assert [row["reason"] for row in dropped] == ["duplicate but for case or white space", "conflict", "not text: label"]

@@ -28,7 +28,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from stages.common.text import normal
+from stages.common.text import folded_key
 from stages.judging.intervals import mean, with_count
 from stages.judging.metrics import Figure
 
@@ -38,7 +38,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 def names(text: str) -> list[str]:
     """The distinct names of a list in their order; none for the word `none`."""
-    found = dict.fromkeys(normal(part) for part in re.split(r"[,\n]", text))
+    found = dict.fromkeys(folded_key(part) for part in re.split(r"[,\n]", text))
     return [name for name in found if name and name != NOTHING]
 
 

@@ -8,7 +8,8 @@
 | bleu | corpus BLEU (Papineni et al. 2002), sacrebleu | its n-gram counts |
 | chrf | corpus chrF (Popović 2015), sacrebleu | its n-gram counts |
 | rouge_l | ROUGE-L (Lin 2004): F1 of the longest common subsequence of words, averaged | F1, 1 |
-| exact_match | same text but for case and white space | 0 or 1, 1 |
+| exact_match | same text but for case, white space and what cannot be seen (`folded_key`) | 0 or 1, 1 |
+| exact_match_cased | the same, but case counts (`text_key`) | 0 or 1, 1 |
 | overlap | cosine of TF-IDF vectors, weights from the training answers | cosine, 1 |
 | tokens | tokens of the answer | tokens, 1 |
 | prompt_tokens | tokens of the prompt, which every answer costs | tokens, 1 |
@@ -22,7 +23,7 @@ import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from stages.common.text import normal
+from stages.common.text import folded_key, same_text
 from stages.judging.intervals import Statistic, mean, with_count
 
 if TYPE_CHECKING:  # imports torch, which a report of finished verdicts does without
@@ -62,7 +63,7 @@ def chrf(answers: list[str], expected: list[str]) -> Figure:
 
 def rouge_l(answer: str, expected: str) -> float:
     """F1 of the longest common subsequence of words; case and punctuation do not count, word forms do."""
-    said, meant = (re.findall(r"\w+", normal(text)) for text in (answer, expected))
+    said, meant = (re.findall(r"\w+", folded_key(text)) for text in (answer, expected))
     shared = common_subsequence(said, meant)
     return 2 * shared / (len(said) + len(meant)) if shared else 0.0
 
@@ -99,7 +100,8 @@ def wording(items: list[tuple[str, str, str]], tokens: list[int], overlap: Overl
         "bleu": _corpus(BLEU(effective_order=False), answers, expected),
         "chrf": chrf(answers, expected),
         "rouge_l": (with_count([rouge_l(a, e) for a, e in zip(answers, expected, strict=True)]), mean),
-        "exact_match": (with_count([normal(a) == normal(e) for a, e in zip(answers, expected, strict=True)]), mean),
+        "exact_match": (with_count([folded_key(a) == folded_key(e) for a, e in zip(answers, expected, strict=True)]), mean),
+        "exact_match_cased": (with_count([same_text(a, e) for a, e in zip(answers, expected, strict=True)]), mean),
         "overlap": (with_count(overlap.score(items)), mean),
         "tokens": (with_count(tokens), mean),
     }

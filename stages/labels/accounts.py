@@ -13,7 +13,7 @@ from stages.common.files import json_files, read_rows
 from stages.common.raw import raw_source
 from stages.common.schema_data import Accounts
 from stages.common.spread import mapped
-from stages.common.text import normal
+from stages.common.text import folded_key, text_key
 from stages.labels.clean import Keys, distinct, keys, row_has, tidy
 
 UNKNOWN = "unknown account"
@@ -33,7 +33,7 @@ def read_chart(rows: Iterable[dict]) -> dict[str, str]:
     """
     fix, chart = "edit the source of the chart, or datasets.<name>.label.chart", {}
     for row in rows:
-        key, text = (str(row.get(column) or "").strip() for column in ("number", "name"))
+        key, text = (text_key(row.get(column)) for column in ("number", "name"))
         if not key or not text or key in chart:
             found = f"account {key!r}, name {text!r}" + " (again)" * (key in chart)
             raise StageError(row["id"], found, "a number not given before, and a name", fix)
@@ -54,7 +54,7 @@ def nearest(account: str, chart: dict[str, str]) -> list[str]:
 
 def wording(values: Iterable[object]) -> str:
     """What stays the same from one invoice to the next: no case, accents, digits, punctuation or months."""
-    letters = unicodedata.normalize("NFKD", normal(" ".join(map(str, values))))
+    letters = unicodedata.normalize("NFKD", folded_key(" ".join(map(str, values))))
     letters = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return " ".join(_LEFT_OUT.sub(" ", letters).split())
 
@@ -75,7 +75,7 @@ def checked(raw: dict, params: Accounts, chart: dict[str, str]) -> tuple[dict, s
     odd = (name for name in required if not isinstance(row.get(name, ""), str | int | float))
     reason = next((f"not text: {name}" for name in odd), None)
     reason = reason or next((f"missing {name}" for name in required if not row_has(row, name)), None)
-    account = str(row.get(params.account))
+    account = text_key(row.get(params.account))
     if reason is None and account not in chart:
         near = ", ".join(f"{key} {chart[key]}" for key in nearest(account, chart))
         reason = f"{UNKNOWN} {account}; nearest: {near}"

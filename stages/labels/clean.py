@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from stages.common import chat
 from stages.common.raw import raw_files
+from stages.common.row_keys import answer_key, question_key, to_classify
 from stages.common.rows import RawRow
 from stages.common.schema_data import Clean
 from stages.common.seen import Seen, digest
 from stages.common.spread import mapped
-from stages.common.text import answer, normal, question
+from stages.common.text import text_key
 
 TEXTS = ("instruction", "input", "response", "text", "label")  # ours: text wherever they are
 
@@ -37,7 +38,7 @@ class Keys(NamedTuple):
 
 def keys(row: RawRow, verbatim: str, conflicts: str) -> Keys:
     """Keys of a row, for which `verbatim` stands to the letter."""
-    asked, said = question(row), answer(row)
+    asked, said = question_key(row), answer_key(row)
     return Keys(digest(verbatim), digest(asked if conflicts == "drop_later" else f"{asked}\n{said}"), digest(said))
 
 
@@ -62,18 +63,43 @@ def distinct(found: Iterable[tuple[dict, str | None, Keys | None]]) -> Iterator[
 def checked(raw: RawRow, params: Clean) -> tuple[RawRow, str | None, Keys | None]:
     """A row made plain, with the reason to drop it, or its keys.
 
+    A label is the name of a class, so it is written in one way: as its `text_key`.
+
     Reasons: `missing <column>`, `not text: <column>`, `not usable: messages: <why>`.
     """
-    texts = [name for name in dict.fromkeys([*params.required, *TEXTS]) if name != "messages"]
     row = tidy(raw)
-    reason = next((f"not text: {name}" for name in texts if not isinstance(row.get(name, ""), str)), None)
-    reason = reason or next((f"missing {name}" for name in params.required if not row_has(row, name)), None)
-    if reason is None and "messages" in row and (why := chat.problem(row["messages"])):
-        reason = f"not usable: messages: {why}"
-    if reason is not None:
+    if to_classify(row) and isinstance(row["label"], str | int | float):
+        row["label"] = class_name(row["label"])
+    if reason := _unusable(row, params.required):
         return row, reason, None
     verbatim = [raw.get(name) for name in ("instruction", "input", "response", "text", "label", "messages")]
     return row, None, keys(row, repr(verbatim), params.conflicts)
+
+
+def class_name(label: str | float) -> str:
+    """The name of a class as it is written from here on: 1 and 1.0 are "1", true is "true", a text is its `text_key`."""
+    if isinstance(label, bool):
+        return str(label).lower()
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)
+    return text_key(label)
+
+
+def _unusable(row: dict, required: list[str]) -> str | None:
+    texts = [name for name in dict.fromkeys([*required, *TEXTS]) if name != "messages"]
+    for name in texts:
+        if not isinstance(row.get(name, ""), str):
+            return f"not text: {name}"
+    for name in required:
+        if not row_has(row, name):
+            return f"missing {name}"
+    if "messages" not in row:
+        return None
+    why = chat.problem(row["messages"])
+    blank = (number for number, turn in enumerate(row["messages"], 1) if not text_key(turn["content"]))
+    if why is None and (number := next(blank, None)):
+        why = f"turn {number} has no text"
+    return why and f"not usable: messages: {why}"
 
 
 def clean(rows: Iterable, params: Clean, each: Callable = map) -> Iterator[tuple[dict, str | None]]:
@@ -89,4 +115,4 @@ def label_clean(raw: Path, params: Clean) -> tuple:
 def row_has(row: dict, column: str) -> bool:
     """Whether there is a value that is not blank."""
     value = row.get(column)
-    return bool(normal(value)) if isinstance(value, str) or value is None else bool(value) or value == 0
+    return bool(text_key(value)) if isinstance(value, str) or value is None else bool(value) or value == 0

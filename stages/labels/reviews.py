@@ -11,7 +11,7 @@ from stages.common.raw import raw_source
 from stages.common.schema_data import Clean, Parts
 from stages.common.seen import digest
 from stages.common.spread import mapped
-from stages.common.text import normal
+from stages.common.text import folded_key
 from stages.labels.clean import Keys, checked, distinct
 from stages.labels.dictionary import Dictionary, build
 from stages.labels.parts import Finder
@@ -128,7 +128,7 @@ def dictionary(raw: Path, params: Parts) -> Dictionary:
 
 def group(text: str) -> str:
     """The same for the same text under whatever title: 16 hexadecimal digits."""
-    return hashlib.sha256(normal(text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256(folded_key(text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def against_gold(finder: Finder, names: Dictionary, rows: Iterator[dict]) -> dict:

@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from stages.common.errors import StageError, shorten
 from stages.common.files import atomic_file, clean_text
-from stages.common.text import normal
+from stages.common.text import folded_key
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.reports.results import TUNED, Results, Row
 
@@ -126,7 +126,7 @@ def _bare(text: str) -> str:
 
 def _whose(text: str, row: Row, rival: str, where: str) -> str:
     for who in (TUNED, rival):
-        if normal(_bare(text)) == normal(clean_text(row.said(who))):
+        if folded_key(_bare(text)) == folded_key(clean_text(row.said(who))):
             return who
     raise StageError(
         where,

@@ -8,7 +8,7 @@ from lxml import etree, html
 
 from stages.common.errors import StageError, shorten
 from stages.common.schema_sources import HtmlList, HtmlTable, HtmlXpath
-from stages.common.text import normal
+from stages.common.text import loose_key
 from stages.sources.page import LISTS, clean, entries, load, text_of
 from stages.sources.text import open_text, undecodable
 
@@ -152,4 +152,4 @@ def _titles(grid: list[dict], width: int) -> tuple[int, list[list[str]]]:
 def _columns(wanted: str | int, titles: list[list[str]], width: int) -> list[int]:
     if isinstance(wanted, int):
         return [wanted - 1] if wanted <= width else []
-    return [column for column in range(width) if normal(wanted) in map(normal, titles[column])]
+    return [column for column in range(width) if loose_key(wanted) in map(loose_key, titles[column])]

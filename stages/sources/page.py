@@ -7,7 +7,7 @@ from pathlib import Path
 from lxml import etree, html
 
 from stages.common.errors import StageError
-from stages.common.text import normal
+from stages.common.text import loose_key
 from stages.sources.text import open_text, undecodable
 
 LISTS = {"ul", "ol", "dl", "menu", "dir"}
@@ -62,7 +62,7 @@ def load(path: Path, encoding: str, without: list[str]) -> html.HtmlElement:
         raise StageError(path, "tags in more than 2,000 tags", "a page that can be read whole", "edit the page")
     _without_control(root)
     _drop([element for element in root.iter() if element is not root and (_clutter(element) or _footnote_mark(element))])
-    _drop_sections(root, {normal(title) for title in without})
+    _drop_sections(root, {loose_key(title) for title in without})
     return root
 
 
@@ -118,7 +118,7 @@ def _drop_sections(root: html.HtmlElement, titles: set[str]) -> None:
         heading = _HEADING.fullmatch(element.tag) if isinstance(element.tag, str) else None
         if level and (heading and int(heading[1]) <= level or scope not in element.iterancestors()):
             level = 0
-        if heading and not level and normal(clean(text_of(element))) in titles:
+        if heading and not level and loose_key(clean(text_of(element))) in titles:
             level = int(heading[1])
             around = (above for above in element.iterancestors() if above.tag in _SECTIONS and not _wraps(above, element))
             scope = next(around, root)

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from stages.common.row_keys import answer_key, question_key
 from stages.common.schema_data import Split
 from stages.common.seen import Seen, digest
-from stages.common.text import answer, question
 from stages.splits.membership import group_of
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def facts(row: dict, params: Split) -> Facts:
     if params.near_duplicate:
         from stages.splits.near_duplicates import signature
 
-        found = signature(f"{question(row)}\n{answer(row)}")
-    return Facts(row["id"], digest(f"question\0{question(row)}"), digest(f"group\0{group_of(row, params)}"), found)
+        found = signature(f"{question_key(row)}\n{answer_key(row)}")
+    return Facts(row["id"], digest(f"question\0{question_key(row)}"), digest(f"group\0{group_of(row, params)}"), found)
 
 
 class HeldBack:

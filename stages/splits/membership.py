@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from stages.common.errors import StageError, shorten
+from stages.common.row_keys import question_key
 from stages.common.schema_data import Split
-from stages.common.text import normal, question
+from stages.common.text import folded_key, text_key
 from stages.splits import PARTS
 
 Cuts = dict[str, tuple[float, float]]  # class: below the first lies test, below the second validation, then train
@@ -31,7 +32,7 @@ def uniform(seed: int, purpose: str, group: str) -> float:
 
 def group_of(row: dict, params: Split) -> str:
     """The group that must stay on one side: the value of the group column, else the question itself."""
-    return normal(row.get(params.group)) if params.group and normal(row.get(params.group)) else question(row)
+    return (params.group and folded_key(row.get(params.group))) or question_key(row)
 
 
 def sampled(row: dict, params: Split) -> bool:
@@ -45,7 +46,7 @@ def class_of(row: dict, params: Split) -> str:
     Raises:
         StageError: if the row has no value in the column of classes.
     """
-    found = normal(row.get(params.stratify)) if params.stratify else ""
+    found = text_key(row.get(params.stratify)) if params.stratify else ""
     if params.stratify and not found:
         raise StageError(
             f"row {row['id']}",
@@ -97,7 +98,7 @@ def cuts(places: list[float], params: Split) -> tuple[float, float]:
 
 def said(row: dict, params: Split) -> bool:
     """Whether the row itself says which part it belongs to."""
-    return bool(params.given and normal(row.get(params.given)))
+    return bool(params.given and folded_key(row.get(params.given)))
 
 
 def part_of(row: dict, params: Split, found: Cuts | None = None) -> str:
@@ -107,7 +108,7 @@ def part_of(row: dict, params: Split, found: Cuts | None = None) -> str:
         StageError: if the source says the part itself (`given`) and says something else.
     """
     if said(row, params):
-        part = normal(row.get(params.given))
+        part = folded_key(row.get(params.given))
         if part not in PARTS:
             raise StageError(
                 f"row {row['id']}",

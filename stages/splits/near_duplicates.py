@@ -11,7 +11,7 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 
 from stages.common.temporary import Temporary
-from stages.common.text import normal
+from stages.common.text import loose_key
 
 PERMUTATIONS = 128
 SHINGLE = 3  # words
@@ -21,7 +21,7 @@ _FIRST = MinHash(num_perm=PERMUTATIONS, seed=1)  # its permutations are those of
 
 def shingles(text: str) -> set[str]:
     """Every run of three words; the whole text if it is shorter."""
-    words = normal(text).split()
+    words = loose_key(text).split()
     return {" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from stages.common.chat import learned, problem
-from stages.common.text import answer, question
+from stages.common.row_keys import answer_key, question_key
 
 
 def turn(role: str, content: object = "x", **more) -> dict:
@@ -43,8 +43,8 @@ def test_what_is_wrong_is_named(messages, why):
 
 def test_what_is_learned_asked_and_answered():
     assert learned(GOOD) == [4]
-    assert question({"messages": GOOD}) == "a\nb\nc"
-    assert answer({"messages": GOOD}) == "d"
-    assert (question({"text": "A", "label": "B"}), answer({"text": "A", "label": "B"})) == ("a", "b")
+    assert question_key({"messages": GOOD}) == "a\nb\nc"
+    assert answer_key({"messages": GOOD}) == "d"
+    assert (question_key({"text": "A", "label": "B"}), answer_key({"text": "A", "label": "B"})) == ("a", "B")
     asked = {"instruction": "A", "response": "R", "text": "t", "label": "l"}
-    assert (question(asked), answer(asked)) == ("a\n", "r")
+    assert (question_key(asked), answer_key(asked)) == ("a\n", "r")

@@ -71,8 +71,16 @@ def test_resampled_bleu_is_that_of_the_resampled_corpus(figures):
 
 def test_exact_match_folds_case_and_space_alone():
     items = [("?", "Yes, it is.", answer) for answer in ("yes,  IT is.", "Yes, it is.", "Yes it is.", "")]
-    rows, _ = wording(items, [1] * 4, Overlap(["Yes, it is."]))["exact_match"]
-    assert rows[:, 0].tolist() == [1, 1, 0, 0]
+    figures = wording(items, [1] * 4, Overlap(["Yes, it is."]))
+    assert figures["exact_match"][0][:, 0].tolist() == [1, 1, 0, 0]
+    assert figures["exact_match_cased"][0][:, 0].tolist() == [0, 1, 0, 0]
+
+
+def test_exact_match_tells_powers_from_digits_and_sees_no_zero_width_space():
+    items = [("?", "5²", "52"), ("?", "x₁", "x1"), ("?", "1½", "11⁄2"), ("?", "red", "red\u200b"), ("?", "é", "e\u0301")]
+    figures = wording(items, [1] * 5, Overlap(["a"]))
+    for name in ("exact_match", "exact_match_cased"):
+        assert figures[name][0][:, 0].tolist() == [0, 0, 0, 1, 1]
 
 
 @pytest.mark.parametrize(
