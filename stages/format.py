@@ -12,6 +12,7 @@ from stages.common.errors import StageError
 from stages.common.files import atomic_directory, atomic_file, json_files, json_line, write_json, write_rows
 from stages.common.progress import track
 from stages.common.rows import FormattedRow, LabelledRow
+from stages.common.sanity import mostly_dropped, raised
 from stages.common.schema_data import Format
 from stages.common.spread import mapped
 from stages.prompts import Refused, style
@@ -109,7 +110,9 @@ def main(name: str, params: Format, splits: Path, formatted: Path, metrics: Path
         table.writerows(histogram(found.prompts, found.completions))
     summary = {"prompt": found.prompts.summary(), "completion": found.completions.summary()}
     extra = {"labels": len(found.labels)} if found.labels else {}
-    write_json(metrics, {"rows": counts, "refused": dict(sorted(found.reasons.items())), **extra, **summary})
+    alarms = mostly_dropped(sum(counts.values()) + found.reasons.total(), found.reasons)
+    refused = dict(sorted(found.reasons.items()))
+    write_json(metrics, {"rows": counts, "refused": refused, **extra, **summary, **raised("format", name, alarms)})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from stages.common.errors import StageError
 from stages.common.files import atomic_directory, write_json, write_rows
 from stages.common.progress import track
 from stages.common.rows import RawRow
+from stages.common.sanity import Alarms, Columns, raised, together
 from stages.common.schema import Scrape
 from stages.sources import BINARY, Found, fetcher, reader
 from stages.sources.archive import opened
@@ -50,15 +51,16 @@ def rows(found: Found, prefix: str, params) -> Iterator[RawRow]:
         yield row
 
 
-def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> list[dict]:
-    """Write one JSONL a file below `folder`; returns the files' entries for `sources.json`, in order of their names."""
-    index = []
+def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> tuple[list[dict], Alarms]:
+    """Write one JSONL a file below `folder`; returns the files' entries for `sources.json`, in order of their names, and what
+    looks wrong with the rows."""
+    index, columns = [], Columns(key, params.columns)
     for file in track(fetcher(params.kind)(dataset, params, source), f"scrape {dataset} {key}", unit="file"):
         for found in opened(file, params.members, params.max_bytes):
             with open(found.path, "rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             size = found.path.stat().st_size
-            count = write_rows(folder / f"{found.file}.jsonl", rows(found, f"{key}/{found.file}", params))
+            count = write_rows(folder / f"{found.file}.jsonl", columns.watch(rows(found, f"{key}/{found.file}", params)))
             index.append({"file": found.file, **found.origin, "sha256": sha256, "bytes": size, "rows": count})
     empty = [entry["file"] for entry in index if not entry["rows"]]
     if len(empty) == len(index):
@@ -68,18 +70,19 @@ def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> l
     if empty:
         listing = ", ".join(empty[:5])
         print(f"scrape {dataset} {key}: no row in {len(empty)} of {len(index)} files: {listing}", file=sys.stderr)
-    return sorted(index, key=lambda entry: entry["file"])
+    return sorted(index, key=lambda entry: entry["file"]), columns.alarms()
 
 
 def main(name: str, params: Scrape, source: Path, out: Path) -> None:
     """Read every source of a dataset into one JSONL a file."""
-    index = {}
+    index, alarms = {}, {}
     with atomic_directory(out) as folder:
         for key, section in sorted(params.sources.items()):
-            files = read_source(name, key, section, source, folder / key)
+            files, looks_wrong = read_source(name, key, section, source, folder / key)
+            alarms = together(alarms, looks_wrong)
             yields = "names" if set(section.columns) == {"name"} else "rows"  # the latter are labelled
             index[key] = {"kind": section.kind, "licence": section.licence, "yields": yields, "files": files}
-        write_json(folder / "sources.json", {"sources": index})
+        write_json(folder / "sources.json", {"sources": index, **raised("scrape", name, alarms)})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_files, json_line, write_json
 from stages.common.progress import track
+from stages.common.sanity import mostly_dropped, raised
 from stages.common.schema_data import Split
 from stages.common.spread import batched, mapped
 from stages.splits import PARTS
@@ -98,7 +99,8 @@ def main(name: str, params: Split, labeled: Path, splits: Path, metrics: Path) -
         found["classes"] = {part: len(classes[part]) for part in PARTS}
     if whole(params):
         found["trained_on_every_row"] = True  # leakage is then meant, or nothing is held back that could leak
-    write_json(metrics, found)
+    unmeant = {reason: count for reason, count in reasons.items() if reason != "not sampled"}
+    write_json(metrics, found | raised("split", name, mostly_dropped(counts.total(), unmeant)))
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ def test_the_first_occurrence_stays_and_nothing_vanishes(tmp_path):
         ("f#4", "missing instruction"),
     ]
     counts = {"conflict": 1, "duplicate but for case or white space": 1, "missing instruction": 1}
+    assert metrics.pop("alarms").keys() == {"mostly_dropped"}
     assert metrics == {"rows": 5, "kept": 2, "dropped": counts}
 
 

@@ -13,6 +13,11 @@ def raw_files(raw: Path, yields: str = "rows") -> list[Path]:
     return [file for file, what in said.items() if what == yields]
 
 
+def raw_alarms(raw: Path) -> dict[str, str]:
+    """What `scrape` found wrong with the rows, by the name of the alarm (stages/common/sanity.py)."""
+    return read_json(raw / "sources.json").get("alarms", {}) if (raw / "sources.json").exists() else {}
+
+
 def raw_source(raw: Path, name: str) -> Path:
     """The folder of one source.
 

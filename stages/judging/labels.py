@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.common.files import atomic_file, write_json, write_rows
+from stages.common.sanity import answers, raised
 from stages.common.schema_models import LabelJudge
 from stages.judging.classes import accuracy, macro_f1
 from stages.judging.intervals import Bootstrap, mean, with_count
@@ -109,5 +110,5 @@ def judge_labels(
             lines.writerow([row["id"], row["expected"], given[row["id"]]["tuned"], f"{sure:.4g}", *others])
     classes = {who: by_class(rows, who, labels) for who in ("tuned", *RIVALS)}
     write_json(details, {"rows": len(rows), **results, "classes": classes})
-    write_json(metrics, headline)
+    write_json(metrics, headline | raised("judge", name, answers(rows)))
     write_json(speed, {"seconds": time.monotonic() - start, **runtime.environment()})

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stages.common import sanity
 from stages.common.errors import StageError
 from stages.common.files import atomic_file, read_rows, write_json, write_rows
 from stages.common.progress import Progress
@@ -100,6 +101,16 @@ def write_table(path: Path, rows: list[dict], given: dict[str, dict[str, np.ndar
         )
 
 
+def alarms(rows: list[dict], figures: dict[str, dict[str, Figure]], results: dict) -> sanity.Alarms:
+    """What no one wants of answers and likelihoods."""
+
+    def values(figure: str) -> dict[str, float]:
+        return {who: results[who][figure]["value"] for who, named in figures.items() if figure in named}
+
+    likelihoods = sanity.low_perplexity(values("perplexity")) | sanity.perfect_tokens(values("token_accuracy"))
+    return sanity.answers(rows) | likelihoods
+
+
 def judge_text(
     name: str,
     params: Judge,
@@ -166,6 +177,7 @@ def judge_text(
     outside = {who: int((tokens == 0).sum()) for who, tokens in measured.items()}
     results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": healths}
     write_json(details, results | {"signatures": signatures()})
-    write_json(metrics, headline(results, list(params.judges), params.measures))
+    said = sanity.raised("judge", name, alarms(rows, figures, results))
+    write_json(metrics, headline(results, list(params.judges), params.measures) | said)
     spent = {"judges": {judge: one.asker.spent for judge, one in served.items()}} if served else {}
     write_json(speed, {"seconds": time.monotonic() - start, **spent, **runtime.environment()})
