@@ -18,13 +18,14 @@ setup: .venv/.run
 # setuptools goes first: two packages come as source and are built with it. Nothing but the hashed files is fetched for that.
 LOCKED := python -m pip install --quiet --require-hashes --no-deps --no-build-isolation
 
-.venv/.run: requirements.lock requirements.txt
+.venv/.run: requirements.lock requirements.txt pyproject.toml affinage/console.sh
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else f"found Python {sys.version.split()[0]}, expected 3.11 or later: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
 	sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/setuptools.lock
 	$(LOCKED) --requirement .venv/setuptools.lock
 	$(LOCKED) --requirement requirements.lock
 	python -m pip install --quiet "$$(grep ^torch== requirements.txt)"
+	install -m 755 affinage/console.sh .venv/bin/affinage
 	touch $@
 
 .venv/.tests: requirements-dev.lock .venv/.run

@@ -1,4 +1,4 @@
-"""What the table of experiments costs: `python -m stages.table` beside `dvc exp show`, for N experiments.
+"""What the table of experiments costs: `affinage table` beside `dvc exp show`, for N experiments.
 
     python bench/table.py [--experiments 50]
 
@@ -60,9 +60,9 @@ def main() -> None:
         head = git(folder, "rev-parse", "HEAD")
         for number in range(count):
             experiment(folder, number, head)
-        ours = seconds(folder, "stages.table")
+        ours = seconds(folder, "affinage", "table")
         theirs = seconds(folder, "dvc", "exp", "show", "--csv")
-    print(f"{count} experiments: stages.table {ours:.2f} s, dvc exp show {theirs:.2f} s, ratio {theirs / ours:.0f}")
+    print(f"{count} experiments: affinage table {ours:.2f} s, dvc exp show {theirs:.2f} s, ratio {theirs / ours:.0f}")
 
 
 if __name__ == "__main__":

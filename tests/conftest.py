@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.reports.fixtures import own, repository, tab  # noqa: F401
+from tests.affinage.reports.fixtures import own, repository, tab  # noqa: F401
 from tests.server import Server
 from tests.servers.loopback import Loopback, Speaker
 

@@ -50,7 +50,7 @@ class Repository:
     def environment(self) -> dict[str, str]:
         given = {name: value for name, value in os.environ.items() if name != "AFFINAGE_SCRATCH"}
         own = {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": os.pathsep.join([str(self.tools / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": "",  # DVC puts each work tree's own `stages` first: the current directory
             "PIP_NO_INDEX": "1",
             "PIP_FIND_LINKS": str(self.tools / "wheels"),
@@ -78,9 +78,9 @@ class Repository:
     def dvc(self, *arguments: str, fails: bool = False) -> str:
         return self.run(sys.executable, "-m", "dvc", *arguments, fails=fails)
 
-    def stage(self, *arguments: str) -> str:
-        """A command of this repository: `python -m stages.<name>`."""
-        return self.run(sys.executable, "-m", *arguments)
+    def affinage(self, *arguments: str) -> str:
+        """A command of this repository."""
+        return self.run("affinage", *arguments)
 
     def clone(self, folder: Path) -> "Repository":
         """A fresh clone, which shares nothing but what was pushed."""
@@ -132,7 +132,12 @@ def _make(folder: Path, tools: Path) -> Repository:
     folder.mkdir()
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("stages", "affinage"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    program = tools / "bin" / "affinage"  # runs the commands of the work tree that it is called in
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m affinage "$@"\n')
+    program.chmod(0o755)
     loop = folder / "stages" / "training" / "loop.py"
     text = loop.read_text(encoding="utf-8")
     assert "CHECKPOINT_SECONDS = 60" in text

@@ -17,7 +17,7 @@ from tests.imports import ROOT
 pytestmark = pytest.mark.slow
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELLS = ("", "bash", "console", "sh")
-PROGRAMS = "python|dvc|make|git|pip|gto|ollama|torchrun|srun|ray|curl|transformers|hf|llama-server|du|source|export"
+PROGRAMS = "affinage|python|dvc|make|git|pip|gto|ollama|torchrun|srun|ray|curl|transformers|hf|llama-server|du|source|export"
 COMMAND = re.compile(rf"(?:[A-Z_]+=(?:'[^']*'|\S+)\s+)*(?:{PROGRAMS})\s+[^\s—|].*", re.DOTALL)
 FILL = """import csv
 rows = list(csv.DictReader(open("marks/medical.csv", encoding="utf-8-sig")))
@@ -56,7 +56,7 @@ class Run:
 
 def recipe(name: str, documented: str = "") -> Run:
     """Recipes of other systems want their datasets and models: all of params.yaml, which is then put back."""
-    command = f"python -m stages.recipe {name}"
+    command = f"affinage recipe {name}"
     before = 'cp "$ROOT/params.yaml" . && ln -sfn "$ROOT/recipes" recipes'
     return Run(documented or command, "set ", f"{command} && git checkout params.yaml", before)
 
@@ -65,6 +65,8 @@ RUN = [
     Run("make run", "dvc repro", 'make --dry-run --always-make -C "$ROOT" run'),
     Run("make test", "python -m pytest", 'make --dry-run --always-make -C "$ROOT" test'),
     Run("dvc status", "up to date"),
+    Run("affinage --help", "compare"),
+    Run("python -m affinage", "", "python -m affinage recipe --list"),
     Run("dvc repro", "up to date"),
     Run("dvc repro judge@medical", "up to date"),
     Run("dvc repro judge@<model>", "up to date", "dvc repro judge@medical"),
@@ -72,29 +74,29 @@ RUN = [
     # the README's first change
     Run("dvc exp run -S models.medical.train.learning_rate=1e-4", "Running stage 'judge@medical'"),
     Run("git diff params.yaml", "+      learning_rate: 0.0001"),
-    Run("python -m stages.plots", "", "python -m stages.plots && ls plots/index.html"),
-    Run("python -m stages.parallel -j 2"),
-    Run("python -m stages.parallel"),
+    Run("affinage plots", "", "affinage plots && ls plots/index.html"),
+    Run("affinage parallel -j 2"),
+    Run("affinage parallel"),
     Run("git checkout params.yaml", "1 path"),
-    Run("python -m stages.table", "train.learning_rate 0.003 → 0.0001", before=BACK),
+    Run("affinage table", "train.learning_rate 0.003 → 0.0001", before=BACK),
     Run("dvc exp show --only-changed", "workspace"),
     Run("dvc exp show", "workspace"),
     # seeing and comparing
     Run(
-        "python -m stages.compare main my-experiment",
+        "affinage compare main my-experiment",
         "Perplexity",
         before="dvc exp rename $(dvc exp list --name-only) my-experiment",
     ),
-    Run("python -m stages.compare HEAD workspace --model medical --rows 10"),
-    Run("python -m stages.compare <before> <after>", "Perplexity", "python -m stages.compare HEAD my-experiment"),
-    Run("python -m stages.report medical", "", "python -m stages.report medical && ls reports/medical.html"),
-    Run("python -m stages.report medical --rev <revision>", "", "python -m stages.report medical --rev my-experiment"),
-    Run('python -m stages.ask medical "How is asthma treated?"'),
-    Run('python -m stages.ask medical "How is asthma treated?" --system "Answer in one sentence." --prompts'),
-    Run("python -m stages.marks export medical", "marks/medical.csv"),
-    Run("python -m stages.marks export medical --rows 50", "marks/medical.csv", before="rm -r marks"),
-    Run("python -m stages.marks agreement medical marks/medical.csv", "kappa", before=f"python -c '{FILL}'"),
-    Run("python -m stages.plots HEAD longer", "", "python -m stages.plots HEAD my-experiment"),
+    Run("affinage compare HEAD workspace --model medical --rows 10"),
+    Run("affinage compare <before> <after>", "Perplexity", "affinage compare HEAD my-experiment"),
+    Run("affinage report medical", "", "affinage report medical && ls reports/medical.html"),
+    Run("affinage report medical --rev <revision>", "", "affinage report medical --rev my-experiment"),
+    Run('affinage ask medical "How is asthma treated?"'),
+    Run('affinage ask medical "How is asthma treated?" --system "Answer in one sentence." --prompts'),
+    Run("affinage marks export medical", "marks/medical.csv"),
+    Run("affinage marks export medical --rows 50", "marks/medical.csv", before="rm -r marks"),
+    Run("affinage marks agreement medical marks/medical.csv", "kappa", before=f"python -c '{FILL}'"),
+    Run("affinage plots HEAD longer", "", "affinage plots HEAD my-experiment"),
     Run("dvc exp diff HEAD longer", "learning_rate", "dvc exp diff HEAD my-experiment"),
     Run("dvc metrics diff longer", "scores.json", "dvc metrics diff my-experiment"),
     Run("dvc metrics diff <before> <after>", "scores.json", "dvc metrics diff my-experiment"),
@@ -107,20 +109,20 @@ RUN = [
         "dvc exp run -S models.medical.generate.shots=3 generate@medical",
     ),
     Run(
-        "python -m stages.compare --seeds seed-1 seed-2 seed-3 seed-4 seed-5 --model medical",
+        "affinage compare --seeds seed-1 seed-2 seed-3 seed-4 seed-5 --model medical",
         "two runs differ by up to",
         before=f"""{BACK} && for seed in 1 2 3 4 5; do
             sed -i.bak "s/seed: 1$/seed: $seed/" params.yaml && dvc exp save -n seed-$seed && git checkout -q -f main; done""",
     ),
     Run(
-        "python -m stages.compare --seeds <run> <run> <run> --model medical",
+        "affinage compare --seeds <run> <run> <run> --model medical",
         "two runs differ by up to",
-        "python -m stages.compare --seeds seed-1 seed-2 seed-3 --model medical",
+        "affinage compare --seeds seed-1 seed-2 seed-3 --model medical",
     ),
     # using it
-    Run("python -m stages.export medical --to ollama card", "exports/medical/Modelfile", before=BACK),
-    Run("python -m stages.export medical --to ollama", "exports/medical/Modelfile"),
-    Run("python -m stages.export medical --to card", "exports/medical/README.md"),
+    Run("affinage export medical --to ollama --to card", "exports/medical/Modelfile", before=BACK),
+    Run("affinage export medical --to ollama", "exports/medical/Modelfile"),
+    Run("affinage export medical --to card", "exports/medical/README.md"),
     # the registry
     Run("gto register partfinder --version v1.0.0", "partfinder@v1.0.0"),
     Run("gto assign partfinder --version v1.0.0 --stage prod", "partfinder#prod#1"),
@@ -132,8 +134,8 @@ RUN = [
         'dvc artifacts get "$TOOLS/origin" partfinder --rev v1.0.0 -o "$TOOLS/got" && ls "$TOOLS/got/config.json"',
     ),
     # housekeeping
-    Run("python -m stages.prune", "nothing"),
-    Run("python -m stages.prune --remove", "nothing"),
+    Run("affinage prune", "nothing"),
+    Run("affinage prune --remove", "nothing"),
     Run("dvc commit -f"),
     Run("dvc commit -f train@medical"),
     Run("dvc repro -f", "Running stage 'format@medical_qa'", "dvc repro -f --single-item format@medical_qa"),
@@ -151,8 +153,8 @@ RUN = [
     ),
     # recipes
     *map(recipe, ("medical_shuffled", "judge_ollama", "judge_openai", "medical_medquad", "limericks_hosted")),
-    recipe("assistant_gpt2", documented="python -m stages.recipe …"),
-    recipe("instructions_alpaca", documented="python -m stages.recipe <name>"),
+    recipe("assistant_gpt2", documented="affinage recipe …"),
+    recipe("instructions_alpaca", documented="affinage recipe <name>"),
 ]
 
 EXPERIMENTS, QUEUE, HOSTED = "tests/test_experiments.py::test_", "tests/test_queue.py::test_", "tests/hosted/test_dvc.py::test_"
@@ -197,11 +199,11 @@ ELSEWHERE = {  # which test runs it, with other names
     "dvc data status --granular --unchanged --json": VSCODE,
     "dvc repro train@limericks_hosted": PAID,
     "OPENAI_API_KEY=$AZURE_OPENAI_API_KEY dvc repro …": PAID,
-    "python -m stages.hosted.jobs list": "tests/hosted/test_jobs.py::test_on_the_command_line",
-    "python -m stages.hosted.jobs list --base-url https://…": "tests/hosted/test_jobs.py::test_on_the_command_line",
-    "python -m stages.hosted.jobs show JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
-    "python -m stages.hosted.jobs events JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
-    "python -m stages.hosted.jobs cancel JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "affinage jobs list": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "affinage jobs list --base-url https://…": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "affinage jobs show JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "affinage jobs events JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "affinage jobs cancel JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
     "dvc repro format@medquad": "tests/test_recipe_runs.py",
     "dvc repro format@<dataset>": "tests/test_recipe_runs.py",
     "AFFINAGE_RAY=auto dvc repro format@mine": CLUSTER,
@@ -210,9 +212,10 @@ ELSEWHERE = {  # which test runs it, with other names
     "python -m campaign": "tests/campaign/test_campaign.py::test_a_small_campaign_keeps_every_promise",
 }
 NOWHERE = {  # why it is not run, and what is instead
+    "affinage --install-completion": "writes into the home folder; what it completes: tests/affinage/test_command_line.py",
     "source .venv/bin/activate": "sets variables of a shell; its programs are those that all tests run by",
     "pip install kagglehub": "what it brings is stood in for by tests/sources/test_remote.py",
-    "pip install xllamacpp": "requirements-dev.txt has it, and tests/test_export.py runs --check by it",
+    "pip install xllamacpp": "requirements-dev.txt has it, and tests/affinage/commands/test_export.py runs --check by it",
     'pip install "ray[data]"': f"requirements-dev.txt has it, and {CLUSTER} runs it",
     "pip install 'transformers[serving]'": "a server of others; what it reads: tests/models/test_directory.py",
     "transformers serve models/medical": "as above",
@@ -225,8 +228,8 @@ NOWHERE = {  # why it is not run, and what is instead
     "ollama serve": "as above",
     "ollama pull llama3": "as above",
     "dvc repro judge@medical judge@assistant": "as above: tests/judging/test_server.py",
-    "ollama create medical -f exports/medical/Modelfile": "needs Ollama; tests/exporting/test_ollama.py reads the Modelfile",
-    'ollama run medical "How is asthma treated?"': "as above; tests/test_export.py asks llama.cpp",
+    "ollama create medical -f exports/medical/Modelfile": "needs Ollama; its file: tests/affinage/exporting/test_ollama.py",
+    'ollama run medical "How is asthma treated?"': "as above; tests/affinage/commands/test_export.py asks llama.cpp",
     "llama-server -m …": "as above",
     "hf upload <you>/medical models/medical": "needs an account",
     "hf upload <you>/medical exports/medical/README.md README.md": "needs an account",

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 from ruamel.yaml import YAML
 
-from stages import format, label, recipe, scrape, split
+from affinage.commands import recipe
+from stages import format, label, scrape, split
 from stages.common.errors import StageError
 from stages.common.files import read_json, read_rows
 from stages.common.params import read

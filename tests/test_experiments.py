@@ -29,7 +29,7 @@ def test_a_changed_parameter_runs_what_hangs_on_it_and_the_table_shows_it(here):
     here.git("checkout", "-q", "-f", "main")
     here.dvc("checkout", "-q")
     assert "up to date" in here.dvc("status")
-    table = here.stage("stages.table").splitlines()
+    table = here.affinage("table").splitlines()
     assert "      generate.max_new_tokens 12 → 16" in table
     assert max(map(len, table)) <= 100
     assert TOKENS in here.dvc("exp", "diff", "HEAD", "longer")
@@ -113,13 +113,13 @@ def test_a_model_and_a_dataset_are_removed_cleanly(here):
     content["models"] = {}
     with open(params, "w", encoding="utf-8") as file:
         YAML(typ="safe").dump(content, file)
-    said = here.stage("stages.prune")
+    said = here.affinage("prune")
     assert f"models/{MODEL}" in said
     assert (here.folder / "models" / MODEL).exists()  # only named, not yet removed
-    here.stage("stages.prune", "--remove")
+    here.affinage("prune", "--remove")
     assert not (here.folder / "models" / MODEL).exists()
     assert not (here.folder / "metrics" / MODEL).exists()
     assert (here.folder / "models" / "smollm2").exists()
     assert f"@{MODEL}:" not in (here.folder / "dvc.lock").read_text()
     assert ran(here.dvc("repro")) == []
-    assert "nothing" in here.stage("stages.prune")
+    assert "nothing" in here.affinage("prune")

@@ -1,5 +1,6 @@
 """dvc.yaml and params.yaml fit each other and the code: nothing read goes undeclared, nothing declared goes unread."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,17 @@ def outputs(do: dict) -> list[str]:
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_deps_are_exactly_the_modules_imported(stage):
     assert declared_code(stage) == closure(stage)
+
+
+def test_no_module_of_the_pipeline_imports_a_command():
+    """What reads results hangs on the pipeline, never the other way round."""
+    for path in (ROOT / "stages").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) affinage\b", path.read_text(encoding="utf-8"), re.MULTILINE), path
+
+
+def test_the_folder_of_stages_holds_the_stage_scripts_and_packages_alone():
+    files = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
+    assert files == set(STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)

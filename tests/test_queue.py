@@ -38,7 +38,7 @@ def test_a_queued_grid_runs_side_by_side(here):
     assert worked_off(here) == {"Success": 2}
     assert here.dvc("queue", "status").count("Success") == 2
     assert "up to date" in here.dvc("status")
-    table = here.stage("stages.table")
+    table = here.affinage("table")
     assert all(f"generate.repetition_penalty 1.0 → {value}" in table for value in (1.2, 1.3))
     here.dvc("queue", "remove", "--all")
 

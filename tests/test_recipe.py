@@ -8,7 +8,7 @@ import sys
 import pytest
 from ruamel.yaml import YAML
 
-from stages import recipe
+from affinage.commands import recipe
 from stages.common.errors import StageError
 from stages.common.params import read
 from stages.common.schema import check
@@ -146,7 +146,7 @@ def test_an_unknown_recipe_names_the_known_ones(params, name):
 
 def command(folder, *arguments) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "stages.recipe", *arguments],
+        [sys.executable, "-m", "affinage", "recipe", *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from stages import base, format, generate, judge, label, recipe, scrape, split, train
+from affinage.commands import recipe
+from stages import base, format, generate, judge, label, scrape, split, train
 from stages.bases import hub, wheel
 from stages.common.files import read_rows
 from stages.common.params import read

@@ -63,7 +63,7 @@ BOMBS = [bomb("[x]", "[{}]"), bomb("{x: 1}", "{{{}}}"), MERGED, "bases: &a {x: *
 @pytest.mark.parametrize("text", BOMBS)
 @pytest.mark.parametrize("parser", [None, "recipe"])
 def test_aliases_in_params_do_not_multiply(tmp_path, text, parser):
-    from stages.recipe import editor
+    from affinage.commands.recipe import editor
 
     path = tmp_path / "params.yaml"
     path.write_text(text)

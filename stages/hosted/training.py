@@ -102,7 +102,7 @@ class Run:
 
     def detached(self) -> StageError:
         """What Ctrl-C leaves behind."""
-        command = f"python -m stages.hosted.jobs cancel {self.job_id or 'JOB'} --base-url {self.service.where}"
+        command = f"affinage jobs cancel {self.job_id or 'JOB'} --base-url {self.service.where}"
         return StageError(
             f"models.{self.name}: " + (f"job {self.job_id}" if self.job_id else "no job known yet"),
             "interrupted; what was begun at the service goes on there",

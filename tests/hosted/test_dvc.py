@@ -23,12 +23,13 @@ def run(folder: Path, *words: str) -> str:
 def test_dvc_runs_a_hosted_model_and_pays_once(tmp_path, service, account, monkeypatch):
     folder, account.states = tmp_path / "repository", ["running", "succeeded"]
     monkeypatch.setenv("AFFINAGE_SCRATCH", str(folder / ".cache"))
-    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("stages", "affinage"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "data/sources", folder / "data/sources")
     shutil.copytree(ROOT / "recipes", folder / "recipes")
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, folder / name)
-    run(folder, "stages.recipe", "limericks_hosted")
+    run(folder, "affinage", "recipe", "limericks_hosted")
     params = folder / "params.yaml"
     params.write_text(re.sub(r'base_url: ""', f'base_url: "{service.address("main")}"', params.read_text(encoding="utf-8")))
     run(folder, "dvc", "init", "-q", "--no-scm")

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from affinage.commands import jobs
 from stages.common.errors import StageError
-from stages.hosted import jobs
 from tests.hosted import helpers
 from tests.hosted.service import KEY, Fault
 from tests.imports import ROOT
@@ -77,7 +77,7 @@ def test_an_unknown_job_is_told(service, account, verb, waits):
 
 def command(service, *words: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "stages.hosted.jobs", *words, "--base-url", service.address("main")],
+        [sys.executable, "-m", "affinage", "jobs", *words, "--base-url", service.address("main")],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stages import base, format, label, recipe, scrape, split, train
+from affinage.commands import recipe
+from stages import base, format, label, scrape, split, train
 from stages.common.files import read_rows, write_rows
 from stages.common.params import read
 from stages.common.schema import Params, check

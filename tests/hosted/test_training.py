@@ -327,7 +327,7 @@ def test_ctrl_c_detaches_and_the_next_run_attaches(work, account, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("stages.hosted.job.sleep", interrupted)
         with pytest.raises(
-            StageError, match=r"(?s)job ftjob-0001.*goes on there.*hosted.jobs cancel ftjob-0001 --base-url http"
+            StageError, match=r"(?s)job ftjob-0001.*goes on there.*affinage jobs cancel ftjob-0001 --base-url http"
         ):
             helpers.train(work)
     assert account.jobs["ftjob-0001"]["status"] != "succeeded" and not (work / "model").exists()

@@ -1,0 +1,143 @@
+"""Compare two revisions of a model row by row, or measure the noise of the seed over several.
+
+`affinage compare REV_A REV_B [--model M]`; a revision is a commit, branch, tag, experiment, or `workspace`.
+`affinage compare --seeds REV REV REV … --model M`
+"""
+
+import shutil
+import textwrap
+from typing import Annotated
+
+import typer
+
+from affinage.reports import figures
+from affinage.reports.comparison import Comparison, Difference
+from affinage.reports.outputs import Revision
+from affinage.reports.results import TUNED, Results, printable
+from affinage.reports.seeds import seed_noise
+from stages.common.errors import StageError
+
+
+def plain(text: str, width: int) -> str:
+    """One line of at most `width` printable characters."""
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def table(rows: list[list[str]], right: set[int]) -> list[str]:
+    """Lines with columns as wide as they need to be; those in `right` are set flush right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    aligned = [
+        [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))] for row in rows
+    ]
+    return ["  " + "  ".join(row).rstrip() for row in aligned]
+
+
+def _line(found: Difference) -> list[str]:
+    shown = [figures.show(value, found.decimals) for value in (found.first, found.second)]
+    change = ""
+    if found.low is not None:
+        span = figures.interval({"low": found.low, "high": found.high}, found.decimals, True)
+        change = f"{figures.show(found.value, found.decimals, True)} {span}"
+    return [found.title, *shown, change, found.reading or "no interval", found.note]
+
+
+def describe(found: Comparison, rows: int, width: int) -> str:
+    """A comparison as text."""
+    first, second = str(found.first.revision), str(found.second.revision)
+    total = [len(one.judged) for one in (found.first, found.second)]
+    of = (
+        f"all {total[0]}"
+        if total == [len(found.pairs)] * 2
+        else f"{len(found.pairs)} rows in common of {total[0]} and {total[1]};"
+    )
+    lines = [f"{found.second.name}, {found.who}: {first} → {second}"]
+    lines.append(
+        f"  {of} rows; {len(found.changed)} answers differ"
+        if of.startswith("all")
+        else f"  {of} {len(found.changed)} answers differ"
+    )
+    lines += [f"  {name}: {before} → {after}" for name, before, after in found.params]
+    lines += [
+        f"  note: the answers of {one.revision} changed after they were judged"
+        for one in (found.first, found.second)
+        if one.stale
+    ]
+    head = ["figure", plain(first, 14), plain(second, 14), f"difference [{_percent(found)} % interval]", "reading", ""]
+    lines += ["", *table([head, *map(_line, found.differences)], {1, 2, 3})]
+    changed = found.most_changed(rows)
+    if changed:
+        by = {"chrf": "chrF", "label": "right or wrong"}.get(found.measure, f"judge {found.measure}")
+        lines += ["", f"  rows that changed most, by {by}"]
+    for change, (before, after) in changed:
+        lines += ["", f"  {figures.show(change, 1, True):<10}  " + plain(f"{after.id}: {after.turns[-1][1]}", width - 14)]
+        said = (("expected", after.expected), (first, before.said(found.who)), (second, after.said(found.who)))
+        for name, text in said:
+            wrapped = textwrap.wrap(plain(text, 600), max(30, width - 14), initial_indent="") or ["(empty)"]
+            lines += [f"  {plain(name, 10) if i == 0 else '':<10}  {part}" for i, part in enumerate(wrapped)]
+    return "\n".join(lines)
+
+
+def _percent(found: Comparison) -> str:
+    return f"{100 * found.second.params['judge']['confidence']:g}"
+
+
+def compare(revisions: list[Revision], model: str | None, who: str, rows: int, width: int) -> str:
+    """Both revisions' models compared, or only `model`; one that cannot be is named with the reason.
+
+    Raises:
+        StageError: if `model` cannot be compared, or no model can.
+    """
+    models = [list(revision.params.get("models") or {}) for revision in revisions]
+    both = [name for name in models[1] if name in models[0]]
+    texts, failed = [], []
+    for name in [model] if model else both:
+        try:
+            texts.append(describe(Comparison(*(Results(name, one) for one in revisions), who=who), rows, width))
+        except StageError as error:
+            failed.append(error)
+            texts.append(f"{name}: not compared\n{textwrap.indent(str(error), '  ')}")
+    if failed and len(failed) == len(texts):
+        raise failed[0]
+    if not texts:
+        raise StageError(" and ".join(map(str, revisions)), "no model in common", "a model that both have", "--model names one")
+    alone = [f"{name}: only at {revision}" for i, revision in enumerate(revisions) for name in models[i] if name not in both]
+    return "\n\n".join([*texts, *(alone if not model else [])])
+
+
+def seed_table(revisions: list[Revision], model: str, who: str) -> str:
+    """The noise of the seed as a table.
+
+    Raises:
+        StageError: where the revisions differ in more than seeds.
+    """
+    runs = [Results(model, revision) for revision in revisions]
+    rows = [["figure", "mean", "standard deviation", "lowest", "highest", "two runs differ by up to"]]
+    for found in seed_noise(runs, who):
+        kind = figures.kind(found.name, runs[0].judges)
+        values = [found.mean, found.deviation, min(found.values), max(found.values), found.floor]
+        rows.append([kind.title, *(figures.show(value, max(2, kind.decimals)) for value in values)])
+    head = f"{model}, {who}: {len(runs)} runs that differ in their seed alone"
+    return "\n".join([head, "", *table(rows, {1, 2, 3, 4, 5})])
+
+
+def command(
+    revisions: Annotated[list[str], typer.Argument(metavar="REV…", help="Two revisions: before, after.")],
+    seeds: Annotated[bool, typer.Option("--seeds", help="They differ in their seed alone: measure its noise.")] = False,
+    model: Annotated[str, typer.Option(help="A key of `models`. [default: every model that both have]")] = "",
+    who: Annotated[str, typer.Option(help="Whose answers: tuned, base, base_chat, …")] = TUNED,
+    rows: Annotated[int, typer.Option(help="How many of the rows that changed most to show.")] = 5,
+) -> None:
+    """Compare two revisions of a model row by row: better, worse or within noise.
+
+    A revision is a commit, branch, tag, experiment, or `workspace`.
+
+    Example: affinage compare main my-experiment --model medical
+    """
+    if seeds and not model:
+        raise typer.BadParameter("--seeds needs --model")
+    if not seeds and len(revisions) != 2:
+        raise typer.BadParameter("expected two revisions, or --seeds with several")
+    named = [Revision(name) for name in revisions]
+    width = min(120, shutil.get_terminal_size((100, 24)).columns)
+    print(seed_table(named, model, who) if seeds else compare(named, model or None, who, rows, width))

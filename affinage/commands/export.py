@@ -1,0 +1,88 @@
+"""Take a trained model out of the repository: `affinage export medical --to ollama --to card`.
+
+Everything goes to `exports/<model>/` (git-ignored); `models/` is read and never written, for it is DVC's. It is no stage
+of the pipeline: nothing hangs on it.
+
+    gguf    gguf/<model>.gguf for llama.cpp; --check compares its greedy answers with those of transformers
+    ollama  the same and a Modelfile: ollama create <model> -f exports/<model>/Modelfile
+    card    README.md, a model card with data, figures, parameters, environment and licences
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.common.errors import StageError
+from stages.common.files import atomic_file, read_rows
+from stages.common.params import FILE, read
+
+Kind = StrEnum("Kind", ["gguf", "ollama", "card"])
+Weights = StrEnum("Weights", ["f32", "f16", "bf16"])
+CHECKED = 20  # prompts
+
+
+def export(name: str, kinds: list[str], weights: str, check: bool, out: Path = Path("exports")) -> list[str]:
+    """Write the exports of one model; returns what to tell the user, one line each.
+
+    Raises:
+        StageError: if there is no such model, or it cannot be expressed in the format.
+    """
+    from stages.common.schema import check as checked
+
+    params = checked(read(), FILE)
+    if name not in params.models:
+        raise StageError(f"{FILE}: models", f"no {name!r}", f"one of: {', '.join(params.models)}", "name one of these")
+    folder, target, said = Path("models") / name, out / name, []
+    if "card" in kinds:
+        from affinage.exporting.card import card
+
+        with atomic_file(target / "README.md") as file:
+            file.write(card(name, params, Path("data"), Path("metrics")))
+        said.append(f"{target}/README.md")
+    if "gguf" in kinds or "ollama" in kinds:
+        from affinage.exporting.gguf_file import write_gguf
+
+        said.append(str(write_gguf(folder, target / "gguf", name, weights)))
+        if check:
+            said.append(_checked(folder, target / "gguf" / f"{name}.gguf", params.models[name]))
+    if "ollama" in kinds:
+        _write_modelfile(folder, target, name, params.models[name].generate)
+        said.append(f"{target}/Modelfile: ollama create {name} -f {target}/Modelfile")
+    return said
+
+
+def _write_modelfile(folder: Path, target: Path, name: str, options) -> None:
+    from affinage.exporting import ollama
+    from stages.models.directory import context_length, load_tokenizer
+    from stages.models.prompting import read_prompt
+
+    parts = ollama.take_apart(load_tokenizer(folder), folder)
+    named = ollama.parameters(options, read_prompt(folder)["stop"], context_length(folder))
+    with atomic_file(target / "Modelfile") as file:
+        file.write(ollama.modelfile(f"./gguf/{name}.gguf", ollama.template(parts), named))
+
+
+def _checked(folder: Path, file: Path, model) -> str:
+    """Compare on the first prompts of the test rows."""
+    from affinage.exporting.llama_cpp import compare
+
+    rows = list(read_rows(Path("data") / model.dataset / "formatted" / "test"))[:CHECKED]
+    found = compare(folder, file, [row["messages"] for row in rows], model.generate.max_new_tokens)
+    same = found.count("same")
+    others = ", ".join(f"{kind} differs in {found.count(kind)}" for kind in ("prompt", "tokens", "answer") if kind in found)
+    return f"llama.cpp and transformers: the same tokens for {same} of {len(found)} prompts{f' ({others})' if others else ''}"
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A key of `models` in params.yaml.")],
+    to: Annotated[list[Kind], typer.Option(help="What to write; may be repeated.")],
+    weights: Annotated[Weights, typer.Option("--type", help="Of the matrices in the GGUF file.")] = Weights.f32,
+    check: Annotated[bool, typer.Option("--check", help=f"Compare {CHECKED} answers (needs xllamacpp).")] = False,
+) -> None:
+    """Take a trained model out of the repository: to exports/MODEL.
+
+    Example: affinage export medical --to ollama --to card
+    """
+    print("\n".join(export(model, to, weights, check)))

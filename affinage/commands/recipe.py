@@ -1,0 +1,75 @@
+"""Merge a recipe into `params.yaml`, keeping its comments: `affinage recipe medical_gpt2`.
+
+A recipe is a part of `params.yaml` under `recipes/`: its entries are added, and what it names is replaced. The result is
+checked as a whole before anything is written. `git diff params.yaml` shows the change, `git checkout params.yaml` undoes it.
+"""
+
+import io
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from stages.common.errors import StageError
+from stages.common.files import atomic_file
+from stages.common.params import FILE, read
+from stages.common.schema import check
+
+FOLDER = Path("recipes")
+
+
+def editor() -> YAML:
+    """A YAML reader and writer that keeps comments, quotes and the layout of `params.yaml`."""
+    yaml = YAML(pure=True)
+    yaml.preserve_quotes = True
+    yaml.width = 4096
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    return yaml
+
+
+def merge(into: CommentedMap, recipe: CommentedMap, path: str = "") -> list[str]:
+    """Merge `recipe` into `into` in place; returns the keys added or changed. A mapping of another `kind` is replaced whole."""
+    changed = []
+    for key, value in recipe.items():
+        where, before = f"{path}{key}", into.get(key)
+        both = isinstance(value, dict) and isinstance(before, dict)
+        if both and value.get("kind", before.get("kind")) == before.get("kind"):
+            changed += merge(into[key], value, f"{where}.")
+        elif into.get(key) != value:
+            into[key] = value
+            changed.append(where)
+    return changed
+
+
+def apply(name: str, folder: Path = FOLDER, params: Path = FILE) -> list[str]:
+    """Merge one recipe into the parameters; returns what changed, nothing if it was merged before."""
+    there = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in there:
+        raise StageError(folder, f"no recipe {name!r}", f"one of {', '.join(there)}", "affinage recipe --list")
+    yaml = editor()
+    document = read(params, yaml)
+    changed = merge(document, read(folder / f"{name}.yaml", yaml))
+    text = io.StringIO()
+    yaml.dump(document, text)
+    check(YAML(typ="safe", pure=True).load(text.getvalue()), params)
+    if changed:
+        with atomic_file(params) as file:
+            file.write(text.getvalue())
+    return changed
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="A file of recipes/, without .yaml.", show_default=False)] = "",
+    listed: Annotated[bool, typer.Option("--list", help="List the recipes with their first comment line.")] = False,
+) -> None:
+    """Merge a recipe into params.yaml, keeping its comments. Without a name: list the recipes.
+
+    Example: affinage recipe medical_gpt2
+    """
+    if listed or not name:
+        for path in sorted(FOLDER.glob("*.yaml")):
+            print(f"{path.stem:20} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+    else:
+        print("\n".join(f"set {key}" for key in apply(name)) or f"{name}: already merged")

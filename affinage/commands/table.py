@@ -1,0 +1,136 @@
+"""Experiments beside each other, in the width of a terminal: `affinage table`.
+
+For each model: HEAD, the work tree if it differs, and every experiment that changed something behind the model's scores,
+with what it changed, its headline figures and their difference to HEAD (with --baseline: to another commit).
+"""
+
+import shutil
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from affinage.history.changes import changed, headlines, parameters
+from affinage.history.revisions import contents, experiments, resolve
+from stages.common.errors import StageError
+from stages.common.params import FILE
+
+NAME, CELL = 24, 22  # columns of a name, and of a figure with its difference
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of the table: a revision's parameters, and each model's headlines."""
+
+    name: str
+    values: dict[str, object]
+    scores: dict[str, dict[str, float]]
+
+
+def models(values: dict[str, object]) -> list[str]:
+    """The models of a `params.yaml`."""
+    return list(dict.fromkeys(path.split(".")[1] for path in values if path.startswith("models.")))
+
+
+def from_git(revisions: dict[str, str]) -> list[Run]:
+    """Runs by name, read from their commits; those without parameters are left out."""
+    files = contents([(commit, str(FILE)) for commit in revisions.values()])
+    known = {text: parameters(text) for text in set(files.values())}
+    values = {name: known[files[commit, str(FILE)]] for name, commit in revisions.items() if (commit, str(FILE)) in files}
+    places = {
+        (name, model): (revisions[name], f"metrics/{model}/scores.json") for name in values for model in models(values[name])
+    }
+    found = contents(list(dict.fromkeys(places.values())))
+    scores = {place: headlines(found[key]) for place, key in places.items() if key in found}
+    return [
+        Run(name, values[name], {model: scores[name, model] for model in models(values[name]) if (name, model) in scores})
+        for name in values
+    ]
+
+
+def from_work_tree() -> Run:
+    """What lies here now."""
+    values = parameters(FILE.read_bytes())
+    files = {model: Path("metrics") / model / "scores.json" for model in models(values)}
+    scores = {model: headlines(file.read_bytes()) for model, file in files.items() if file.exists()}
+    return Run("work tree", values, scores)
+
+
+def differs(run: Run, head: Run, model: str) -> bool:
+    """Whether a run has anything to say of a model."""
+    return run.scores.get(model) != head.scores.get(model) or bool(changed(model, head.values, run.values))
+
+
+def block(model: str, head: Run, runs: list[Run], width: int) -> list[str]:
+    """The lines of one model: what fits beside the names, the other figures below."""
+    runs = [run for run in runs if differs(run, head, model)]
+    names = list(dict.fromkeys(name for run in (head, *runs) for name in run.scores.get(model, {})))
+    fitting = max(1, (width - NAME) // CELL)
+    chunks = [names[start : start + fitting] for start in range(0, len(names), fitting)] or [[]]
+    lines = []
+    for number, chunk in enumerate(chunks):
+        lines.append(f"{'' if number else model:{NAME}}" + "".join(f"{name[: CELL - 1]:>{CELL}}" for name in chunk))
+        for run in (head, *runs):
+            lines.append(f"{_short(run.name, NAME - 3):>{NAME}}" + "".join(_cell(run, head, model, name) for name in chunk))
+            if run is not head and not number:
+                said = changed(model, head.values, run.values) or ["no parameter: code or data differ"]
+                lines += textwrap.wrap(", ".join(said), width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return [line.rstrip() for line in lines]
+
+
+def _short(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _cell(run: Run, head: Run, model: str, name: str) -> str:
+    value, before = run.scores.get(model, {}).get(name), head.scores.get(model, {}).get(name)
+    if value is None:
+        return f"{'–':>{CELL}}"
+    text = f"{value:.4g}"
+    return f"{text if run is head or before is None else f'{text} ({value - before:+.2g})':>{CELL}}"
+
+
+def table(head: Run, runs: list[Run], only: list[str], width: int) -> str:
+    """The whole text; at its end, runs that differ from HEAD in nothing."""
+    shown = list(dict.fromkeys(name for run in (head, *runs) for name in models(run.values)))
+    blocks = ["\n".join(block(model, head, runs, width)) for model in shown if not only or model in only]
+    same = [run.name for run in runs if not any(differs(run, head, model) for model in shown)]
+    if same:
+        blocks.append("\n".join(textwrap.wrap(f"No difference: {', '.join(same)}", width)))
+    return "\n\n".join(blocks)
+
+
+def experiments_table(revisions: list[str], only: list[str], baseline: str, every: bool, width: int) -> str:
+    """The table of the named revisions; without any, of the experiments of the baseline, or of every commit.
+
+    Raises:
+        StageError: for a revision or a model that there is not.
+    """
+    commit = resolve(baseline)
+    named = {name: resolve(name) for name in revisions} or {
+        experiment.name: experiment.commit for experiment in experiments() if every or experiment.baseline == commit
+    }
+    head, *others = from_git({baseline: commit}) + from_git(named)
+    known = models(head.values)
+    if unknown := set(only) - {name for run in (head, *others) for name in models(run.values)}:
+        raise StageError("--model", f"no {unknown.pop()!r}", f"one of: {', '.join(known)}", "name one of these")
+    runs = ([] if revisions else [from_work_tree()]) + others
+    runs = [run for run in runs if run.name != "work tree" or any(differs(run, head, model) for model in known)]
+    return table(head, runs, only, width)
+
+
+def command(
+    revisions: Annotated[list[str] | None, typer.Argument(help="Commits or experiments. [default: the baseline's]")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated.")] = None,
+    baseline: Annotated[str, typer.Option(help="The commit that the others are compared with.")] = "HEAD",
+    every: Annotated[bool, typer.Option("--all", help="Experiments of every commit.")] = False,
+    width: Annotated[int, typer.Option(help="Columns. [default: the terminal's, or 100]", show_default=False)] = 0,
+) -> None:
+    """Show experiments beside each other: what each changed, and its headlines against HEAD.
+
+    Example: affinage table --model medical --all
+    """
+    columns = width or shutil.get_terminal_size((100, 0)).columns
+    print(experiments_table(revisions or [], model or [], baseline, every, columns))

@@ -1,0 +1,206 @@
+"""Two revisions of a model: which differences are more than noise.
+
+Two revisions are compared on the rows that they have in common: the same conversation and expected answer, whatever their
+ids. Every difference has a paired bootstrap interval: both revisions are resampled together, row by row, so that rows
+that are hard for both cancel out. Where a figure's rows were not kept, its values stand without an interval.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from affinage.reports import figures
+from affinage.reports.results import TUNED, Results, Row, flat
+from affinage.reports.same_judge import unlike
+from stages.common.errors import StageError
+from stages.judging.classes import accuracy, macro_f1
+from stages.judging.intervals import Bootstrap, mean, with_count
+from stages.judging.metrics import Figure, chrf
+
+Pair = tuple[Row, Row]
+FEWEST = 2  # rows for an interval
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A figure of both revisions on `rows` common rows; `low` and `high` are None where rows were not kept."""
+
+    name: str
+    title: str
+    decimals: int
+    first: float | None
+    second: float | None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    rows: int = 0
+    note: str = ""
+
+    @property
+    def reading(self) -> str:
+        """`better`, `worse`, `within noise`, `the same`, or "" where nothing can be said."""
+        if self.low is None:
+            return ""
+        return "the same" if self.low == self.high == 0 else figures.reading(self.name, self.low, self.high)
+
+
+def common_rows(first: list[Row], second: list[Row]) -> list[Pair]:
+    """Rows that ask the same and expect the same, in the second's order; repeated ones are paired in turn."""
+    waiting = defaultdict(list)
+    for row in first:
+        waiting[row.asked].append(row)
+    return [(waiting[row.asked].pop(0), row) for row in second if waiting[row.asked]]
+
+
+class Comparison:
+    """What changed from the first to the second.
+
+    Raises:
+        StageError: where they have no two rows in common, or do not do the same task.
+    """
+
+    def __init__(self, first: Results, second: Results, who: str = TUNED):
+        self.first, self.second, self.who = first, second, who
+        self.pairs = common_rows(first.judged, second.judged)
+        where = f"{second.name}: {first.revision} and {second.revision}"
+        if first.task != second.task:
+            raise StageError(where, f"tasks {first.task} and {second.task}", "the same task", "compare other revisions")
+        if len(self.pairs) < FEWEST:
+            raise StageError(
+                where,
+                f"{len(self.pairs)} test rows in common, of {len(first.judged)} and {len(second.judged)}",
+                f"at least {FEWEST}: the same questions with the same expected answers",
+                "compare revisions that were split alike",
+            )
+        for results in (first, second):
+            if who not in results.who:
+                there = ", ".join(results.who)
+                raise StageError(f"{results.name} at {results.revision}", f"no answers of {who!r}", f"one of: {there}", "--who")
+
+    @cached_property
+    def changed(self) -> list[Pair]:
+        """The pairs whose answers differ."""
+        return [pair for pair in self.pairs if pair[0].said(self.who) != pair[1].said(self.who)]
+
+    @cached_property
+    def params(self) -> list[tuple[str, str, str]]:
+        """(parameter, first, second) of the model and its dataset, where they differ."""
+        sides = []
+        for one in (self.first, self.second):
+            dataset = one.params.get("dataset")
+            data = (one.revision.params.get("datasets") or {}).get(dataset) or {}
+            sides.append(dict(flat({"models": {one.name: one.params}, "datasets": {str(dataset): data}})))
+        names = [name for name in sides[1] | sides[0] if sides[0].get(name) != sides[1].get(name)]
+        return [(name, *(side.get(name, "none") for side in sides)) for name in names]
+
+    # figures ---------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def differences(self) -> list[Difference]:
+        """Every headline of either revision, those with rows to compare by first."""
+        found = self._labels() if self.second.task == "label" else [self._likelihood(), self._chrf()]
+        found += [self._judge(judge) for judge in dict.fromkeys([*self.first.judges, *self.second.judges])]
+        known = {one.name for one in found if one} | (
+            {"perplexity"} if any(o and o.name == "bits_per_byte" for o in found) else set()
+        )
+        rest = [name for name in self.first.scores | self.second.scores if name not in known]
+        return [one for one in [*found, *(self._values(name, "its rows were not kept") for name in rest)] if one]
+
+    def _paired(self, name: str, pairs: list[Pair], make: Callable[[list[Row]], Figure], note: str = "") -> Difference:
+        """A figure made of the rows of each side, on the same resamples."""
+        kind = figures.kind(name, self.second.judges)
+        (before, statistic), (after, _) = (make([pair[side] for pair in pairs]) for side in (0, 1))
+        options = self.second.params["judge"]
+        bootstrap = Bootstrap(len(pairs), options["bootstrap"], options["confidence"], options["seed"])
+        found = bootstrap.difference(after, before, statistic)
+        both = (float(statistic(rows.sum(0))) for rows in (before, after))
+        if len(pairs) < len(self.pairs):
+            note = f"{len(self.pairs) - len(pairs)} rows without it left out" + (f"; {note}" if note else "")
+        return Difference(name, kind.title, kind.decimals, *both, **found, rows=len(pairs), note=note)
+
+    def _values(self, name: str, note: str) -> Difference | None:
+        """A figure as each revision's headlines have it, over all its rows."""
+        kind = figures.kind(name, self.second.judges)
+        both = [
+            ((one.scores.get(name) or {}) if isinstance(one.scores.get(name), dict) else {}).get(self.who)
+            for one in (self.first, self.second)
+        ]
+        return (
+            Difference(name, kind.title, kind.decimals, *both, note=note) if any(value is not None for value in both) else None
+        )
+
+    def _likelihood(self) -> Difference | None:
+        """Perplexity; bits a byte where the two do not count the same tokens."""
+        pairs = [pair for pair in self.pairs if all(row.likelihood.get(self.who, (0, 0))[1] for row in pair)]
+        if len(pairs) < FEWEST:
+            lacks = [str(one.revision) for one in (self.first, self.second) if not any(row.likelihood for row in one.rows)]
+            return self._values("perplexity", f"no likelihoods of rows at {' and '.join(lacks)}: judge again" if lacks else "")
+
+        def sums(rows: list[Row]) -> np.ndarray:
+            return np.array([[*row.likelihood[self.who][:2], len(row.expected.encode())] for row in rows], float)
+
+        if all(one.likelihood[self.who][1] == other.likelihood[self.who][1] for one, other in pairs):
+            return self._paired("perplexity", pairs, lambda rows: (sums(rows), lambda s: np.exp(s[..., 0] / s[..., 1])))
+        note = "other tokens: perplexities do not compare"
+        return self._paired(
+            "bits_per_byte", pairs, lambda rows: (sums(rows), lambda s: s[..., 0] / np.log(2) / s[..., 2]), note
+        )
+
+    def _chrf(self) -> Difference:
+        return self._paired(
+            "chrf", self.pairs, lambda rows: chrf([row.said(self.who) for row in rows], [row.expected for row in rows])
+        )
+
+    def _labels(self) -> list[Difference]:
+        labels = sorted({text for pair in self.pairs for row in pair for text in (row.expected, row.said(self.who))})
+
+        def sides(rows: list[Row]) -> tuple[list[str], list[str]]:
+            return [row.expected for row in rows], [row.said(self.who) for row in rows]
+
+        return [
+            self._paired("accuracy", self.pairs, lambda rows: accuracy(*sides(rows))),
+            self._paired("macro_f1", self.pairs, lambda rows: macro_f1(*sides(rows), labels)),
+        ]
+
+    # judges ----------------------------------------------------------------------------------------------------------
+
+    def _judge(self, judge: str) -> Difference | None:
+        if why := unlike(self.first, self.second, judge):
+            return self._values(judge, f"not compared: {why}")
+        pairs = [pair for pair in self.pairs if all(self._score(row, judge) is not None for row in pair)]
+        if len(pairs) < FEWEST:
+            return self._values(judge, "not compared: too few rows that it scored in both")
+        weak = {
+            kind for one in (self.first, self.second) for kind in one.details.get("judges", {}).get(judge, {}).get("weak", [])
+        }
+        note = f"a weak judge of {', '.join(sorted(map(figures.control, weak)))}" if weak else ""
+        return self._paired(judge, pairs, lambda rows: (with_count([self._score(row, judge) for row in rows]), mean), note)
+
+    def _score(self, row: Row, judge: str) -> float | None:
+        return row.scores.get(judge, {}).get(self.who)
+
+    # rows ------------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def measure(self) -> str:
+        """By what rows are ranked: the first judge whose scores compare, else chrF, else whether the label is right."""
+        judges = [judge for judge in self.second.judges if not unlike(self.first, self.second, judge)]
+        return (judges or ["label" if self.second.task == "label" else "chrf"])[0]
+
+    def row_change(self, pair: Pair) -> float | None:
+        """How much better (or, below 0, worse) a row's answer became, by `measure`."""
+        if self.measure == "label":
+            return float(pair[1].said(self.who) == pair[1].expected) - float(pair[0].said(self.who) == pair[0].expected)
+        if self.measure == "chrf":
+            rows, statistic = chrf([row.said(self.who) for row in pair], [row.expected for row in pair])
+            return float(statistic(rows[1]) - statistic(rows[0]))
+        before, after = (self._score(row, self.measure) for row in pair)
+        return None if before is None or after is None else after - before
+
+    def most_changed(self, count: int) -> list[tuple[float, Pair]]:
+        """The rows whose answers differ and changed most, either way."""
+        changes = [(self.row_change(pair), pair) for pair in self.changed]
+        return sorted(((c, pair) for c, pair in changes if c), key=lambda one: -abs(one[0]))[:count]

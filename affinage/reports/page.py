@@ -1,0 +1,254 @@
+"""A model's results as one page of HTML that needs nothing else: no network, no file beside it.
+
+The browser is told so too: its content security policy names the hashes of the page's own style and script, and allows
+nothing else. All that comes from data is escaped by the template engine; no markup is ever made from it.
+"""
+
+import base64
+import hashlib
+from collections import Counter
+from functools import cached_property
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from affinage.reports import figures, plots
+from affinage.reports.outputs import WORKSPACE
+from affinage.reports.results import TUNED, Results, flat
+from affinage.reports.table import Table, cut
+from stages.common.files import clean_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+FEW_AUC = 0.8  # where params.yaml has no threshold: under this area a judge is called unreliable
+MOST_MISTAKES = 12
+SHOWN = ("auc", "control_means", "fooled", "failed", "weak", "bounds", "pairwise")  # of a judge; the rest is folded away
+
+
+class Page:
+    """What the template is given: everything in words, numbers as text, plots as coordinates."""
+
+    def __init__(self, results: Results):
+        self.results = results
+        self.details, self.judges, self.rival = results.details, results.judges, results.rival
+        self.gain = self.details.get("gain") or {}
+        self.table = Table(results)
+
+    # headlines -------------------------------------------------------------------------------------------------------
+
+    def _figure(self, who: str | None, name: str) -> dict | None:
+        """`value`, `low` and `high` of a contestant's figure; None of what is no figure, such as a table by label."""
+        found = (self.details.get(who) or {}).get(name)
+        return found if isinstance(found, dict) and {"value", "low", "high"} <= found.keys() else None
+
+    def _compared(self, name: str) -> dict:
+        """A figure of the tuned model and of its rival, the difference, and how it reads."""
+        kind, gain = figures.kind(name, self.judges), self.gain.get(name) or {}
+        over = gain.get("over", self.rival)
+        tuned, other = (self._figure(who, name) for who in (TUNED, over))
+        found = {
+            "name": name,
+            "kind": kind,
+            "tuned": tuned,
+            "other": other,
+            "over": over,
+            "gain": gain if "value" in gain else None,
+            "reading": figures.reading(name, gain["low"], gain["high"]) if "value" in gain else "",
+            "whisker": None,
+        }
+        if found["gain"]:
+            reach = max(abs(gain["low"]), abs(gain["high"])) or 1
+            found["whisker"] = plots.whisker(gain["value"], gain["low"], gain["high"], 0, -reach, reach)
+        return found
+
+    @cached_property
+    def headlines(self) -> list[dict]:
+        """The figures of scores.json, in its order."""
+        names = [name for name in self.results.scores if name in (self.details.get(TUNED) or {})]
+        return [self._compared(name) for name in names]
+
+    @cached_property
+    def others(self) -> list[dict]:
+        """Every other figure that is not zero throughout."""
+        known = self.details.get(TUNED) or {}
+        found = [self._compared(name) for name in known if name not in {line["name"] for line in self.headlines}]
+        return [line for line in found if any(one and one.get("value") for one in (line["tuned"], line["other"], line["gain"]))]
+
+    @property
+    def compared_with(self) -> str:
+        return "the best of its baselines" if self.results.task == "label" else "its base"
+
+    @property
+    def column(self) -> str:
+        """The head of the column of whom tuned is compared with."""
+        return "Baseline" if self.results.task == "label" else "Base"
+
+    @property
+    def percent(self) -> str:
+        """Of 100 resamples, how many an interval holds."""
+        return f"{100 * float((self.results.params.get('judge') or {}).get('confidence', 0.95)):g}"
+
+    @cached_property
+    def field(self) -> list[dict]:
+        """Every contestant with its headlines and what its answers cost."""
+        names = [line["name"] for line in self.headlines] + ["tokens", "prompt_tokens"]
+        known = [who for who in self.results.who if who in self.details]
+        names = [name for name in names if any(self._figure(who, name) for who in known)]
+        kinds = [figures.kind(name, self.judges) for name in names]
+        lines = [
+            {"who": who, "cells": [(self._figure(who, name), kind) for name, kind in zip(names, kinds, strict=True)]}
+            for who in known
+        ]
+        return [{"who": None, "cells": kinds}, *lines] if names and len(lines) > 1 else []
+
+    @cached_property
+    def verdict(self) -> list[tuple[str, list[str]]]:
+        """(reading, names of headlines), better ones first."""
+        order = (figures.BETTER, figures.WORSE, figures.NOISE)
+        named = {reading: [h["kind"].inside for h in self.headlines if h["reading"] == reading] for reading in order}
+        return [(reading, names) for reading, names in named.items() if names]
+
+    # the judge -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def health(self) -> list[dict]:
+        """What the controls say of each judge; plain overlap, the bar to clear, stands beside."""
+        known = self.details.get("judges") or {}
+        bar = (known.get("overlap") or {}).get("auc") or {}
+        return [self._health(name, one, bar) for name, one in known.items() if name != "overlap" or not self.judges]
+
+    def _health(self, name: str, found: dict, bar: dict) -> dict:
+        areas, means = found.get("auc") or {}, found.get("control_means") or {}
+        options = ((self.results.params.get("judge") or {}).get("judges") or {}).get(name) or {}
+        least = min((one["value"] for one in areas.values()), default=None)
+        threshold = options.get("warn_below") or FEW_AUC
+        failed = found.get("failed") or 0
+        return {
+            "name": name,
+            "least": least,
+            "threshold": threshold,
+            "unreliable": bool(found["weak"]) if "weak" in found else least is not None and least < threshold,
+            "bounds": (found.get("bounds") or {}).get(TUNED) if failed else None,
+            "pairwise": found.get("pairwise"),
+            "failed": failed if isinstance(failed, dict) else {"in all": failed} if failed else {},
+            "fooled": found.get("fooled"),
+            "good": means.get("good"),
+            "areas": [
+                {
+                    "what": figures.control(control),
+                    "auc": one,
+                    "mean": means.get(control),
+                    "bar": (bar.get(control) or {}).get("value"),
+                    "whisker": plots.whisker(one["value"], one["low"], one["high"], 0.5, 0, 1),
+                    "low": one["value"] < threshold,
+                }
+                for control, one in areas.items()
+            ],
+            "rest": flat({key: value for key, value in found.items() if key not in SHOWN}),
+        }
+
+    # plots -----------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def plots(self) -> list[plots.Plot]:
+        """Those for which there are figures."""
+        found = [plots.loss(self.results.steps)]
+        for judge in self.judges:
+            tuned, other = self._scores(judge, TUNED), self._scores(judge, self.rival)
+            named = figures.contestant(self.rival) if self.rival else ""
+            found.append(
+                plots.histogram(
+                    f"Scores by judge {judge}", list(tuned.values()), list(other.values()), named, self.results.span(judge)
+                )
+            )
+            paired = [tuned[row] - other[row] for row in tuned if row in other]
+            found.append(plots.gains(f"Row by row, judge {judge}", paired))
+        return [plot for plot in found if plot]
+
+    def _scores(self, judge: str, who: str | None) -> dict[str, float]:
+        given = {row.id: row.scores.get(judge, {}).get(who) for row in self.results.judged}
+        return {row: score for row, score in given.items() if score is not None}
+
+    # labels ----------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def mistakes(self) -> list[tuple[str, str, int]]:
+        """Of labels: (expected, given, rows), the most frequent first."""
+        if self.results.task != "label":
+            return []
+        wrong = Counter((row.expected, row.said(TUNED)) for row in self.results.judged if row.said(TUNED) != row.expected)
+        return [(*pair, count) for pair, count in sorted(wrong.items(), key=lambda item: (-item[1], item[0]))][:MOST_MISTAKES]
+
+    @cached_property
+    def labels(self) -> list[tuple[str, int, float, float, float]]:
+        """Of labels: (label, rows, precision, recall, F1) of the tuned model, the most frequent first."""
+        if self.results.task != "label":
+            return []
+        rows = self.results.judged
+        expected, given = Counter(row.expected for row in rows), Counter(row.said(TUNED) for row in rows)
+        right = Counter(row.expected for row in rows if row.said(TUNED) == row.expected)
+        counts = [(label, expected[label], given[label], right[label]) for label in expected | given]
+        found = [(label, n, hit / max(1, m), hit / max(1, n), 2 * hit / (n + m)) for label, n, m, hit in counts]
+        return sorted(found, key=lambda line: (-line[1], line[0]))
+
+    # how it was made -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def made(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Tables of parameters, of training's figures, and of timings and environment."""
+        dataset = self.results.params.get("dataset")
+        data = (self.results.revision.params.get("datasets") or {}).get(dataset) or {}
+        tables = [
+            (f"Parameters of the model {self.results.name}", self.results.params),
+            (f"Parameters of the dataset {dataset}", data),
+            ("Training", self.results.training),
+        ]
+        for stage in ("train", "generate", "judge"):
+            speed = {who: drop(found, "answers") for who, found in self.results.speed(stage).items()}
+            tables.append((f"Timings and environment of {stage}", speed))
+        return [(title, [(name, cut(text)) for name, text in flat(table)]) for title, table in tables if table]
+
+    @property
+    def source(self) -> str:
+        name, commit = self.results.revision.name, (self.results.revision.commit or "")[:10]
+        if name == WORKSPACE:
+            return f"the work tree{f', based on commit {commit}' if commit else ''}"
+        return f"commit {commit}" if commit == name[:10] else f"{name} (commit {commit})"
+
+
+def series(names: list[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def drop(found, name: str):
+    return {key: value for key, value in found.items() if key != name} if isinstance(found, dict) else found
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def render(results: Results) -> str:
+    """The page."""
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "show": figures.show,
+        "interval": figures.interval,
+        "percent": figures.percent,
+        "contestant": figures.contestant,
+        "series": series,
+        "begin": lambda text: text[:1].upper() + text[1:],
+    }
+    page = environment.get_template("page.html").render(
+        page=Page(results),
+        results=results,
+        style=Markup(style),  # our own files; an escaped style or script would not be one
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+    return clean_text(page)

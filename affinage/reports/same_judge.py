@@ -1,0 +1,49 @@
+"""Whether a judge is the same at two revisions, so that its scores compare."""
+
+from affinage.reports.results import Results, flat
+
+# parameters of a judge that say how it is asked, not what it answers; the embedded one is fitted on its controls
+_NO_MATTER = {"concurrency", "timeout_seconds", "attempts", "warn_below", "base_url", "pairwise"}
+# of a judge's details: what was found with it; everything else tells which judge it is
+_FOUND = {
+    "auc",
+    "fooled",
+    "control_means",
+    "failed",
+    "bounds",
+    "weak",
+    "length_correlation",
+    "pairwise",
+    "pairwise_prompt",
+    "weights",
+}
+
+
+def unlike(first: Results, second: Results, judge: str) -> str | None:
+    """Why a judge's scores of the two revisions do not compare; None where they do."""
+    if absent := [str(one.revision) for one in (first, second) if judge not in one.judges]:
+        return f"it did not judge {' and '.join(absent)}"
+    sides = [((one.params.get("judge") or {}).get("judges") or {}).get(judge) or {} for one in (first, second)]
+    if sides[0].get("kind") == sides[1].get("kind") == "embedded":  # it reads by these models
+        sides = [
+            side | {wire: one.params.get(wire) for wire in ("judge_base", "root")}
+            for side, one in zip(sides, (first, second), strict=True)
+        ]
+    ignored = _NO_MATTER | ({"controls"} if sides[1].get("kind") != "embedded" else set())
+    options = [dict(flat({key: value for key, value in side.items() if key not in ignored})) for side in sides]
+    for name in options[0] | options[1]:
+        if options[0].get(name) != options[1].get(name):
+            return f"another judge: {name} was {options[0].get(name, 'not set')}, is {options[1].get(name, 'not set')}"
+    details = [(one.details.get("judges") or {}).get(judge) or {} for one in (first, second)]
+    for name in sorted(details[0].keys() & details[1].keys() - _FOUND):
+        if details[0][name] != details[1][name]:
+            return f"another judge: its {name} changed"
+    weights = [side.get("weights") for side in details]
+    if all(weights) and not _alike(*weights):
+        return "it was fitted otherwise: the training rows that it was fitted on changed"
+    return None
+
+
+def _alike(first: dict[str, float], second: dict[str, float]) -> bool:
+    """Whether fitted weights are the same but for last digits, in which machines differ."""
+    return first.keys() == second.keys() and all(abs(first[k] - second[k]) <= 1e-3 * (1 + abs(first[k])) for k in first)

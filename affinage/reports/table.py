@@ -1,0 +1,178 @@
+"""The table of answers: what the page shows of each row, and by what it can be sorted and narrowed."""
+
+import math
+from functools import cached_property
+from statistics import median
+
+from affinage.reports import differences, figures, plots
+from affinage.reports.results import TUNED, Results, Row
+from stages.common.files import clean_text
+
+LONGEST = 20_000  # characters of a text on the page; the whole is in the answers file
+
+
+class Table:
+    """Rows as the template draws them."""
+
+    def __init__(self, results: Results):
+        self.results, self.judges, self.rival = results, results.judges, results.rival
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Whose answers stand in the table: the tuned model's and its rival's. The rest is folded away in each row."""
+        return [who for who in (TUNED, self.rival) if who in self.results.who]
+
+    @cached_property
+    def sort_keys(self) -> list[tuple[str, str]]:
+        """(what a row can be sorted by, its column)."""
+        keys = [("place in the file", "number"), ("question", "question")]
+        for judge in self.judges:
+            keys += [(f"{judge}: gain over the base", "gain"), (f"{judge}: tuned", "score"), (f"{judge}: base", "score")]
+        if self.results.task == "label":
+            keys += [("right or wrong", "score"), ("probability of the label given", "score")]
+        return [*keys, ("length of the expected answer", "expected"), ("length of the tuned answer", "tuned")]
+
+    @cached_property
+    def rows(self) -> list[dict]:
+        return [self._row(number, row) for number, row in enumerate(self.results.rows, 1)]
+
+    def _row(self, number: int, row: Row) -> dict:
+        expected = None if row.expected is None else cut(row.expected)
+        compared = {who: differences.compare(expected or "", cut(row.said(who))) for who in row.answers}
+        of_tuned = compared.get(TUNED, ([("", expected or "")],))[0]
+        keys = self._keys(number, row)
+        return {
+            "number": number,
+            "row": row,
+            "turns": [(role, cut(text)) for role, text in row.turns],
+            "expected": expected,
+            "expected_runs": of_tuned,
+            "runs": {who: runs if row.expected else [("", cut(row.said(who)))] for who, (_, runs) in compared.items()},
+            "answers": [self._answer(row, who) for who in self.columns],
+            "folded": [self._answer(row, who) for who in row.answers if who not in self.columns],
+            "verdicts": [self._judged(row, judge) for judge in self.judges if row.expected is not None],
+            "given": [verdict for judge in self.judges for verdict in self._verdicts(row, judge)],
+            "surprise": [(who, figures.show(_perplexity(*found))) for who, found in row.likelihood.items() if found[1]],
+            "more": self._more(row),
+            "sorted_by": [key if isinstance(key, str) else "" if key is None else f"{key:g}" for key in keys],
+            "flags": " ".join(self._flags(row)),
+        }
+
+    def _more(self, row: Row) -> str:
+        """What is folded away under a row."""
+        parts = {
+            "prompts": any(answer.get("prompt") for answer in row.answers.values()),
+            "verdicts": row.expected is not None and bool(row.scores),
+            "other answers": len(row.answers) > len(self.columns),
+        }
+        words = ", ".join(name for name, there in parts.items() if there) or "id"
+        return words[:1].upper() + words[1:]
+
+    def _answer(self, row: Row, who: str) -> dict:
+        answer = row.answers.get(who, {})
+        facts = []
+        sure = (answer.get("probabilities") or {}).get(answer.get("label"))
+        if sure is not None:
+            facts.append(f"{figures.show(sure, 2)} sure")
+        if answer.get("tokens") is not None:
+            facts.append(f"{answer['tokens']} tokens")
+        if answer.get("finish") not in (None, "stop"):
+            facts.append({"length": "broke off at the limit"}.get(answer["finish"], str(answer["finish"])))
+        if isinstance(latency := self.latency.get(who, {}).get(row.id), int | float):
+            facts.append(f"{latency:.2f} s")
+        return {
+            "who": who,
+            "facts": facts,
+            "prompt": cut(str(answer.get("prompt", ""))),
+            "right": row.said(who) == row.expected if "label" in answer and row.expected is not None else None,
+        }
+
+    @cached_property
+    def latency(self) -> dict[str, dict[str, float]]:
+        """Seconds an answer, by contestant and row id, where the timings of generate hold them."""
+        speeds = self.results.speed("generate").items()
+        answers = {who: speed["answers"] for who, speed in speeds if isinstance(speed, dict) and speed.get("answers")}
+        return {who: {one["id"]: one["seconds"] for one in listed} for who, listed in answers.items()}
+
+    def _judged(self, row: Row, judge: str) -> dict:
+        """Tuned and rival on one line, as long as the judge's scale."""
+        scores = row.scores.get(judge, {})
+        tuned, other = scores.get(TUNED), scores.get(self.rival)
+        place = plots.scale(*self.results.span(judge), 3, 97)
+        return {
+            "judge": judge,
+            "tuned": tuned,
+            "other": other,
+            "difference": tuned - other if tuned is not None and other is not None else None,
+            "tuned_at": None if tuned is None else place(tuned),
+            "other_at": None if other is None else place(other),
+            "failed": row.failed.get(judge, {}),
+            "pair": row.pairs.get(judge, {}),
+        }
+
+    def _verdicts(self, row: Row, judge: str) -> list[dict]:
+        scores, reasons, failed = (found.get(judge, {}) for found in (row.scores, row.reasons, row.failed))
+        people = [who for who in dict.fromkeys([*scores, *failed]) if who in row.answers]
+        return [
+            {"judge": judge, "who": who, "score": scores.get(who), "reason": reasons.get(who), "failed": failed.get(who)}
+            for who in people
+        ]
+
+    def _keys(self, number: int, row: Row) -> list:
+        keys: list = [number, row.turns[-1][1][:80]]
+        for judge in self.judges:
+            found = row.scores.get(judge, {})
+            tuned, other = found.get(TUNED), found.get(self.rival)
+            keys += [tuned - other if tuned is not None and other is not None else None, tuned, other]
+        answer = row.answers.get(TUNED, {})
+        if self.results.task == "label":
+            sure = (answer.get("probabilities") or {}).get(answer.get("label"))
+            keys += [None if row.expected is None else float(row.said(TUNED) == row.expected), sure]
+        return [*keys, None if row.expected is None else len(row.expected), len(row.said(TUNED))]
+
+    def _flags(self, row: Row) -> list[str]:
+        found = ["probe"] if row.expected is None else []
+        for judge in self.judges[:1]:
+            scores = row.scores.get(judge, {})
+            tuned, other = scores.get(TUNED), scores.get(self.rival)
+            if tuned is not None and other is not None and tuned != other:
+                found.append("gained" if tuned > other else "lost")
+        if row.expected is not None and self.results.task == "label":
+            found.append("right" if row.said(TUNED) == row.expected else "wrong")
+        if any(row.failed.values()) or any(None in scores.values() for scores in row.scores.values()):
+            found.append("failed")
+        if row.answers.get(TUNED, {}).get("finish") == "length":
+            found.append("length")
+        return found
+
+    @cached_property
+    def filters(self) -> list[tuple[str, str, int]]:
+        """(flag, in words, rows): those that some row has."""
+        first = self.judges[0] if self.judges else ""
+        words = {
+            "gained": f"gained by judge {first}",
+            "lost": f"lost by judge {first}",
+            "right": "labelled right",
+            "wrong": "labelled wrong",
+            "failed": "a judge failed",
+            "length": "broke off at the limit",
+            "probe": "probes, with no expected answer",
+        }
+        flags = [flag for row in self.rows for flag in row["flags"].split()]
+        return [(flag, text, flags.count(flag)) for flag, text in words.items() if flag in flags]
+
+    @cached_property
+    def highlight(self) -> str:
+        """What is highlighted at first: what differs where answers are mostly as expected, else what is shared."""
+        shares = [differences.share(row["runs"][TUNED]) for row in self.rows if row["expected"] and TUNED in row["runs"]]
+        return "own" if shares and median(shares) > 0.5 else "same"
+
+
+def _perplexity(nats: float, tokens: float, *_: float) -> float:
+    return math.exp(min(700, nats / tokens))
+
+
+def cut(text: str) -> str:
+    """The text, or its beginning and how much was left out."""
+    text = clean_text(text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … (the first {LONGEST:,} of {len(text):,} characters)"

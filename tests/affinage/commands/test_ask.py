@@ -1,0 +1,91 @@
+import json
+
+import pytest
+
+from affinage.commands import ask
+from stages import generate
+from stages.common.errors import StageError
+from stages.common.files import read_rows, write_json
+from tests import tiny, trained
+from tests.servers.loopback import Said
+
+QUESTION = tiny.rows(1)[0]["messages"][0]["content"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A base and a model tuned from it."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AFFINAGE_SCRATCH", str(folder / "scratch"))
+        tiny.base(folder / "base")
+        tiny.formatted(folder / "formatted")
+        trained.run(folder, tiny.training(), out="tuned")
+    return folder
+
+
+def asked(made, question=QUESTION, system="", **options) -> dict[str, ask.Reply]:
+    replies = ask.ask(made / "tuned", made / "base", made / "base", tiny.generation(**options), question, system)
+    return {reply.who: reply for reply in replies}
+
+
+def test_answers_are_those_of_generate(made, tmp_path):
+    found = asked(made)
+    assert list(found) == ["base", "base_chat", "tuned"]
+    places = {"model": made / "tuned", "base": made / "base", "root": made / "base", "formatted": made / "formatted"}
+    generate.main(
+        "tuned", tiny.generation(probes=[QUESTION]), **places, out=tmp_path / "out.jsonl", speed=tmp_path / "speed.json"
+    )
+    probe = list(read_rows(tmp_path / "out.jsonl"))[-1]["answers"]
+    for who, reply in found.items():
+        for name in ("prompt", "text", "tokens", "prompt_tokens", "finish"):
+            assert getattr(reply, name) == probe[who][name]
+        assert reply.seconds > 0
+
+
+def test_a_system_text_reaches_the_prompts(made):
+    found = asked(made, system="Be brief.")
+    assert all("Be brief." in reply.prompt and reply.heard for reply in found.values())
+    assert found["tuned"].prompt_tokens > asked(made)["tuned"].prompt_tokens
+
+
+def test_a_prompt_without_a_place_for_a_system_text_says_so():
+    reply = ask.Reply("tuned", "", "yes", 1, 2, "stop", 0.5, heard=False)
+    assert "no place for a system text" in ask.side_by_side([reply], 80)
+
+
+@pytest.mark.parametrize(("question", "found"), [(" \n", "no text"), ("why " * 400, "at most")])
+def test_questions_that_cannot_be_asked(made, question, found):
+    with pytest.raises(StageError, match=found):
+        asked(made, question)
+
+
+def test_replies_stand_side_by_side_where_there_is_room():
+    replies = [ask.Reply(who, "", "a \x1b[2J b\nsecond", 3, 5, "length", 1.25) for who in ("base", "tuned")]
+    wide, narrow = ask.side_by_side(replies, 100).splitlines(), ask.side_by_side(replies, 60).splitlines()
+    assert wide[0].startswith("base") and wide[0].endswith("tuned") and len(narrow) > len(wide)
+    assert all(line.isprintable() and len(line) <= 100 for line in wide)
+    assert any(line == "5 + 3 tokens, 1.25 s, broke off at the limit" for line in narrow)
+
+
+def test_models_behind_servers_are_asked_there(tmp_path, serve):
+    server = serve(lambda body: Said(f"{body['model']}: {body['messages'][-1]['content']}", tokens=4), models={})
+    for name in ("tuned", "root"):
+        (tmp_path / name).mkdir()
+        hosted = {"provider": "openai", "base_url": f"{server.address}/v1", "model": name}
+        write_json(tmp_path / name / "hosted.json", hosted)
+    replies = ask.ask(tmp_path / "tuned", tmp_path / "root", tmp_path / "root", tiny.generation(), "Why?", "Be brief.")
+    assert [reply.text for reply in replies] == ["root: Why?", "tuned: Why?"]
+    assert json.loads(replies[0].prompt)[0] == {"role": "system", "content": "Be brief."}
+    assert replies[1].seconds > 0 and replies[1].tokens == 4
+
+
+def test_the_command_reads_params(made, tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name in ("base", "tuned"):
+        (tmp_path / "models" / name).symlink_to(made / name)
+    monkeypatch.setattr("stages.common.params.section", lambda *_: tiny.generation())
+    monkeypatch.setattr("stages.common.params.read", lambda: {"models": {"tuned": {"base": "base", "root": "base"}}})
+    text = ask.answer("tuned", QUESTION, prompts=True)
+    assert "tuned was given" in text and QUESTION in text and "tokens, " in text

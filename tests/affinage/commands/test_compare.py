@@ -1,0 +1,62 @@
+import pytest
+
+from affinage.commands import compare
+from stages.common.errors import StageError
+from tests.affinage.reports import made
+from tests.affinage.running import affinage
+
+
+@pytest.fixture
+def there(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+
+
+def test_two_revisions(there):
+    text = affinage("compare", "first", "second", "--rows", "2")
+    assert "all 8 rows; 8 answers differ" in text and text.count("better") == 3
+    assert "difference [95 % interval]" in text and "rows that changed most, by judge embedded" in text
+    assert text.count("  expected  ") == 2
+
+
+def test_an_experiment_and_the_work_tree(there):
+    text = affinage("compare", "trial", "workspace")
+    assert "models.model.generate.temperature: 1 → 0" in text and "0 answers differ" in text and "rows that changed" not in text
+
+
+def test_models_that_only_one_has_are_named(there, tmp_path, monkeypatch):
+    old = compare.Revision("first")
+    new = compare.Revision("workspace", made.write(tmp_path))
+    new.params["models"]["more"] = {"judge": {}}
+    assert compare.compare([old, new], None, "tuned", 0, 100).endswith("more: only at workspace")
+
+
+def test_a_model_that_never_ran_is_named_with_the_reason(there, tmp_path):
+    revisions = [compare.Revision("first"), compare.Revision("second")]
+    for revision in revisions:
+        revision.params["models"]["late"] = revision.params["models"]["model"]
+    assert "late: not compared" in compare.compare(revisions, None, "tuned", 0, 100)
+    with pytest.raises(StageError, match="data/answers/late.jsonl at first"):
+        compare.compare(revisions, "late", "tuned", 0, 100)
+
+
+def test_answers_cannot_steer_the_terminal(tmp_path):
+    def steer(answered, verdict):
+        answered["answers"]["tuned"]["text"] = "\x1b[2J\x07\u202edone\r"
+        verdict["scores"]["embedded"]["tuned"] = 0.0
+
+    before, after = made.write(tmp_path / "a", 3), made.write(tmp_path / "b", 3, change=steer)
+    text = compare.compare([compare.Revision("workspace", one) for one in (before, after)], "model", "tuned", 3, 80)
+    assert "done" in text and all(c.isprintable() or c == "\n" for c in text)
+
+
+def test_seeds(there):
+    text = affinage("compare", "--seeds", "first", "second", "--model", "model")
+    assert "2 runs that differ in their seed alone" in text and "two runs differ by up to" in text
+    with pytest.raises(StageError, match="temperature"):
+        affinage("compare", "--seeds", "first", "trial", "--model", "model")
+
+
+@pytest.mark.parametrize("arguments", [[], ["first"], ["a", "b", "c"], ["--seeds", "first"], ["--seeds", "a", "b"]])
+def test_a_wrong_command_line_says_so(arguments):
+    with pytest.raises(Exception, match="Missing parameter|needs --model|expected two revisions"):
+        affinage("compare", *arguments)

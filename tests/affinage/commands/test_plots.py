@@ -1,0 +1,102 @@
+"""`affinage plots`, and DVC's own plots, without a network."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from ruamel.yaml import YAML
+
+from affinage.commands import plots
+from stages.common.errors import StageError
+from tests.imports import ROOT
+
+PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+class Loads(HTMLParser):
+    """Every address that a page would load."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.found = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [value for name, value in attributes if name in ("src", "href", "srcset")]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "metrics", tmp_path / "metrics")
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_pictures_and_a_page_of_the_work_tree(here):
+    written = plots.draw([], here / "plots")
+    assert (here / "plots" / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert {"index.html", "loss.png", "accuracy.png", "scores.png", "lengths.png"} <= {path.name for path in written}
+    page = (here / "plots" / "index.html").read_text(encoding="utf-8")
+    assert Loads(page).found == []
+    assert page.count("vegaEmbed(") >= len(written) - 1
+    first = (here / "plots" / "loss.png").read_bytes()
+    plots.draw([], here / "plots")
+    assert (here / "plots" / "loss.png").read_bytes() == first
+
+
+def test_without_a_run_there_is_nothing_to_draw(here):
+    shutil.rmtree(here / "metrics")
+    with pytest.raises(StageError, match="dvc repro"):
+        plots.draw([], here / "plots")
+
+
+def test_pages_of_dvc_load_nothing_with_the_template(here):
+    """DVC's page with our template: every chart is in it, and no address."""
+    shutil.copy(ROOT / "dvc.yaml", here)
+    shutil.copytree(ROOT / ".dvc" / "plots", here / ".dvc" / "plots")
+    plots.draw([], here / "plots")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm", "-f"], check=True)
+    shutil.copytree(ROOT / ".dvc" / "plots", here / ".dvc" / "plots", dirs_exist_ok=True)
+    command = [sys.executable, "-m", "dvc", "plots", "show", "--html-template", "plots/template.html"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "failed" not in done.stderr + done.stdout
+    page = (here / "dvc_plots" / "index.html").read_text(encoding="utf-8")
+    assert Loads(page).found == []
+    titles = [next(iter(plot)) for plot in PIPELINE["plots"]]
+    titles += [f"{what} of {name}" for name in PARAMS["models"] for what in ("Training loss", "Scores")]
+    titles += [f"Lengths of {name}" for name in PARAMS["datasets"]]
+    assert all(f'"{title}"' in page for title in titles)
+    assert not re.findall(r"<DVC_METRIC_\w+>", page.split("</script></head>")[1])
+
+
+def test_the_charts_of_all_models_name_every_model_of_the_default_run():
+    curves = {f"metrics/{name}/results.csv" for name, model in PARAMS["models"].items() if model["train"]["method"] != "hosted"}
+    for plot in PIPELINE["plots"]:
+        for title, options in plot.items():
+            if options.get("template") == "curves":
+                assert set(options["y"]) == curves, f"{title}: list every model's results.csv in dvc.yaml"
+
+
+def test_templates_are_named_in_the_pipeline_and_are_vega_lite_5():
+    stages = [out for entry in PIPELINE["stages"].values() for out in entry["do"].get("plots", [])]
+    named = {
+        options["template"] for plot in [*PIPELINE["plots"], *stages] for options in plot.values() if "template" in options
+    }
+    there = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / ".dvc" / "plots").glob("*.json")}
+    tasks = {model["judge"]["task"] for model in PARAMS["models"].values()}
+    named |= {name.replace("${item.judge.task}", task) for name in named for task in tasks}
+    assert set(there) <= named
+    assert {template["$schema"] for template in there.values()} == {plots.parts.SCHEMA}
+
+
+def test_every_plot_listed_exists():
+    for plot in PIPELINE["plots"]:
+        for options in plot.values():
+            assert all((ROOT / path).is_file() for path in options["y"])

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from affinage.commands import report
+from stages.common.errors import StageError
+from tests.affinage.reports import made
+
+
+def test_the_page_of_the_work_tree_and_of_a_revision(repository, tmp_path, monkeypatch):
+    monkeypatch.chdir(repository)
+    tree = report.write("model", out=tmp_path / "tree.html")
+    first = report.write("model", rev="first", out=tmp_path / "first.html")
+    trial = report.write("model", rev="trial", out=tmp_path / "trial.html")
+    texts = [path.read_text(encoding="utf-8") for path in (tree, first, trial)]
+    assert "the work tree" in texts[0] and "first (commit " in texts[1] and "trial (commit " in texts[2]
+    assert len(set(texts)) == 3
+
+
+def test_where_a_page_goes():
+    assert report.default_out("medical", "workspace") == Path("reports/medical.html")
+    assert report.default_out("medical", "feature/a b") == Path("reports/medical@feature-a-b.html")
+
+
+def test_a_failed_report_leaves_the_earlier_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(made.write(tmp_path))
+    page = report.write("model")
+    before = page.read_bytes()
+    (tmp_path / "data/answers/model.jsonl").unlink()
+    with pytest.raises(StageError, match="dvc repro generate@model"):
+        report.write("model")
+    assert page.read_bytes() == before

@@ -1,0 +1,100 @@
+"""The table says what an experiment changed and what came of it, in the width that there is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from affinage.commands.table import Run, block, table
+from affinage.history.changes import changed, headlines, parameters, read_by
+
+PARAMS = b"""
+bases: {root: {base: {kind: hub}}, other: {base: {kind: hub}}}
+datasets: {rows: {split: {seed: 1}}, more: {split: {seed: 1}}}
+models:
+  one: {dataset: rows, base: root, root: root, judge_base: root, train: {epochs: 1, rate: 1e-4}}
+  two: {dataset: more, base: one, root: root, judge_base: root, train: {epochs: 1, rate: 1e-4}}
+"""
+SCORES = {"one": {"perplexity": 14.4477, "chrf": 29.3041}, "two": {"perplexity": 10.0, "chrf": 20.0}}
+
+
+def edited(**changes: object) -> dict[str, object]:
+    return parameters(PARAMS) | {key.replace("__", "."): value for key, value in changes.items()}
+
+
+HEAD = Run("HEAD", edited(), SCORES)
+
+
+def test_numbers_are_read_as_dvc_reads_them():
+    assert parameters(PARAMS)["models.one.train.rate"] == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("changes", "one", "two"),
+    [
+        ({"models__one__train__epochs": 2}, ["train.epochs 1 → 2"], ["one.train.epochs 1 → 2"]),
+        ({"models__two__train__epochs": 2}, [], ["train.epochs 1 → 2"]),
+        ({"datasets__more__split__seed": 2}, [], ["more.split.seed 1 → 2"]),
+        ({"bases__other__base__kind": "wheel"}, [], []),
+        ({"bases__root__base__kind": "wheel"}, ["bases.root.base.kind hub → wheel"], ["bases.root.base.kind hub → wheel"]),
+        ({"models__one__train__new": 1}, ["train.new – → 1"], ["one.train.new – → 1"]),
+    ],
+)
+def test_only_parameters_behind_a_models_scores_are_named(changes, one, two):
+    assert changed("one", edited(), edited(**changes)) == one
+    assert changed("two", edited(), edited(**changes)) == two
+
+
+def test_a_circle_of_rounds_ends():
+    assert "models.two." in read_by("one", edited(models__one__base="two"))
+
+
+def test_headlines_of_every_shape():
+    assert headlines(b'{"a": {"tuned": 1, "gain": 2}, "b": {"value": 3}, "c": 4, "d": {"x": 1}}') == {"a": 1, "b": 3, "c": 4}
+
+
+def test_the_whole_table():
+    better = Run("bold-name", edited(models__two__train__epochs=2), {**SCORES, "two": {"perplexity": 9.5, "chrf": 20.5}})
+    same = Run("idle-name", edited(), SCORES)
+    assert table(HEAD, [better, same], [], 80).splitlines() == [
+        line("one", "perplexity", "chrf", left=True),
+        line("HEAD", "14.45", "29.3"),
+        "",
+        line("two", "perplexity", "chrf", left=True),
+        line("HEAD", "10", "20"),
+        line("bold-name", "9.5 (-0.5)", "20.5 (+0.5)"),
+        "      train.epochs 1 → 2",
+        "",
+        "No difference: idle-name",
+    ]
+
+
+def line(name: str, *cells: str, left: bool = False) -> str:
+    return (f"{name:24}" if left else f"{name:>24}") + "".join(f"{cell:>22}" for cell in cells)
+
+
+def test_cells_never_touch():
+    run = Run("far", edited(), {"one": {"perplexity": -1.2345e-15, "chrf": -9.87654321e8}})
+    written = block("one", HEAD, [run], 100)[2]
+    assert [written[24], written[46]] == [" ", " "]
+
+
+def test_scores_that_differ_with_no_parameter_changed_are_told_so():
+    run = Run("code", edited(), {**SCORES, "one": {"perplexity": 14.0, "chrf": 29.3041}})
+    assert block("one", HEAD, [run], 80)[-1].strip() == "no parameter: code or data differ"
+
+
+def test_a_model_without_scores_yet():
+    run = Run("failed", edited(models__one__train__epochs=3), {"two": SCORES["two"]})
+    assert block("one", HEAD, [run], 80)[2].split() == ["failed", "–", "–"]
+
+
+@given(
+    width=st.integers(50, 160),
+    figures=st.dictionaries(st.text("abcdefgh_", min_size=1, max_size=30), st.floats(-1e9, 1e9), max_size=12),
+    name=st.text("abcdefghij-", min_size=1, max_size=60),
+    values=st.lists(st.integers(0, 10**9), max_size=12),
+)
+def test_no_line_is_wider_than_the_terminal(width, figures, name, values):
+    many = {f"models__one__train__p{i}": value for i, value in enumerate(values)}
+    run = Run(name, edited(**many), {"one": figures})
+    assert all(len(line) <= width for line in table(HEAD, [run], [], width).splitlines())
