@@ -1,6 +1,6 @@
 """Label the raw rows of a dataset, and set aside those that cannot be used, each with its reason."""
 
-from collections import Counter
+import sys
 from pathlib import Path
 
 from stages.common.cli import run_stage
@@ -11,7 +11,8 @@ from stages.common.raw import raw_alarms
 from stages.common.row_keys import to_classify
 from stages.common.sanity import mostly_dropped, raised, together
 from stages.common.schema_data import Label
-from stages.labels import method
+from stages.labels import METHODS
+from stages.labels.dropped import Dropped
 
 
 def has_label(row: dict, none: str) -> bool:
@@ -21,25 +22,24 @@ def has_label(row: dict, none: str) -> bool:
 
 def main(name: str, params: Label, raw: Path, labeled: Path, dropped: Path, metrics: Path) -> None:
     """Label and clean the rows; nothing vanishes: kept + dropped = read."""
-    counts, labels = Counter(), 0
-    rows, more = method(params.method)(raw, params)
+    kept, labels, left_out = 0, 0, Dropped()
+    rows, more = METHODS[params.method](raw, params)
     with atomic_file(labeled) as keep, atomic_file(dropped) as drop:
         for row, reason in track(rows, f"label {name}"):
-            counts[reason and reason.partition("; ")[0]] += 1  # what follows says more of this one row
             if reason is None:
+                kept += 1
                 labels += has_label(row, getattr(params, "none", ""))
                 task = "label" if to_classify(row) else "text"
                 keep.write(json_line({"id": row.pop("id"), "task": task, **row}))
             else:
+                left_out.add(row, reason.partition("; ")[0])  # what follows says more of this one row
                 drop.write(json_line({"reason": reason, **row}))
-        kept = counts.pop(None, 0)
         if not kept:
-            raise StageError(
-                raw,
-                f"no usable row; dropped: {dict(counts)}",
-                "at least one row to keep",
-                "look at the sources, datasets.<name>.scrape.sources.<source>.columns and datasets.<name>.label",
-            )
+            listing = "".join(f"\n    - {line}" for line in left_out.lines())
+            raise StageError(raw, f"no usable row{listing}", "at least one row to keep", left_out.fix())
+    for line in left_out.lines():
+        print(f"label {name}: dropped {line}", file=sys.stderr)
+    counts = left_out.counts
     total = kept + counts.total()
     alarms = together(mostly_dropped(total, counts), {} if labels else {"no_label": f"none of {kept} rows"})
     said = raised("label", name, alarms, before=raw_alarms(raw))

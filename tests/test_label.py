@@ -71,6 +71,62 @@ def test_conflicts_may_be_kept():
     assert reasons(*rows, conflicts="keep") == [None, None, "duplicate", "duplicate but for case or white space"]
 
 
+def test_of_conflicts_the_most_frequent_answer_may_be_kept():
+    rows = qa(), qa(response="b"), qa("Q", "B"), qa("r"), qa("r", "b")
+    repeat = "duplicate but for case or white space"
+    assert reasons(*rows, conflicts="majority") == ["conflict", None, repeat, None, "conflict"]
+
+
+def test_of_conflicts_none_may_be_kept():
+    rows = qa(), qa(response="b"), qa("Q", "B"), qa("r"), qa("R", "a")
+    repeat = "duplicate but for case or white space"
+    assert reasons(*rows, conflicts="drop_all") == ["conflict", "conflict", "conflict", None, repeat]
+
+
+some_answers = st.lists(st.tuples(st.sampled_from("pqr"), st.sampled_from("abC")), max_size=15)
+
+
+@given(some_answers, st.sampled_from(["drop_later", "majority", "drop_all", "keep"]))
+def test_each_rule_keeps_the_answers_that_it_promises(pairs, conflicts):
+    rows = [qa(*pair) for pair in pairs]
+    kept = [pair for pair, reason in zip(pairs, reasons(*rows, conflicts=conflicts), strict=True) if reason is None]
+    answers = {asked: [answer for question, answer in pairs if question == asked] for asked, _ in pairs}
+    promised = {
+        "drop_later": lambda given: given[:1],
+        "majority": lambda given: [max(dict.fromkeys(given), key=given.count)],
+        "drop_all": lambda given: given[:1] if len({*given}) == 1 else [],
+        "keep": lambda given: list(dict.fromkeys(given)),
+    }[conflicts]
+    assert sorted(kept) == sorted((asked, answer) for asked, given in answers.items() for answer in promised(given))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["Complaint", "complaint"], ["réclamation", "Reclamations"], ["late delivery", "late-deliveries"], ["Über", "uber"]],
+)
+def test_labels_that_look_alike_are_named(tmp_path, capsys, labels):
+    rows = [{"text": f"text {place}", "label": [*labels, "other"][place % 3]} for place in range(7)]
+    _, _, metrics = run(tmp_path, rows, required=["text", "label"])
+    assert (metrics["classes"], metrics["labels_alike"]) == (3, [labels])
+    assert f"are different classes: {labels[0]!r} (3 rows), {labels[1]!r} (2 rows)" in capsys.readouterr().err
+
+
+def test_labels_that_do_not_look_alike_are_not_named(tmp_path, capsys):
+    labels = ["positive", "negative", "1", "2", "+", "-", "A/C", "ac dc"]
+    rows = [{"text": f"text {place}", "label": label} for place, label in enumerate(labels)]
+    _, _, metrics = run(tmp_path, rows, required=["text", "label"])
+    assert (metrics["classes"], metrics["labels_alike"]) == (8, [])
+    assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("value", "label"), [(1, "1"), (0, "0"), (1.0, "1"), (0.5, "0.5"), (True, "true"), (" a\u00a0b ", "a b")]
+)
+def test_a_label_may_be_a_number(tmp_path, value, label):
+    kept, _, _ = run(tmp_path, [{"text": "a", "label": value}], required=["text", "label"])
+    assert kept[0]["label"] == label
+
+
 def test_a_dropped_row_makes_no_later_one_a_duplicate():
     assert reasons(qa(response=""), qa()) == ["missing response", None]
 
@@ -93,9 +149,29 @@ def test_the_first_occurrence_stays_and_nothing_vanishes(tmp_path):
 
 
 def test_no_usable_row_is_an_error_and_writes_nothing(tmp_path):
-    with pytest.raises(StageError, match=r"raw\n[^$]*no usable row; dropped: \{'missing response': 2\}"):
-        run(tmp_path, [qa(response=""), qa("x", None)])
+    rows = [*(qa(response="") for _ in range(4)), qa("x", None), qa(None)]
+    with pytest.raises(StageError) as error:
+        run(tmp_path, rows)
+    assert error.value.found == (
+        "no usable row"
+        "\n    - missing response: 5 rows: f row 1, f row 2, f row 3, …"
+        "\n    - missing instruction: 1 rows: f row 6"
+    )
+    assert "columns" in error.value.fix
     assert names(tmp_path / "out") == set()
+
+
+def test_the_fix_is_that_of_the_most_frequent_reason(tmp_path):
+    with pytest.raises(StageError) as error:
+        run(tmp_path, [qa(), qa(response="b"), qa(response="c")], conflicts="drop_all")
+    assert "label.conflicts" in error.value.fix
+
+
+def test_what_is_dropped_is_said_with_its_first_rows(tmp_path, capsys):
+    run(tmp_path, [qa(), qa(), qa("x", "")])
+    assert "label set: dropped duplicate: 1 rows: f row 2\nlabel set: dropped missing response: 1 rows: f row 3" in (
+        capsys.readouterr().err
+    )
 
 
 def talk(*contents: str, **more) -> dict:

@@ -10,12 +10,16 @@ from stages.common.sections import Count, Fraction, Positive, Section
 # label ---------------------------------------------------------------------------------------------------------------
 
 
+# of rows that answer the same question otherwise: keep the first, the most frequent answer, none of them, or all
+Conflicts = Literal["drop_later", "majority", "drop_all", "keep"]
+
+
 class Clean(Section):
     """Label by cleaning: rows without a value and duplicates are set aside."""
 
     method: Literal["clean"]
     required: Annotated[list[str], Field(min_length=1)]  # columns that must hold text; `messages`: a conversation
-    conflicts: Literal["drop_later", "keep"]  # same question, another answer
+    conflicts: Conflicts
 
 
 class Accounts(Section):
@@ -28,14 +32,14 @@ class Accounts(Section):
     text: Annotated[list[str], Field(min_length=1)]  # columns that make up the text to classify, in this order
     separator: str  # between them
     group: Annotated[list[str], Field(min_length=1)]  # same but for numbers and dates: one value of the new column `group`
-    conflicts: Literal["drop_later", "keep"]  # same text, another account
+    conflicts: Conflicts  # of the same text with another account
 
 
 class Parts(Section):
     """Label reviews with the vehicle parts they name, by a dictionary; cleaned first, like `clean`."""
 
     method: Literal["parts"]
-    reviews: str  # source of the reviews: rows with the column `text` and `problem`, why one is not to be used
+    reviews: str  # source of the reviews: rows with the column `text`, and perhaps `problem`, why one is not to be used
     text: str  # its column that is read, and becomes the instruction
     mixed: Count  # so many first rows come in an order by hash, so that the first of them are of all files; later rows as read
     dictionaries: Annotated[list[str], Field(min_length=1)]  # sources whose `name` is a part's, in order of precedence
@@ -130,7 +134,7 @@ MADE = {
 NAMED = {
     "accounts": {"lines": (), "chart": ("number", "name")},
     "parts": {
-        "reviews": ("problem",),
+        "reviews": (),
         "dictionaries": ("name",),
         "synonyms": ("name", "means", "within"),
         "gold": ("review", "parts", "faults"),

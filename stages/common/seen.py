@@ -1,4 +1,4 @@
-"""A set or mapping of keys that lives on disk, so that what has been seen may outgrow memory. Keys may come as digests."""
+"""What has been seen of keys, on disk, so that it may outgrow memory. Keys may come as digests."""
 
 import hashlib
 import sqlite3
@@ -31,6 +31,38 @@ class Seen:
         return found
 
     def __enter__(self) -> "Seen":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.database.close()
+        self.folder.cleanup()
+
+
+class Votes:
+    """Counts the answers to each question, on disk; the file is temporary and goes with the object."""
+
+    def __init__(self):
+        self.folder = Temporary()
+        self.database = sqlite3.connect(Path(self.folder.name) / "votes.db", isolation_level=None)
+        self.database.executescript(
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;"
+            "CREATE TABLE votes (question BLOB, answer BLOB, votes INTEGER, turn INTEGER, PRIMARY KEY (question, answer))"
+            "WITHOUT ROWID"
+        )
+        self.turn = 0
+
+    def add(self, question: bytes, answer: bytes) -> None:
+        self.turn += 1
+        insert = "INSERT INTO votes VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET votes = votes + 1"
+        self.database.execute(insert, (question, answer, self.turn))
+
+    def winner(self, question: bytes) -> tuple[bytes, bool]:
+        """The most frequent answer to a question, of equally frequent ones the first; and whether there are others."""
+        select = "SELECT answer FROM votes WHERE question = ? ORDER BY votes DESC, turn LIMIT 2"
+        answers = self.database.execute(select, (question,)).fetchall()
+        return answers[0][0], len(answers) > 1
+
+    def __enter__(self) -> "Votes":
         return self
 
     def __exit__(self, *_) -> None:

@@ -14,7 +14,8 @@ from stages.common.raw import raw_source
 from stages.common.schema_data import Accounts
 from stages.common.spread import mapped
 from stages.common.text import folded_key, text_key
-from stages.labels.clean import Keys, distinct, keys, row_has, tidy
+from stages.labels.clean import row_has, tidy
+from stages.labels.repeats import Checked, distinct, keys
 
 UNKNOWN = "unknown account"
 NEAREST = 3  # accounts named beside an unknown one
@@ -65,7 +66,7 @@ def label_accounts(raw: Path, params: Accounts) -> tuple:
     return accounts(json_files(raw_source(raw, params.lines)), params, chart, mapped), dict
 
 
-def checked(raw: dict, params: Accounts, chart: dict[str, str]) -> tuple[dict, str | None, Keys | None]:
+def checked(raw: dict, params: Accounts, chart: dict[str, str]) -> Checked:
     """A row with the reason to drop it, or with `text`, `label`, `label_name` and `group`, and its keys.
 
     Reasons: `missing <column>`, `not text: <column>`, `unknown account <number>; nearest: …`.
@@ -83,7 +84,7 @@ def checked(raw: dict, params: Accounts, chart: dict[str, str]) -> tuple[dict, s
         return row, reason, None
     row |= {"text": params.separator.join(str(row[name]) for name in params.text)}
     row |= {"label": account, "label_name": chart[account], "group": wording(row[name] for name in params.group)}
-    return row, None, keys(row, repr([raw.get(name) for name in required]), params.conflicts)
+    return row, None, keys(row, repr([raw.get(name) for name in required]))
 
 
 def accounts(
@@ -97,7 +98,7 @@ def accounts(
         StageError: at the end, if over half of the rows named an account that the chart does not have.
     """
     unknown, total = Counter(), 0
-    for row, reason in distinct(each(partial(checked, params=params, chart=chart), rows)):
+    for row, reason in distinct(lambda: each(partial(checked, params=params, chart=chart), rows), params.conflicts):
         total += 1
         if reason and reason.startswith(UNKNOWN):
             unknown[str(row.get(params.account))] += 1

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from stages.common import chat
 from stages.common.raw import raw_files
-from stages.common.row_keys import answer_key, question_key, to_classify
+from stages.common.row_keys import to_classify
 from stages.common.rows import RawRow
 from stages.common.schema_data import Clean
-from stages.common.seen import Seen, digest
 from stages.common.spread import mapped
 from stages.common.text import text_key
+from stages.labels.alike import Classes
+from stages.labels.repeats import Checked, distinct, keys
 
 TEXTS = ("instruction", "input", "response", "text", "label")  # ours: text wherever they are
 
@@ -28,39 +28,7 @@ def tidy(row: RawRow) -> RawRow:
     return {key: text(value) for key, value in row.items()}
 
 
-class Keys(NamedTuple):
-    """What tells whether a row repeats another one, as digests."""
-
-    exact: bytes  # the same to the letter
-    asked: bytes  # the same question
-    said: bytes  # the same answer
-
-
-def keys(row: RawRow, verbatim: str, conflicts: str) -> Keys:
-    """Keys of a row, for which `verbatim` stands to the letter."""
-    asked, said = question_key(row), answer_key(row)
-    return Keys(digest(verbatim), digest(asked if conflicts == "drop_later" else f"{asked}\n{said}"), digest(said))
-
-
-def distinct(found: Iterable[tuple[dict, str | None, Keys | None]]) -> Iterator[tuple[dict, str | None]]:
-    """Rows with the reason to drop them, repeats of earlier ones among these.
-
-    Reasons: `duplicate` (the same to the letter), `duplicate but for case or white space`, `conflict` (the same question
-    with another answer; the first one stays).
-    """
-    with Seen() as answers, Seen() as exact:
-        for row, reason, known in found:
-            if known is not None:
-                same = exact.first(known.exact, b"") is not None
-                before = answers.first(known.asked, known.said)
-                if before is not None and before != known.said:
-                    reason = "conflict"
-                elif before is not None:
-                    reason = "duplicate" if same else "duplicate but for case or white space"
-            yield row, reason
-
-
-def checked(raw: RawRow, params: Clean) -> tuple[RawRow, str | None, Keys | None]:
+def checked(raw: RawRow, params: Clean) -> Checked:
     """A row made plain, with the reason to drop it, or its keys.
 
     A label is the name of a class, so it is written in one way: as its `text_key`.
@@ -73,7 +41,7 @@ def checked(raw: RawRow, params: Clean) -> tuple[RawRow, str | None, Keys | None
     if reason := _unusable(row, params.required):
         return row, reason, None
     verbatim = [raw.get(name) for name in ("instruction", "input", "response", "text", "label", "messages")]
-    return row, None, keys(row, repr(verbatim), params.conflicts)
+    return row, None, keys(row, repr(verbatim))
 
 
 def class_name(label: str | float) -> str:
@@ -102,14 +70,21 @@ def _unusable(row: dict, required: list[str]) -> str | None:
     return why and f"not usable: messages: {why}"
 
 
-def clean(rows: Iterable, params: Clean, each: Callable = map) -> Iterator[tuple[dict, str | None]]:
-    """Each row (of files, where `each` is `mapped`) with the reason to drop it, or None to keep it."""
-    return distinct(each(partial(checked, params=params), rows))
+def clean(rows: Iterable, params: Clean, each: Callable = map) -> Iterator[tuple[RawRow, str | None]]:
+    """Each row with the reason to drop it, or None to keep it.
+
+    Args:
+        rows: rows that can be gone through more than once; files of rows where `each` is `mapped`.
+        params: which columns are required, and what becomes of conflicts.
+        each: `map`, or what does the same on all rows of files.
+    """
+    return distinct(lambda: each(partial(checked, params=params), rows), params.conflicts)
 
 
 def label_clean(raw: Path, params: Clean) -> tuple:
-    """The rows of all sources that yield rows."""
-    return clean(raw_files(raw), params, mapped), dict
+    """The rows of all sources that yield rows; of texts with a label also the classes."""
+    classes = Classes()
+    return classes.counted(clean(raw_files(raw), params, mapped)), classes.metrics
 
 
 def row_has(row: dict, column: str) -> bool:

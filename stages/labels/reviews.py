@@ -12,9 +12,10 @@ from stages.common.schema_data import Clean, Parts
 from stages.common.seen import digest
 from stages.common.spread import mapped
 from stages.common.text import folded_key
-from stages.labels.clean import Keys, checked, distinct
+from stages.labels.clean import checked
 from stages.labels.dictionary import Dictionary, build
 from stages.labels.parts import Finder
+from stages.labels.repeats import Checked, distinct
 
 SEPARATOR = ", "
 KINDS = {"parts": "List_part", "faults": "List_fault"}
@@ -33,7 +34,7 @@ class Labeller:
         self.finder, self.params, self.gold = finder, params, gold
         self.rules = Clean(method="clean", required=["instruction", "response"], conflicts="keep")
 
-    def __call__(self, review: dict) -> tuple[dict, str | None, Keys | None]:
+    def __call__(self, review: dict) -> Checked:
         """The labelled row with the reason to drop it, or its keys; it is made of the columns needed, no other.
 
         Reasons are what its reader found wrong with the record (`problem`: then the row is as it was read), and those of
@@ -83,7 +84,7 @@ class Reviews:
         files = json_files(raw_source(self.raw, self.params.reviews))
         found = mapped(Labeller(self.finder, self.params, self.by_hand()), files)
         first = sorted(islice(found, self.params.mixed), key=lambda one: digest(str(one[0]["id"])))  # these are held in memory
-        for row, reason in distinct(chain(first, found)):
+        for row, reason in distinct(lambda: chain(first, found), "keep"):
             if reason is None:
                 self._count(row)
             yield row, reason

@@ -4,15 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages import label
+from stages import label, scrape
 from stages.common.errors import StageError
 from stages.common.files import read_json, write_rows
-from stages.common.schema_data import Parts
+from stages.common.schema_data import Parts, sources_fit
+from stages.common.schema_sources import Scrape
 from stages.labels.dictionary import build, fold, words_of
 from stages.labels.faults import SENTENCE
 from stages.labels.parts import NO_PART, Finder, leftmost_longest
 from stages.labels.reviews import Reviews, group
-from tests.data_helpers import jsonl
+from tests.data_helpers import folder_with, jsonl, source_params
 
 NAMES = ["Hood", "Brake", "Brake pad", "Brake pad sensor", "Key", "Seat", "Engine", "A/C", "Car seat belt", "Café table"]
 NAMES += ["Pump", "Hose", "Radiator", "Mount"]
@@ -266,3 +267,31 @@ def test_the_same_text_under_another_title_is_one_group(tmp_path):
 def test_a_source_that_was_not_scraped_is_named_with_those_that_were(tmp_path):
     with pytest.raises(StageError, match=r"raw/elsewhere\n[^$]*one of: gold, pages, reviews, synonyms"):
         run(tmp_path, [{"review": "x"}], dictionaries=["elsewhere"])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reader"),
+    [
+        ("parts.txt", "Bonnet/hood\nSeats\n", "lines"),
+        ("parts.csv", "number,name\n1,Bonnet/hood\n2,Seats\n", "csv"),
+        ("parts.json", '[{"name": "Bonnet/hood"}, {"name": "Seats"}]', "json"),
+        (
+            "parts.html",
+            "<html><body><ul><li>Bonnet/hood</li><li>Seats</li></ul></body></html>",
+            {"kind": "html_list", "within": "//body", "without": [], "notes": "keep"},
+        ),
+    ],
+)
+def test_a_plain_column_of_reviews_and_a_dictionary_in_any_kind_of_file(tmp_path, file, content, reader):
+    folder_with(tmp_path / "source", comments__csv="when,comment\n2020,The hood leaks.\n2021,Fun.\n")
+    (tmp_path / "source" / file).write_text(content)
+    sources = {
+        "comments": source_params("csv", files="comments.csv", columns={"comment": "comment"}),
+        "names": source_params(reader, files=file, columns={"name": "name"}),
+    }
+    scrape.main("d", Scrape.model_validate({"sources": sources}), tmp_path / "source", tmp_path / "raw")
+    params = parts_params(reviews="comments", text="comment", dictionaries=["names"], synonyms="", gold="")
+    kept = [row for row, reason in Reviews(tmp_path / "raw", params).rows() if reason is None]
+    assert [row["response"] for row in kept] == ["hood", "none"]
+    dataset = {"scrape": {"sources": sources}, "label": params.model_dump(), "format": {"style": "completion"}}
+    assert list(sources_fit("datasets.d", dataset)) == []
