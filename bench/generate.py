@@ -22,7 +22,7 @@ from stages.common.files import read_rows
 from stages.common.params import read
 from stages.common.schema import check
 from stages.common.schema_models import Generate
-from stages.decoding import local
+from stages.decoding.causal import local
 from stages.models import directory, prompting
 
 

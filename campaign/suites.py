@@ -18,7 +18,7 @@ SUITES = {
     ),
     "model servers: each failure is waited out, counted or told": (
         "refused, silent, dripping, half and endless answers, 429 storms, restarts; nothing is asked twice after a kill",
-        ["tests/servers", "tests/decoding/test_served.py", "tests/judging/test_server.py"],
+        ["tests/servers", "tests/decoding/hosted/test_served.py", "tests/judging/test_server.py"],
     ),
     "archives: nothing leaves them, nothing grows without bound": (
         "paths, links, devices, bombs, lying sizes, broken bytes",

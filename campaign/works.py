@@ -24,7 +24,7 @@ from stages.common.errors import report
 from stages.common.files import write_rows
 from stages.common.schema import Scrape
 from stages.common.schema_models import WheelBase
-from stages.decoding import local
+from stages.decoding.causal import local
 from stages.training import loop
 from tests import tiny
 from tests.data_helpers import format_params, label_params, scrape_params, split_params, web_params

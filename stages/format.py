@@ -10,11 +10,11 @@ from pathlib import Path
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, atomic_file, json_files, json_line, write_json, write_rows
-from stages.common.progress import track
 from stages.common.rows import FormattedRow, LabelledRow
 from stages.common.sanity import mostly_dropped, raised
 from stages.common.schema_data import Format
 from stages.common.spread import mapped
+from stages.common.track import track
 from stages.prompts import Refused, style
 from stages.prompts.lengths import Lengths, histogram
 from stages.splits import PARTS

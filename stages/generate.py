@@ -10,7 +10,7 @@ from stages.common.schema_models import Classify, Generate
 def main(name: str, params: Generate | Classify, formatted: Path, **paths: Path) -> None:
     """Answer side by side, each contestant with its own prompt."""
     if params.task == "label":
-        from stages.decoding.labels import generate_labels
+        from stages.decoding.classifier.labels import generate_labels
 
         return generate_labels(name, params, formatted, **paths)
     from stages.decoding.contestants import choose_shots

@@ -6,11 +6,11 @@ from pathlib import Path
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_file, json_line, write_json
-from stages.common.progress import track
 from stages.common.raw import raw_alarms
 from stages.common.row_keys import to_classify
 from stages.common.sanity import mostly_dropped, raised, together
 from stages.common.schema_data import Label
+from stages.common.track import track
 from stages.labels import METHODS
 from stages.labels.dropped import Dropped
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, write_json, write_rows
-from stages.common.progress import track
 from stages.common.rows import RawRow
 from stages.common.sanity import Alarms, Columns, raised, together
 from stages.common.schema import Scrape
+from stages.common.track import track
 from stages.sources import BINARY, Found, fetcher, reader
 from stages.sources.archive import opened
 from stages.sources.text import detect

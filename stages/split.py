@@ -9,10 +9,10 @@ from pathlib import Path
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_files, json_line, write_json
-from stages.common.progress import track
 from stages.common.sanity import mostly_dropped, raised
 from stages.common.schema_data import Split
 from stages.common.spread import batched, mapped
+from stages.common.track import track
 from stages.splits import PARTS
 from stages.splits.held_back import Facts, HeldBack, facts
 from stages.splits.membership import Cuts, class_cuts, class_of, part_of, said, sampled

@@ -4,7 +4,7 @@ import pytest
 
 from stages import generate
 from stages.common.files import read_rows, write_rows
-from stages.decoding import local
+from stages.decoding.causal import local
 from stages.models import directory
 from tests import tiny, trained
 

@@ -53,8 +53,8 @@ def ask(
     Raises:
         StageError: for an empty question, a prompt that is too long, or a server that does not answer.
     """
-    from stages.decoding import served  # torch is loaded only once parameters and question are known to be good
     from stages.decoding.contestants import contestants
+    from stages.decoding.hosted import served  # torch is loaded only once parameters and question are known to be good
     from stages.models import runtime
 
     if not question.strip():
@@ -78,7 +78,7 @@ def ask(
 
 def _local(who, messages: list[dict], options: Generate, loaded: dict):
     """An answer by weights on this machine. `loaded` keeps the models: a base answers twice."""
-    from stages.decoding import local
+    from stages.decoding.causal import local
     from stages.models import directory, runtime
 
     tokens = who.tokens(messages)

@@ -6,7 +6,7 @@ import requests
 import torch
 
 from stages.common.errors import StageError
-from stages.decoding.local import end_tokens
+from stages.decoding.causal.local import end_tokens
 from stages.models.directory import load, load_tokenizer
 from stages.models.prompting import encode_prompt, render
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.schema_models import HubBase
-from stages.common.scratch import fingerprint, scratch
 
 FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "LICENSE*"]
 
@@ -14,7 +14,7 @@ def fetch(name: str, params: HubBase) -> Path:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HFValidationError, HTTPError
 
-    folder = scratch("base", name, fingerprint(params.repo, params.revision))
+    folder = kept.brought("model of the hub", params.repo, params.revision, name=name).folder
     try:
         if params.revision == "newest":
             commit, where = HfApi().model_info(params.repo).sha, f"bases.{name}.base.revision"

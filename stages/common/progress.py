@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
 
 from tqdm import tqdm
 
@@ -52,11 +51,3 @@ class Progress:
             self.bar.close()
         elif kind is None and self.every < float("inf"):
             self._line()
-
-
-def track(rows: Iterable, what: str, total: int | None = None, unit: str = "row") -> Iterator:
-    """Yield `rows`, showing how many went by."""
-    with Progress(total, what, unit) as progress:
-        for row in rows:
-            yield row
-            progress.add()

@@ -65,9 +65,8 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def remember(folder: Path, key: str, make: Callable[[], object]) -> object:
-    """What `make()` gives (anything JSON holds), kept in `folder` under `key` so that it is made only once, kills included."""
-    kept = folder / f"{key[:32]}.json"
+def remember(kept: Path, make: Callable[[], object]) -> object:
+    """What `make()` gives (anything JSON holds), kept in the file `kept` so that it is made only once, kills included."""
     try:
         return json.loads(kept.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # the latter: what a power failure leaves of a file that was not yet on disk
@@ -79,8 +78,3 @@ def remember(folder: Path, key: str, make: Callable[[], object]) -> object:
     finally:
         partial.unlink(missing_ok=True)
     return json.loads(made)
-
-
-def code_hash(*modules) -> str:
-    """sha256 (hex) of the source of the modules that produce a result."""
-    return fingerprint(*(content_hash(module.__file__) for module in modules))

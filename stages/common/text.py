@@ -119,3 +119,9 @@ def until(text: str, stop: list[str]) -> str:
     """`text` up to the first stop string."""
     places = [text.find(end) for end in stop if end in text]
     return text[: min(places)] if places else text
+
+
+def shorten(value: object, width: int = 80) -> str:
+    """`repr(value)`, cut to `width` characters, for messages and notes."""
+    text = repr(value)
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -9,11 +9,11 @@ from time import sleep
 
 from tqdm import tqdm
 
+from stages.common import kept
 from stages.common.errors import StageError, shorten
 from stages.common.http import LONGEST, Again
 from stages.common.progress import Progress
 from stages.common.schema_models import HostedTraining
-from stages.common.scratch import fingerprint
 from stages.hosted.client import Missing, Service, clean
 from stages.hosted.cost import DATED
 from stages.hosted.state import State, once
@@ -28,7 +28,7 @@ def mark_of(service: Service, model: str, training: str, validation: str | None,
     """The fingerprint of a job: where, from what, on which data (sha256), with which hyperparameters. No code is in it, nor
     prices, limits or names of ours: none of these may ever cause a second payment."""
     asked = hyperparameters(params), params.seed, params.suffix, params.attempt
-    return fingerprint(service.where.rstrip("/"), model, training, validation, *asked)
+    return kept.brought("hosted job", service.where.rstrip("/"), model, training, validation, *asked).key
 
 
 def hyperparameters(params: HostedTraining) -> dict:

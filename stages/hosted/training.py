@@ -8,10 +8,11 @@ from importlib.metadata import version
 from math import ceil
 from pathlib import Path
 
+from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_files, read_json, read_rows, write_json
 from stages.common.schema_models import HostedTraining
-from stages.common.scratch import content_hash, scratch
+from stages.common.scratch import content_hash
 from stages.hosted import cost, job, uploads
 from stages.hosted.client import Missing, Service
 from stages.hosted.rows import prepare
@@ -61,7 +62,7 @@ class Run:
         Raises:
             StageError: if it may cost more than the limit, or ended without a model.
         """
-        folder = scratch("hosted", "jobs", self.mark)
+        folder = kept.placed("hosted job", self.mark).folder
         with alone(folder):
             state = State(folder)
             made = self._existing(state) or self._new(state)
@@ -186,7 +187,7 @@ def train_hosted(
     start = time.monotonic()
     parent, model = starting_model(name, params, base)
     contract = read_json(formatted / "prompt.json")
-    folder = scratch("hosted", name, "files")
+    folder = kept.placed("rows of a hosted job", "files", name=name).folder
     with alone(folder):
         taken = between(read_rows(rows), params.rows, f"models.{name}.train.rows")
         files = {"training_file": prepare(taken, contract, folder / "training.jsonl", LEAST_ROWS)}

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from stages.common import kept
 from stages.common.errors import StageError
-from stages.common.scratch import fingerprint, scratch
 from stages.hosted.client import Missing, Service
 from stages.hosted.state import State, alone, once
 
@@ -15,7 +15,7 @@ def name_of(sha256: str) -> str:
 
 def folder_of(service: Service, sha256: str) -> Path:
     """Scratch of what is known of one file at one service."""
-    return scratch("hosted", "files", fingerprint(service.where, sha256))
+    return kept.brought("file of a hosted job", service.where, sha256).folder
 
 
 def find(service: Service, state: State, sha256: str, size: int) -> dict | None:

@@ -19,10 +19,10 @@ import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from stages.common.errors import shorten
+from stages.common import kept
 from stages.common.progress import Progress
 from stages.common.schema_models import OllamaJudge, OpenAIJudge
-from stages.common.scratch import fingerprint, scratch
+from stages.common.text import shorten
 from stages.judging.prompt_files import BadVerdict, Prompt
 from stages.servers.chat import Options, Rejected, Unanswered, connect
 from stages.servers.known import identity
@@ -66,8 +66,8 @@ class Asker:
         Raises:
             StageError: if the server is down or stays silent; what it gave is kept.
         """
-        folder = scratch("judge", "verdicts", fingerprint(self.options.kind, self.identity, self.settings, prompt.sha256))
-        paths = [folder / f"{fingerprint(fields)[:32]}.json" for fields in asked]
+        before = kept.brought("verdicts", self.options.kind, self.identity, self.settings, prompt.sha256)
+        paths = [before.path(fields) for fields in asked]
         messages = {path: prompt.messages(fields) for path, fields in zip(paths, asked, strict=True)}
         found = {path: verdict for path in messages if (verdict := self._kept(path))}
         todo, known = [path for path in messages if path not in found], len(found)

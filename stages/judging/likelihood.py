@@ -2,11 +2,13 @@
 
 from dataclasses import astuple
 
+import torch
+
+from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.rows import TextAnswers
-from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
 from stages.decoding.contestants import Contestant
-from stages.models import attention, directory, prompting, runtime
+from stages.models import directory, runtime
 from stages.tasks import batches, causal, score
 
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
@@ -28,12 +30,9 @@ def expected_scores(who: Contestant, rows: list[TextAnswers]) -> list[score.Scor
         task = causal.task(model, MICRO_TOKENS)
         return [astuple(one) for one in score.score(model, [e for e in whole if e is not None], task)]
 
-    key = fingerprint([(e.prompt, e.completion) for e in whole if e is not None])
-    folder = scratch(
-        "judge", "likelihood", fingerprint(content_hash(who.folder), code_hash(attention, prompting, batches, causal, score))
-    )
-    kept = iter(remember(folder, key, make))
-    return [score.Score(*next(kept)) if e is not None else score.Score(0.0, 0, 0) for e in whole]
+    before = kept.made("likelihood", __name__, [who.folder], MICRO_TOKENS, runtime.machine(torch.float32))
+    scores = iter(before.get([(e.prompt, e.completion) for e in whole if e is not None], make))
+    return [score.Score(*next(scores)) if e is not None else score.Score(0.0, 0, 0) for e in whole]
 
 
 def _shown(who: Contestant, row: TextAnswers) -> dict:

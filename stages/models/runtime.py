@@ -81,6 +81,16 @@ def memory(where: torch.device) -> str:
     return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f}GiB"
 
 
+def machine(dtype: torch.dtype) -> dict[str, str]:
+    """What bytes depend on beside inputs, parameters and code: device, what the CPU is capable of, precision."""
+    where = device()
+    return {
+        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else where.type,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "dtype": str(dtype),
+    }
+
+
 def environment() -> dict:
     """What figures may depend on beside inputs and parameters; recorded beside timings, never in a stage's output."""
     where = device()

@@ -2,7 +2,7 @@
 
 import json
 
-from stages.common.scratch import fingerprint, scratch
+from stages.common import kept
 from stages.servers.chat import Chat, Unanswered
 
 
@@ -13,12 +13,12 @@ def identity(chat: Chat, provider: str, base_url: str, model: str) -> dict:
     Raises:
         StageError: if it is down and was never asked before.
     """
-    kept = scratch("servers", provider, fingerprint(base_url, model)) / "identity.json"
+    known = kept.brought("identity of a server", base_url, model, name=provider).folder / "identity.json"
     try:
         found = chat.identity()
     except Unanswered as failed:
-        if not kept.exists():
+        if not known.exists():
             raise chat.down(failed.reason) from None
-        return json.loads(kept.read_text(encoding="utf-8"))
-    kept.write_text(json.dumps(found), encoding="utf-8")
+        return json.loads(known.read_text(encoding="utf-8"))
+    known.write_text(json.dumps(found), encoding="utf-8")
     return found

@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 
 import requests
 
+from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import read_json, write_json
 from stages.common.http import Again, passing
 from stages.common.schema_sources import WebSource
-from stages.common.scratch import fingerprint, scratch
 from stages.sources.visitor import Visitor
 
 BLOCK = 1 << 16  # bytes
@@ -43,7 +43,7 @@ class Download:
     def __init__(self, url: str, visitor: Visitor, params: WebSource):
         self.url, self.visitor, self.params = url, visitor, params
         host = re.sub(r"[^a-z0-9.-]", "_", urlsplit(url).hostname or "none")
-        self.folder = scratch("http", host, fingerprint(url))
+        self.folder = kept.brought("download", url, name=host).folder
         self.partial, self.about = self.folder / "partial", self.folder / "partial.json"
 
     def entry(self) -> dict | None:

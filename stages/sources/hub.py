@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.schema_sources import HubSource
-from stages.common.scratch import fingerprint, remember, scratch
 from stages.sources import Found
 from stages.sources.archive import matches
 
 
 def fetch(name: str, params: HubSource, source: Path) -> Iterator[Found]:
     """The files behind `params.files`. With all of them in the cache no network is needed."""
-    folder = scratch("hub", name, fingerprint(params.repo, params.revision))
+    before = kept.brought("data set of the hub", params.repo, params.revision, name=name)
     where = f"{params.repo}@{params.revision[:12]}"
-    there = remember(folder, "listing", lambda: _ask(where, _list, params))
+    there = before.named("listing", lambda: _ask(where, _list, params))
     files = sorted(file for file in there if matches(params.files, file))
     if not files:
         raise StageError(
@@ -25,8 +25,8 @@ def fetch(name: str, params: HubSource, source: Path) -> Iterator[Found]:
         )
     address = f"https://huggingface.co/datasets/{params.repo}/resolve/{params.revision}"
     for file in files:
-        path = remember(folder, fingerprint(file), lambda file=file: _ask(where, _download, params, file, folder / "files"))
-        yield Found(file, folder / path, "", {"url": f"{address}/{file}"})
+        path = before.get(file, lambda file=file: _ask(where, _download, params, file, before.folder / "files"))
+        yield Found(file, before.folder / path, "", {"url": f"{address}/{file}"})
 
 
 def _list(params: HubSource) -> list[str]:

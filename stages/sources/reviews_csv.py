@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.common.errors import StageError, shorten
+from stages.common.errors import StageError
+from stages.common.text import shorten
 from stages.sources.text import open_text, undecodable
 
 csv.field_size_limit(1 << 24)  # characters in one field

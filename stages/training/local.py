@@ -6,18 +6,19 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, read_json, read_rows, write_json
 from stages.common.schema_models import LocalTraining
-from stages.common.scratch import code_hash, content_hash, fingerprint, scratch
-from stages.models import attention, directory, prompting, runtime
+from stages.common.scratch import content_hash
+from stages.models import directory, prompting, runtime
 from stages.tasks import batches, causal, classifier, score
 from stages.training import loop, parallel, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
 from stages.training.table import mean_of_last, write_table
 
-NOT_IN_RESULT = {"logger"}
+NOT_IN_RESULT = {"logger", "precision"}  # precision is taken as resolved
 
 
 @dataclass
@@ -130,10 +131,11 @@ def train_local(
     world = parallel.join()
     found = prepare(name, params, rows, formatted, base)
     inputs = [formatted / "prompt.json", formatted / "labels.json", rows, formatted / "validation", base]
-    code = code_hash(attention, prompting, runtime, batches, causal, classifier, loop, selection, score, tune)
-    key = fingerprint([*map(content_hash, inputs)], params.model_dump(exclude=NOT_IN_RESULT), code)
-    world.same(key, "other rows, base, parameters or code", "give every host the same files (git pull, dvc pull)")
-    checkpoints, watching = Checkpoints(scratch("train", name, key)), logger(params.logger if world.first else "none", name)
+    machine = runtime.machine(runtime.precision(params.precision, runtime.device()))
+    before = kept.made("training", __name__, inputs, params.model_dump(exclude=NOT_IN_RESULT), machine, name)
+    fix = "give every host the same files (git pull, dvc pull), packages and kind of GPU"
+    world.same(before.key, "other rows, base, parameters, code, packages or device", fix)
+    checkpoints, watching = Checkpoints(before.folder), logger(params.logger if world.first else "none", name)
     began = time.monotonic()
     run = loop.Run(found.model, found.task, params, checkpoints, watching)
     model, state = run.train(found.examples, found.validation, f"train {name}")

@@ -13,8 +13,8 @@ from stages import label, scrape, split
 from stages.common import rows
 from stages.common.files import read_rows, write_rows
 from stages.decoding.answers import Answer
+from stages.decoding.classifier.labels import answered
 from stages.decoding.contestants import Contestant
-from stages.decoding.labels import answered
 from stages.decoding.text import side_by_side
 from stages.judging.opinion import Opinion, verdict_rows
 from tests import tiny

@@ -4,8 +4,7 @@ import sys
 
 import pytest
 
-from stages.common import text
-from stages.common.scratch import code_hash, content_hash, fingerprint, remember, scratch
+from stages.common.scratch import content_hash, fingerprint, remember, scratch
 
 
 def test_scratch_is_made_where_it_is_asked_for(own_scratch):
@@ -31,11 +30,11 @@ def test_a_temporary_work_tree_uses_the_scratch_of_the_tree_it_came_from(tmp_pat
 def test_two_processes_that_make_the_same_do_not_meet(tmp_path, monkeypatch):
     def make():  # while this one works, another one makes the same and is done first
         monkeypatch.setattr("os.getpid", lambda: 2)
-        remember(tmp_path, "key", lambda: "same")
+        remember(tmp_path / "key.json", lambda: "same")
         return "same"
 
     monkeypatch.setattr("os.getpid", lambda: 1)
-    assert remember(tmp_path, "key", make) == "same"
+    assert remember(tmp_path / "key.json", make) == "same"
 
 
 def test_a_fingerprint_depends_on_values_and_not_on_the_order_of_keys():
@@ -57,10 +56,6 @@ def test_a_content_hash_depends_on_names_and_bytes(tmp_path):
     assert len({first, folder("three", a="1"), folder("four", a="1", c="2"), folder("five", a="12", b="")}) == 4
 
 
-def test_a_code_hash_is_that_of_the_source():
-    assert code_hash(text) == fingerprint(content_hash(text.__file__))
-
-
 def test_a_result_is_made_once(tmp_path):
     made = []
 
@@ -68,26 +63,26 @@ def test_a_result_is_made_once(tmp_path):
         made.append(1)
         return {"text": "é \ud800", "number": 1.5}
 
-    first = remember(tmp_path, "key", make)
-    assert first == remember(tmp_path, "key", make) == {"text": "é \ud800", "number": 1.5}
+    first = remember(tmp_path / "key.json", make)
+    assert first == remember(tmp_path / "key.json", make) == {"text": "é \ud800", "number": 1.5}
     assert len(made) == 1
-    remember(tmp_path, "another key", make)
+    remember(tmp_path / "another key.json", make)
     assert len(made) == 2
 
 
 def test_a_result_that_fails_is_not_remembered(tmp_path):
     with pytest.raises(KeyError):
-        remember(tmp_path, "key", lambda: {}["nothing"])
+        remember(tmp_path / "key.json", lambda: {}["nothing"])
     (tmp_path / "key.partial").write_text("half")  # what a kill leaves
-    assert remember(tmp_path, "key", lambda: "whole") == "whole"
+    assert remember(tmp_path / "key.json", lambda: "whole") == "whole"
 
 
 @pytest.mark.parametrize("left", ["", '{"half', "\0\0\0"])
 def test_a_damaged_result_is_made_again(tmp_path, left):
-    remember(tmp_path, "key", lambda: "first")
+    remember(tmp_path / "key.json", lambda: "first")
     (tmp_path / "key.json").write_text(left)
-    assert remember(tmp_path, "key", lambda: "again") == "again"
-    assert remember(tmp_path, "key", lambda: "third") == "again"
+    assert remember(tmp_path / "key.json", lambda: "again") == "again"
+    assert remember(tmp_path / "key.json", lambda: "third") == "again"
 
 
 def test_what_killed_processes_left_half_written_is_removed(own_scratch):

@@ -8,7 +8,7 @@ import pytest
 from stages import generate, judge
 from stages.common.errors import StageError
 from stages.common.files import read_rows, write_json, write_rows
-from stages.decoding.served import context
+from stages.decoding.hosted.served import context
 from stages.models.prompting import write_prompt
 from tests import tiny
 from tests.servers.loopback import Fault, Said, killed

@@ -8,7 +8,7 @@ from tests.varlen import attend_once
 pytest.importorskip("triton")
 if not torch.cuda.is_available():
     pytest.skip("no GPU", allow_module_level=True)
-from stages.decoding import one_query
+from stages.decoding.causal import one_query
 
 CASES = {
     "heads of their own": (5, 16, 16, 64, None, None),

@@ -8,9 +8,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.schema_models import Generate
 from stages.common.text import until
-from stages.decoding import caches
 from stages.decoding.answers import Answer
-from stages.decoding.sampling import choose, penalize, stream
+from stages.decoding.causal import caches
+from stages.decoding.causal.sampling import choose, penalize, stream
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from stages.decoding.sampling import choose, narrow, penalize, stream
+from stages.decoding.causal.sampling import choose, narrow, penalize, stream
 from tests import tiny
 
 

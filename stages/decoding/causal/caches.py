@@ -15,7 +15,7 @@ from transformers import AttentionInterface, DynamicCache, PreTrainedModel
 from stages.models import attention, runtime
 
 try:
-    from stages.decoding import one_query
+    from stages.decoding.causal import one_query
 except ImportError:  # Triton comes with builds for GPUs alone; steps() asks
     one_query = None
 

@@ -4,12 +4,12 @@ import time
 from collections import Counter
 from dataclasses import asdict
 
+from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import read_json
 from stages.common.progress import Progress
 from stages.common.rows import FormattedText, Message
 from stages.common.schema_models import Generate
-from stages.common.scratch import fingerprint, remember, scratch
 from stages.common.text import until
 from stages.decoding.answers import Answer, latencies
 from stages.decoding.contestants import Contestant
@@ -43,7 +43,7 @@ def answers(who: Contestant, rows: list[FormattedText], options: Generate, progr
         options.seed,
         tuple(who.stop),
     )
-    cache = scratch("generate", "served", fingerprint(provider, identity(chat, provider, base_url, model), asdict(settings)))
+    before = kept.brought("served answers", provider, identity(chat, provider, base_url, model), asdict(settings))
     pool = Pool(chat, options.batch_rows, ATTEMPTS, SECONDS)
 
     def make(messages: list[Message]) -> dict:
@@ -62,17 +62,17 @@ def answers(who: Contestant, rows: list[FormattedText], options: Generate, progr
         answer = Answer(text, reply.tokens, reply.prompt_tokens or 0, reply.finish)
         return {"answer": answer.content(), "seconds": reply.seconds}
 
-    keys = [fingerprint(messages) for messages in asked]
-    different = dict(zip(keys, asked, strict=True))  # like prompts are asked once
-    fresh = {key for key in different if not (cache / f"{key[:32]}.json").exists()}
-    made, times = {}, Counter(keys)
-    answered = pool.map(lambda key: remember(cache, key, lambda: make(different[key])), list(different))
-    for key, one in zip(different, answered, strict=True):
-        made[key] = Answer(**one["answer"], seconds=one["seconds"])
-        progress.add(times[key], who=who.name)
+    paths = [before.path(messages) for messages in asked]
+    different = dict(zip(paths, asked, strict=True))  # like prompts are asked once
+    fresh = {path for path in different if not path.exists()}
+    made, times = {}, Counter(paths)
+    answered = pool.map(lambda messages: before.get(messages, lambda: make(messages)), list(different.values()))
+    for path, one in zip(different, answered, strict=True):
+        made[path] = Answer(**one["answer"], seconds=one["seconds"])
+        progress.add(times[path], who=who.name)
     seconds = time.monotonic() - start
-    written = sum(made[key].tokens for key in fresh)
-    found = [made[key] for key in keys]
+    written = sum(made[path].tokens for path in fresh)
+    found = [made[path] for path in paths]
     speed = {"seconds": seconds, "asked": len(fresh), "tokens": written, "tokens_per_second": written / seconds}
     return found, speed | latencies(rows, found)
 

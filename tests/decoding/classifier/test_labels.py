@@ -5,7 +5,8 @@ from sklearn.linear_model import LogisticRegression
 
 from stages.common.files import read_json, write_rows
 from stages.common.progress import Progress
-from stages.decoding.labels import answered, classify, majority, rounded, words
+from stages.decoding.classifier.classifying import classify, rounded
+from stages.decoding.classifier.labels import answered, majority, words
 from stages.models import directory
 from tests import labelled, tiny
 

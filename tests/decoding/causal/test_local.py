@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from stages.decoding import local
 from stages.decoding.answers import Answer, latencies, too_long
-from stages.decoding.local import answer, end_tokens, groups
+from stages.decoding.causal import local
+from stages.decoding.causal.local import answer, end_tokens, groups
 from stages.models.prompting import encode_prompt
 from tests import tiny
 

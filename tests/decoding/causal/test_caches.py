@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.attention import varlen
 
-from stages.decoding import caches, local
+from stages.decoding.causal import caches, local
 from stages.models.prompting import encode_prompt
 from tests import tiny
 from tests.varlen import attend, attend_once
