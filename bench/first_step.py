@@ -28,8 +28,8 @@ def ended() -> None:
 
 def stage(name: str, folder: str, validated: bool) -> None:
     """The stage itself, up to the end of its first step."""
+    from stages.common.check import check
     from stages.common.params import read
-    from stages.common.schema import check
     from stages.training import loop
     from stages.training.local import train_local
 
@@ -47,8 +47,8 @@ def bare(name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from stages.common.check import check
     from stages.common.params import read
-    from stages.common.schema import check
 
     entry = check(read(), Path("params.yaml")).models[name]
     path = Path("data", entry.dataset, "formatted", entry.shards)

@@ -18,9 +18,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench.train_gpu import rows
+from stages.common.check import check
 from stages.common.files import read_rows
 from stages.common.params import read
-from stages.common.schema import check
 from stages.common.schema_models import Generate
 from stages.decoding.causal import local
 from stages.models import directory, prompting

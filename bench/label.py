@@ -22,8 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 import ahocorasick  # noqa: E402
 
+from stages.common.check import check  # noqa: E402
 from stages.common.params import read  # noqa: E402
-from stages.common.schema import check  # noqa: E402
 from stages.labels.dictionary import build  # noqa: E402
 from stages.labels.parts import Finder  # noqa: E402
 from stages.sources import reader  # noqa: E402

@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))
 
 def prepared(name: str, steps: int):
     """The parameters of a model, and what its training would start from, cut to some steps."""
+    from stages.common.check import check
     from stages.common.params import read
-    from stages.common.schema import check
     from stages.training.local import prepare
 
     os.chdir(ROOT)

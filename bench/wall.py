@@ -75,9 +75,9 @@ def bare(name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from stages.common.check import check
     from stages.common.files import read_rows
     from stages.common.params import read
-    from stages.common.schema import check
 
     entry = check(read(), Path("params.yaml")).models[name]
     data, train = Path(f"data/{entry.dataset}/formatted"), entry.train
@@ -122,8 +122,8 @@ def bare(name: str) -> None:
 
 
 def main() -> None:
+    from stages.common.check import check
     from stages.common.params import read
-    from stages.common.schema import check
 
     name = sys.argv[1] if len(sys.argv) > 1 else "medical"
     entry = check(read(), Path("params.yaml")).models[name]

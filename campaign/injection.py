@@ -76,9 +76,10 @@ class Ground:
     """What is judged: test rows, and for each another row's answer and the first half of its own."""
 
     def __init__(self, tree: Path, most: int):
-        entry = params.read(tree / "params.yaml")["models"][MODEL]
+        written = params.read(tree / "params.yaml")
+        entry = written["models"][MODEL]
         self.tree, self.model = tree, tree / "models" / MODEL
-        self.root, self.encoder = tree / "models" / entry["root"], tree / "models" / entry["judge_base"]
+        self.root, self.encoder = tree / "models" / entry["root"], tree / "models" / written["judge_base"]
         self.options = params.section("models", MODEL, "judge", tree / "params.yaml").judges["embedded"]
         formatted = tree / "data" / entry["dataset"] / "formatted"
         self.training = TrainingRows(formatted / "train", read_prompt(self.model)["stop"])

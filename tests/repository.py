@@ -108,7 +108,8 @@ def wheel(folder: Path, package: str, model: Path) -> str:
 def _params(wheels: Path, work: Path) -> dict:
     """The default parameters cut down to one model, with tiny stand-ins."""
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    made = {"bases": {}, "datasets": {DATASET: params["datasets"][DATASET]}, "models": {MODEL: params["models"][MODEL]}}
+    made = {name: params[name] for name in ("judge_base", "defaults")} | {"bases": {}}
+    made |= {"datasets": {DATASET: params["datasets"][DATASET]}, "models": {MODEL: params["models"][MODEL]}}
     for name, architecture in BASES.items():
         model = tiny.base(work / name) if architecture == "causal" else tiny.encoder(work / name)
         made["bases"][name] = {

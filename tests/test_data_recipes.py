@@ -16,10 +16,10 @@ from ruamel.yaml import YAML
 
 from affinage.commands import recipe
 from stages import format, label, scrape, split
+from stages.common.check import check
 from stages.common.errors import StageError
 from stages.common.files import read_json, read_rows
 from stages.common.params import read
-from stages.common.schema import check
 from stages.common.schema_sources import Scrape
 from stages.splits import PARTS
 from tests.data_helpers import jsonl

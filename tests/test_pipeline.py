@@ -1,6 +1,7 @@
 """dvc.yaml and params.yaml fit each other and the code: nothing read goes undeclared, nothing declared goes unread."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,17 @@ STAGES = ("base", "scrape", "label", "split", "format", "train", "generate", "ju
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 WIRING = {"source", "dataset", "shards", "base", "root", "judge_base"}
+# the sections of defaults that a stage lists
+DEFAULTS = {
+    "base": [],
+    "scrape": ["defaults.scrape"],
+    "label": ["defaults.label.all", "defaults.label.${item.label.method}"],
+    "split": ["defaults.split"],
+    "format": ["defaults.format.all", "defaults.format.${item.format.style}"],
+    **{
+        stage: [f"defaults.{stage}.all", f"defaults.{stage}.${{item.train.method}}"] for stage in ("train", "generate", "judge")
+    },
+}
 SMOLLM2, MEDICAL = "smollm2", "medical"
 
 
@@ -51,10 +63,10 @@ def test_the_folder_of_stages_holds_the_stage_scripts_and_packages_alone():
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_declares_its_own_section_and_no_other(stage):
+def test_a_stage_declares_its_own_section_and_its_defaults(stage):
     kind = {"base": "bases", "train": "models", "generate": "models", "judge": "models"}.get(stage, "datasets")
     assert PIPELINE[stage]["foreach"] == f"${{{kind}}}"
-    assert PIPELINE[stage]["do"]["params"] == [f"{kind}.${{key}}.{stage}"]
+    assert PIPELINE[stage]["do"]["params"] == [f"{kind}.${{key}}.{stage}", *DEFAULTS[stage]]
 
 
 def test_every_file_that_is_no_module_is_a_dependency_of_a_stage():
@@ -83,7 +95,7 @@ def test_paths_in_the_command_are_deps_or_outputs_or_timings():
     for stage, entry in PIPELINE.items():
         do = entry["do"]
         declared = [*do["deps"], *outputs(do)]
-        for word in do["cmd"].split()[4:]:
+        for word in shlex.split(do["cmd"])[4:]:
             if not word.startswith("--") and not word.startswith("metrics/speed/"):
                 assert any(path == word or path.startswith(f"{word}/") for path in declared), (stage, word)
 
@@ -126,6 +138,10 @@ def dvc(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+def ran(output: str) -> set[str]:
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
 def changed_stages(folder: Path) -> set[str]:
     """Stages of which `dvc status` says that a parameter or a dependency outside the pipeline changed."""
     from dvc.repo import Repo
@@ -151,7 +167,19 @@ def replaced(tree: dict, path: tuple, value) -> dict:
 
 
 def is_wiring(path: tuple) -> bool:
-    return len(path) == 3 and path[2] in WIRING
+    return len(path) == 3 and path[2] in WIRING or path == ("judge_base",)
+
+
+def readers(path: tuple) -> set[str]:
+    """The stages that read a leaf: the one of its entry, or those of all entries whose section of defaults holds it."""
+    if is_wiring(path):
+        return set()
+    if path[0] != "defaults":
+        return {f"{path[2]}@{path[1]}"}
+    kind, stage = PIPELINE[path[1]]["foreach"][2:-1], path[1]
+    section, choice = {"label": ("label", "method"), "format": ("format", "style")}.get(stage, ("train", "method"))
+    exact = stage in ("scrape", "split") or path[2] == "all"
+    return {f"{stage}@{key}" for key, entry in PARAMS[kind].items() if exact or entry[section][choice] == path[2]}
 
 
 def write(folder: Path, tree: dict) -> None:
@@ -160,7 +188,7 @@ def write(folder: Path, tree: dict) -> None:
 
 
 @pytest.mark.slow
-def test_every_leaf_is_tracked_by_exactly_its_stage(twin, monkeypatch):
+def test_every_leaf_is_tracked_by_exactly_the_stages_that_read_it(twin, monkeypatch):
     """By DVC's own comparison of dvc.lock with params.yaml, which is handed over in memory instead of parsed each time."""
     from dvc.dependency import param
     from dvc.repo import Repo
@@ -181,7 +209,7 @@ def test_every_leaf_is_tracked_by_exactly_its_stage(twin, monkeypatch):
             for part in path:
                 value = value[part]
             current = replaced(PARAMS, path, other(value))
-            assert changed() == (set() if is_wiring(path) else {f"{path[2]}@{path[1]}"}), ".".join(path)
+            assert changed() == readers(path), ".".join(path)
 
 
 @pytest.mark.slow
@@ -196,16 +224,17 @@ def test_every_wire_changes_exactly_the_stages_that_name_it(twin):
     before = resolved()
     try:
         for path in filter(is_wiring, leaves(PARAMS)):
-            kind, key, wire = path
             write(twin, replaced(PARAMS, path, "another"))
             after = resolved()
-            readers = {
+            naming = {
                 f"{stage}@{key}"
                 for stage, entry in PIPELINE.items()
-                if entry["foreach"] == f"${{{kind}}}" and f"${{item.{wire}}}" in str(entry["do"])
+                for key in ([path[1]] if len(path) > 1 else PARAMS[entry["foreach"][2:-1]])
+                if path[0] in (entry["foreach"][2:-1], "judge_base")
+                and f"${{{'item.' if len(path) > 1 else ''}{path[-1]}}}" in str(entry["do"])
             }
-            assert readers, f"{'.'.join(path)} is read by no stage"
-            assert {name for name in before if before[name] != after[name]} == readers, ".".join(path)
+            assert naming, f"{'.'.join(path)} is read by no stage"
+            assert {name for name in before if before[name] != after[name]} == naming, ".".join(path)
     finally:
         write(twin, PARAMS)
 
@@ -213,7 +242,7 @@ def test_every_wire_changes_exactly_the_stages_that_name_it(twin):
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_dvc_status_names_the_one_stage_that_reads_a_leaf(twin, stage):
-    path = next(path for path in leaves(PARAMS) if path[2] == stage and len(path) > 3)
+    path = next(path for path in leaves(PARAMS) if len(path) > 3 and path[0] != "defaults" and path[2] == stage)
     value = PARAMS
     for part in path:
         value = value[part]
@@ -243,12 +272,23 @@ def test_dvc_status_names_exactly_the_stages_that_a_module_belongs_to(twin, modu
 @pytest.mark.slow
 def test_changing_one_parameter_reruns_its_stage_and_what_hangs_on_it(twin):
     try:
-        write(twin, replaced(PARAMS, ("datasets", "medical_qa", "format", "shard_rows"), 10))
-        done = dvc(twin, "repro")
-        ran = {line.split("'")[1] for line in done.splitlines() if line.startswith("Running stage")}
+        written = PARAMS["datasets"]["medical_qa"]["format"] | {"shard_rows": 10}
+        write(twin, replaced(PARAMS, ("datasets", "medical_qa", "format"), written))
         models = [name for name, model in PARAMS["models"].items() if model["dataset"] == "medical_qa"]
-        assert ran == {"format@medical_qa", *(f"{stage}@{name}" for name in models for stage in ("train", "generate", "judge"))}
+        after = {f"{stage}@{name}" for name in models for stage in ("train", "generate", "judge")}
+        assert ran(dvc(twin, "repro")) == {"format@medical_qa"} | after
         write(twin, PARAMS)
-        assert "Running" not in dvc(twin, "repro")  # back to old values: DVC remembers every stage
+        assert ran(dvc(twin, "repro")) == set()  # back to old values: DVC remembers every stage
+    finally:
+        write(twin, PARAMS)
+
+
+@pytest.mark.slow
+def test_a_changed_default_reruns_the_stages_of_its_method_and_its_old_value_nothing(twin):
+    try:
+        write(twin, replaced(PARAMS, ("defaults", "train", "classifier", "class_weights"), "balanced"))
+        assert ran(dvc(twin, "repro")) == {"train@invoices", "generate@invoices", "judge@invoices"}
+        write(twin, PARAMS)
+        assert ran(dvc(twin, "repro")) == set()
     finally:
         write(twin, PARAMS)

@@ -9,9 +9,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from affinage.commands import recipe
+from stages.common.check import check
+from stages.common.defaults import resolve
 from stages.common.errors import StageError
 from stages.common.params import read
-from stages.common.schema import check
 from tests.data_helpers import ROOT, names
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
@@ -34,6 +35,22 @@ def write(tmp_path):
         return folder
 
     return write
+
+
+def leaves(tree: dict, path: tuple = ()):
+    """The paths of all leaves; an empty mapping has none."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def without(tree: dict, path: tuple) -> dict:
+    """A copy of nested mappings with one leaf taken out."""
+    if len(path) == 1:
+        return {key: value for key, value in tree.items() if key != path[0]}
+    return {**tree, path[0]: without(tree[path[0]], path[1:])}
 
 
 def comments(text: str) -> list[str]:
@@ -67,7 +84,9 @@ def test_a_recipe_merges_into_the_committed_parameters(params, name):
     text = params.read_text(encoding="utf-8")
     after = read(params)
     check(after, params)
-    assert after == merged(read(ROOT / "params.yaml"), read(ROOT / "recipes" / f"{name}.yaml"))
+    written = read(ROOT / "recipes" / f"{name}.yaml")
+    needed = [read(ROOT / "recipes" / f"{other}.yaml") for other in written.pop("needs", [])]
+    assert after == merged(read(ROOT / "params.yaml"), *needed, written)
     for comment in comments(COMMITTED):
         assert text.count(comment) >= COMMITTED.count(comment)
     kept = iter(text.splitlines())
@@ -87,13 +106,35 @@ def test_all_recipes_together(params):
 
 def test_a_value_is_replaced_with_its_comment_kept(params, write):
     def trained(epochs: str, rate: str) -> str:
-        text = re.sub(r"(?m)^      epochs: .*$", f"      epochs: {epochs}", COMMITTED, count=1)
-        return re.sub(r"(?m)^      learning_rate: .*$", f"      learning_rate: {rate}", text, count=1)
+        text = re.sub(r"(?m)^      epochs: 3$", f"      epochs: {epochs}", COMMITTED, count=1)
+        return re.sub(r"(?m)^      learning_rate: 3e-4$", f"      learning_rate: {rate}", text, count=1)
 
     params.write_text(trained("7  # enough", "7e-4"), encoding="utf-8")
-    folder = write("longer", "models:\n  medical:\n    train:\n      epochs: 5\n      learning_rate: 1e-5\n")
-    assert recipe.apply("longer", folder, params) == ["models.medical.train.epochs", "models.medical.train.learning_rate"]
+    folder = write("longer", "models:\n  limericks:\n    train:\n      epochs: 5\n      learning_rate: 1e-5\n")
+    assert recipe.apply("longer", folder, params) == ["models.limericks.train.epochs", "models.limericks.train.learning_rate"]
     assert params.read_text(encoding="utf-8") == trained("5  # enough", "1e-5")
+
+
+def test_what_a_recipe_needs_is_merged_before_it(params, write):
+    write("layers", "defaults:\n  train:\n    causal: {packing: false, shuffle_pairs: true}\n")
+    folder = write("deep", "needs: [layers]\ndefaults:\n  train:\n    causal: {shuffle_pairs: false}\n")
+    assert recipe.apply("deep", folder, params) == [
+        *("defaults.train.causal.packing", "defaults.train.causal.shuffle_pairs", "defaults.train.causal.shuffle_pairs")
+    ]
+    assert read(params)["defaults"]["train"]["causal"] == {"shuffle_pairs": False, "packing": False}
+    assert "needs" not in read(params)
+
+
+def test_no_entry_and_no_recipe_repeats_what_a_default_says(params):
+    """A leaf that is written where the default says the same would hide a later change of the default."""
+    for name in [None, *RECIPES]:
+        shutil.copy(ROOT / "params.yaml", params)
+        if name:
+            recipe.apply(name, ROOT / "recipes", params)
+        written = read(params)
+        before, _ = resolve(written)
+        for path in leaves({kind: written[kind] for kind in ("datasets", "models")}):
+            assert resolve(without(written, path))[0] != before, f"{name or 'params.yaml'}: {'.'.join(path)}"
 
 
 def test_another_kind_replaces_the_whole_mapping(params, write):

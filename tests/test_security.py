@@ -7,8 +7,8 @@ import json
 import pytest
 
 from stages.common import params
+from stages.common.check import check
 from stages.common.errors import StageError
-from stages.common.schema import check
 from stages.models.directory import load, load_fetched, load_tokenizer
 from tests import tiny
 from tests.imports import ROOT

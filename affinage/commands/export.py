@@ -29,7 +29,7 @@ def export(name: str, kinds: list[str], weights: str, check: bool, out: Path = P
     Raises:
         StageError: if there is no such model, or it cannot be expressed in the format.
     """
-    from stages.common.schema import check as checked
+    from stages.common.check import check as checked
 
     params = checked(read(), FILE)
     if name not in params.models:

@@ -76,14 +76,15 @@ def run(names: list[str], jobs: int) -> None:
     Raises:
         StageError: naming the chains that failed, after the others have ended.
     """
-    models = read()["models"]
+    params = read()
+    models = params["models"]
     if unknown := [name for name in names if name not in models]:
         raise StageError(f"{FILE}: models", f"no {unknown[0]!r}", f"one of: {', '.join(models)}", "name one of these")
     wanted = _with_parents(names or list(models), {name: model["base"] for name, model in models.items()})
     groups = chains({name: models[name]["base"] for name in wanted})
     members = [models[name] for name in wanted]
     shared = [f"format@{name}" for name in dict.fromkeys(model["dataset"] for model in members)]
-    used = [model[wire] for model in members for wire in ("base", "root", "judge_base")]
+    used = [*(model[wire] for model in members for wire in ("base", "root")), params["judge_base"]]
     shared += [f"base@{name}" for name in dict.fromkeys(used) if name not in models]
     if repro("shared", shared):
         raise StageError("dvc repro", f"failed on one of {', '.join(shared)}", "success", "the cause stands above")

@@ -1,7 +1,8 @@
 """Merge a recipe into `params.yaml`, keeping its comments: `affinage recipe medical_gpt2`.
 
-A recipe is a part of `params.yaml` under `recipes/`: its entries are added, and what it names is replaced. The result is
-checked as a whole before anything is written. `git diff params.yaml` shows the change, `git checkout params.yaml` undoes it.
+A recipe is a part of `params.yaml` under `recipes/`: its entries are added, and what it names is replaced. Recipes that it
+`needs` are merged before it. The result is checked as a whole before anything is written. `git diff params.yaml` shows the
+change, `git checkout params.yaml` undoes it.
 """
 
 import io
@@ -12,10 +13,10 @@ import typer
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
+from stages.common.check import check
 from stages.common.errors import StageError
 from stages.common.files import atomic_file
 from stages.common.params import FILE, read
-from stages.common.schema import check
 
 FOLDER = Path("recipes")
 
@@ -49,8 +50,9 @@ def apply(name: str, folder: Path = FOLDER, params: Path = FILE) -> list[str]:
     if name not in there:
         raise StageError(folder, f"no recipe {name!r}", f"one of {', '.join(there)}", "affinage recipe --list")
     yaml = editor()
-    document = read(params, yaml)
-    changed = merge(document, read(folder / f"{name}.yaml", yaml))
+    document, recipe = read(params, yaml), read(folder / f"{name}.yaml", yaml)
+    needed = [read(folder / f"{other}.yaml", yaml) for other in recipe.pop("needs", [])]
+    changed = [path for part in (*needed, recipe) for path in merge(document, part)]
     text = io.StringIO()
     yaml.dump(document, text)
     check(YAML(typ="safe", pure=True).load(text.getvalue()), params)

@@ -18,8 +18,10 @@ def leaves(tree: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 
 def parameters(text: bytes) -> dict[str, object]:
-    """`params.yaml` by dotted path."""
-    return dict(leaves(YAML(typ="safe").load(text.decode()) or {}))
+    """`params.yaml` by dotted path, every entry filled in."""
+    from stages.common.defaults import as_read
+
+    return dict(leaves(as_read(YAML(typ="safe").load(text.decode()) or {})))
 
 
 def read_by(model: str, values: dict[str, object]) -> tuple[str, ...]:

@@ -142,8 +142,10 @@ class Revision:
 
     @cached_property
     def params(self) -> dict:
-        """`params.yaml` as it was, unchecked: an old revision keeps to an old schema."""
-        return YAML(typ="safe", pure=True).load(self.text("params.yaml")) or {}
+        """`params.yaml` as it was, filled in but unchecked: an old revision keeps to an old schema."""
+        from stages.common.defaults import as_read
+
+        return as_read(YAML(typ="safe", pure=True).load(self.text("params.yaml")) or {})
 
     def model(self, name: str) -> dict:
         """The entry `models.<name>`.

@@ -24,6 +24,8 @@ WITHOUT_EFFECT = {
     "stages/common/schema_models.py": "refuses parameters, holds no value",
     "stages/common/schema_sources.py": "refuses parameters, holds no value",
     "stages/common/sections.py": "refuses parameters, holds no value",
+    "stages/common/check.py": "refuses parameters, holds no value",
+    "stages/common/wiring.py": "refuses parameters, holds no value",
     "stages/common/rows.py": "holds types alone",
     "stages/common/errors.py": "ends the work or words why it ended",
     "stages/common/progress.py": "is told how many rows went by, and gives nothing back",

@@ -1,18 +1,22 @@
 """`params.yaml`, checked as a whole, handed out by section.
 
 The file is read by the parser that DVC itself uses (YAML 1.2: `1e-5` is a number, `no` is text), so that a stage and
-DVC never see different values. The schema only refuses; it holds no defaults. Every number that shapes a result is
-therefore written in `params.yaml`.
+DVC never see different values. Its entries are filled in from its own `defaults` and from nowhere else: every number that
+shapes a result is written in `params.yaml`.
 """
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
 
 from stages.common.errors import StageError
+
+if TYPE_CHECKING:
+    from stages.common.schema import Params
 
 FILE = Path("params.yaml")
 MOST = 100_000  # values that aliases may stand for
@@ -44,16 +48,28 @@ def _values(node: Node | None, known: dict[int, float]) -> float:
     return known[id(node)]
 
 
-def section(kind: str, key: str, stage: str, path: Path = FILE):
-    """The checked section `<kind>.<key>.<stage>`, and nothing else.
+def load(path: Path = FILE) -> "Params":
+    """The file with every entry filled in, typed.
 
     Raises:
         StageError: naming every problem of the whole file at once.
     """
-    from stages.common.schema import check  # pydantic is loaded here, and only here
+    from stages.common.check import check  # pydantic is loaded here, and only here
+    from stages.common.defaults import resolve
+    from stages.common.schema import Params
 
-    checked = check(read(path), path)
-    entries = getattr(checked, kind)
+    written = read(path)
+    check(written, path)
+    return Params.model_validate(resolve(written)[0])
+
+
+def section(kind: str, key: str, stage: str, path: Path = FILE):
+    """The checked section `<kind>.<key>.<stage>`, filled in from the defaults, and nothing else.
+
+    Raises:
+        StageError: naming every problem of the whole file at once.
+    """
+    entries = getattr(load(path), kind)
     if key not in entries:
         raise StageError(f"{path}: {kind}", f"no {key!r}", f"one of: {', '.join(entries)}", f"add {kind}.{key}")
     return getattr(entries[key], stage)

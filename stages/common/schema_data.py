@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from stages.common.sections import Count, Fraction, Positive, Section
+from stages.common.sections import Count, Fraction, Positive, Section, Seed
 
 # label ---------------------------------------------------------------------------------------------------------------
 
@@ -61,7 +61,7 @@ class Split(Section):
     test: Fraction
     sample: Annotated[float, Field(gt=0, le=1)]  # share of the groups kept; smaller samples lie in larger ones
     near_duplicate: Fraction  # Jaccard similarity from which a train row is too like a held-back one; 0: off
-    seed: Count
+    seed: Seed
 
     @model_validator(mode="after")
     def _sums_to_one(self):

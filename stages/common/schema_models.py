@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
-from stages.common.sections import Commit, Count, Fraction, Positive, Seconds, Section, Sha256
+from stages.common.sections import Commit, Count, Fraction, Name, Positive, Seconds, Section, Seed, Sha256
 
 # bases ---------------------------------------------------------------------------------------------------------------
 
@@ -98,7 +98,7 @@ class LocalTraining(Section):
     evaluations: Positive  # on the validation rows, an epoch
     patience: Count  # evaluations without a better loss before training stops; 0: never stop
     logger: Literal["none", "tensorboard", "dvclive", "wandb"]  # to watch live; changes no result
-    seed: Count
+    seed: Seed
 
     @model_validator(mode="after")
     def _wrong_rows_are_repeated(self):
@@ -173,7 +173,7 @@ class Generate(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     probes: list[str]  # fixed questions answered beside the test rows
     shots: Count  # training rows that the base is shown before each question, as one more contestant; 0: none
-    seed: Count
+    seed: Seed
 
 
 class Classify(Section):
@@ -182,7 +182,7 @@ class Classify(Section):
     task: Literal["label"]
     batch_rows: Positive
     precision: Literal["auto", "fp32", "bf16", "fp16"]
-    seed: Count  # of the regression that it is compared with
+    seed: Seed  # of the regression that it is compared with
 
 
 Answering = Annotated[Generate | Classify, Field(discriminator="task")]
@@ -230,6 +230,21 @@ class OpenAIJudge(Section):
     warn_below: Fraction
 
 
+# Figures of text answers that stages/judging writes beside the judges' scores, under the same keys.
+FIGURES = {
+    *("perplexity", "bits_per_byte", "token_accuracy", "bleu", "chrf", "rouge_l", "exact_match", "overlap", "tokens"),
+    *("prompt_tokens", "parts_f1", "parts_precision", "parts_recall", "parts_f1_per_review", "count_error", "unreadable"),
+    *("five_lines", "rhyme", "rhymed_pairs", "names_subject"),
+}
+
+
+def _no_figure(name: str) -> str:
+    if name in FIGURES:
+        raise ValueError("another name: this one is a figure's, and would take its place in the scores")
+    return name
+
+
+JudgeName = Annotated[Name, AfterValidator(_no_figure)]
 AnyJudge = Annotated[EmbeddedJudge | OllamaJudge | OpenAIJudge, Field(discriminator="kind")]
 
 
@@ -238,10 +253,10 @@ class Judge(Section):
 
     task: Literal["text"]
     measures: list[Literal["parts", "limerick"]]  # figures of the task itself: stages/judging/measures.py
-    judges: Annotated[dict[str, AnyJudge], Field(min_length=1)]  # scores are keyed by these names
+    judges: Annotated[dict[JudgeName, AnyJudge], Field(min_length=1)]  # scores are keyed by these names
     bootstrap: Annotated[int, Field(ge=100)]  # resamples
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    seed: Count
+    seed: Seed
 
 
 class LabelJudge(Section):
@@ -250,7 +265,7 @@ class LabelJudge(Section):
     task: Literal["label"]
     bootstrap: Annotated[int, Field(ge=100)]  # resamples
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    seed: Count
+    seed: Seed
 
 
 Judging = Annotated[Judge | LabelJudge, Field(discriminator="task")]

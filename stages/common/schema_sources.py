@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from stages.common.sections import Commit, Count, Positive, Seconds, Section
+from stages.common.sections import Commit, Count, Name, Positive, Seconds, Section
 
 # readers -------------------------------------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class KaggleSource(Source):
 class Scrape(Section):
     sources: Annotated[
         dict[
-            Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
+            Name,
             Annotated[LocalSource | WebSource | HubSource | KaggleSource, Field(discriminator="kind")],
         ],
         Field(min_length=1),

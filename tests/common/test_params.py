@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from stages.common.check import check
+from stages.common.defaults import resolve
 from stages.common.errors import StageError
 from stages.common.params import read, section
-from stages.common.schema import Split, check
+from stages.common.schema import Split
 from tests.data_helpers import ROOT, web_params
 
 COMMITTED = read(ROOT / "params.yaml")
+RESOLVED = resolve(COMMITTED)[0]
 
 
 def changed(path: str, value: object, params: dict = COMMITTED) -> dict:
@@ -43,13 +46,13 @@ def edit(file: Path, name: str, value: str) -> None:
 
 
 def test_the_committed_parameters_pass():
-    assert check(COMMITTED, ROOT / "params.yaml").model_dump() == COMMITTED
+    assert check(COMMITTED, ROOT / "params.yaml").model_dump() == RESOLVED
 
 
 def test_a_section_is_all_that_is_handed_out(params_file):
     found = section("datasets", "medical_qa", "split", params_file)
     assert isinstance(found, Split)
-    assert found.model_dump() == COMMITTED["datasets"]["medical_qa"]["split"]
+    assert found.model_dump() == RESOLVED["datasets"]["medical_qa"]["split"]
 
 
 def test_a_section_cannot_be_changed(params_file):
@@ -64,7 +67,7 @@ def test_an_unknown_entry_names_the_known_ones(params_file):
 
 def test_the_whole_file_is_checked_for_any_section(params_file):
     edit(params_file, "learning_rate", "fast")
-    with pytest.raises(StageError, match="models.medical.train.learning_rate: found 'fast', expected a number"):
+    with pytest.raises(StageError, match="defaults.train.all.learning_rate: found 'fast', expected a number"):
         section("datasets", "medical_qa", "split", params_file)
 
 
@@ -128,7 +131,7 @@ def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
         ),
         ("models.medical.judge.task", "label", "models.medical.judge.task: found 'label', expected 'text', what method causal"),
         ("models.invoices.judge.task", "text", "models.invoices.judge.task: found 'text', expected 'label', what method class"),
-        ("models.invoices.generate.task", "text", "models.invoices.generate.max_new_tokens: missing"),
+        ("models.invoices.generate.task", "text", "models.invoices.generate.task: found 'text', expected 'label', what method"),
         (
             "models.invoices.dataset",
             "elements",
@@ -153,8 +156,10 @@ def test_a_wrong_value_is_named_with_what_was_expected(path, value, message):
 
 def test_a_missing_parameter_is_named():
     params = copy.deepcopy(COMMITTED)
-    del params["datasets"]["medical_qa"]["split"]["seed"]
-    assert "datasets.medical_qa.split.seed: missing" in problems(params)
+    del params["defaults"]["split"]["seed"]
+    assert "datasets.medical_qa.split.seed: missing; expected a value, here or in defaults.split" in problems(params)
+    del params["datasets"]["medical_qa"]["source"]
+    assert "datasets.medical_qa.source: missing; expected a value\n" in problems(params)
 
 
 def test_fractions_must_sum_to_one():
@@ -164,7 +169,7 @@ def test_fractions_must_sum_to_one():
 
 
 @pytest.mark.parametrize("value", ["nothing", ["smollm2"], {}, None, 7])
-@pytest.mark.parametrize("field", ["dataset", "base", "root", "judge_base"])
+@pytest.mark.parametrize("field", ["dataset", "base", "root"])
 def test_a_wire_that_leads_nowhere_is_refused(field, value):
     assert f"models.medical.{field}: " in problems(changed(f"models.medical.{field}", value))
 
@@ -239,8 +244,8 @@ def test_every_dataset_needs_a_question_and_an_answer():
     [
         ("datasets.medical_qa.format.style", "poem", "'alpaca', 'completion', 'chat', 'classification'"),
         (
-            "datasets.medical_qa.format.style",
-            "chat",
+            "datasets.medical_qa.format",
+            {"style": "chat", "preamble": ""},
             "datasets.medical_qa.format.preamble: unknown key (legal: shard_rows, style",
         ),
         (
@@ -301,11 +306,11 @@ def test_every_row_may_be_trained_on_and_held_back_besides():
 def test_all_problems_come_in_one_message():
     params = changed("datasets.medical_qa.split.tset", 1)
     params = changed("models.assistant.train.epochs", 0, params)
-    params = changed("models.medical.judge_base", "nothing", params)
+    params = changed("judge_base", "nothing", params)
     params = changed("datasets.instructions.split.test", 0.5, params)
     text = problems(params)
     assert text.startswith("4 problems")
-    for part in ("split.tset", "assistant.train.epochs", "medical.judge_base", "must be 1"):
+    for part in ("split.tset", "assistant.train.epochs", "judge_base: no encoder", "must be 1"):
         assert part in text
 
 

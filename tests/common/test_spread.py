@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from stages import format, label, scrape, split
 from stages.common import spread
+from stages.common.check import check
 from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
 from stages.common.params import read
-from stages.common.schema import check
 from stages.common.spread import batched, mapped, pieces
 from tests.imports import ROOT
 from tests.tiny import contents

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from stages.common.check import check
 from stages.common.params import read
-from stages.common.schema import check
 from stages.labels.dictionary import build
 from stages.labels.parts import Finder
 from stages.labels.reviews import against_gold

@@ -10,9 +10,9 @@ import pytest
 
 from affinage.commands import export
 from affinage.exporting.card import card, chain
+from stages.common.check import check
 from stages.common.errors import StageError
 from stages.common.params import read
-from stages.common.schema import check
 from tests import tiny
 from tests.imports import ROOT
 

@@ -37,7 +37,7 @@ def pipeline() -> dict:
         "format": ("datasets", [], ["data/${key}"]),
         "train": ("models", ["data/${item.dataset}", "models/${item.base}"], ["models/${key}"]),
         "generate": ("models", ["models/${key}", "models/${item.base}", "models/${item.root}"], ["answers/${key}"]),
-        "judge": ("models", ["answers/${key}", "models/${item.root}", "models/${item.judge_base}"], ["verdicts/${key}"]),
+        "judge": ("models", ["answers/${key}", "models/${item.root}", "models/${judge_base}"], ["verdicts/${key}"]),
     }
     made = {}
     for stage, (kind, deps, outs) in stages.items():
@@ -48,10 +48,11 @@ def pipeline() -> dict:
             "do": {"cmd": f"python step.py {stage}-${{key}} '{meet}' {' '.join(outs)}", "deps": deps, "outs": outs},
         }
     models = {
-        name: {"dataset": "d", "base": base, "root": root, "judge_base": "encoder", "meet": meets.get(name, "")}
+        name: {"dataset": "d", "base": base, "root": root, "meet": meets.get(name, "")}
         for name, base, root in (("c", "a", "r"), ("a", "r", "r"), ("b", "r", "r"))
     }
-    return {"vars": [{"bases": {"r": {}, "encoder": {}}, "datasets": {"d": {}}, "models": models}], "stages": made}
+    params = {"judge_base": "encoder", "bases": {"r": {}, "encoder": {}}, "datasets": {"d": {}}, "models": models}
+    return {"vars": [params], "stages": made}
 
 
 @pytest.fixture

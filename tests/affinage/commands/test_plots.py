@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from affinage.commands import plots
+from stages.common.defaults import TASKS
 from stages.common.errors import StageError
 from tests.imports import ROOT
 
@@ -90,8 +91,8 @@ def test_templates_are_named_in_the_pipeline_and_are_vega_lite_5():
         options["template"] for plot in [*PIPELINE["plots"], *stages] for options in plot.values() if "template" in options
     }
     there = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / ".dvc" / "plots").glob("*.json")}
-    tasks = {model["judge"]["task"] for model in PARAMS["models"].values()}
-    named |= {name.replace("${item.judge.task}", task) for name in named for task in tasks}
+    named |= {name.replace("${item.train.method}", method) for name in named for method in TASKS}
+    assert there["causal_scores"] == there["hosted_scores"]
     assert set(there) <= named
     assert {template["$schema"] for template in there.values()} == {plots.parts.SCHEMA}
 
