@@ -30,7 +30,9 @@ from stages.common.schema_sources import HtmlList, HtmlTable, HtmlXpath, JsonRec
 from stages.hosted import table as hosted_table
 from stages.judging.prompt_files import BadVerdict, load
 from stages.prompts.hosted import check as check_rows
-from stages.servers.chat import Options, Rejected, Unanswered, connect
+from stages.servers.chat import Options
+from stages.servers.failures import Rejected, Unanswered
+from stages.servers.families import connect
 from stages.sources import Found as File
 from stages.sources import reader
 from stages.sources.archive import opened

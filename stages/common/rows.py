@@ -145,6 +145,7 @@ class TextVerdicts(TypedDict):
     id: str
     scores: dict[str, dict[str, float | None]]  # by judge, then by contestant or `control <kind>`
     reasons: NotRequired[dict[str, dict[str, str]]]
+    thinking: NotRequired[dict[str, dict[str, str]]]  # what a reasoning judge thought before its verdict
     failed: NotRequired[dict[str, dict[str, str]]]
     pairs: NotRequired[dict[str, dict]]  # by judge: tuned against the better base, in both orders
     likelihood: NotRequired[dict[str, list[float]]]  # by contestant: nats, tokens, tokens predicted right

@@ -1,8 +1,9 @@
 """Verdicts of a language model behind a server: asked by prompt files, checked, counted and kept.
 
 A verdict that the model gave is kept by content (prompt, model, options, question and answers) as soon as it is there, so
-that nothing is asked twice. A failed one is kept too, and asked again only when the parameters allow more tries or time; one
-that failed on the way (timeout, server error) is kept only when the whole pass came to its end.
+that nothing is asked twice. A failed one is kept too, and asked again only when the parameters allow more tries or time; that
+it is kept is said. One that failed on the way (timeout, server error), or that the server rejected, is kept only when the whole
+pass came to its end: many of them in a row stop the run, and what names the model, the key or the account stops it at once.
 
 | kind of failure | what |
 |---|---|
@@ -15,27 +16,44 @@ that failed on the way (timeout, server error) is kept only when the whole pass 
 """
 
 import json
+import sys
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stages.common import kept
+from stages.common.errors import StageError
+from stages.common.files import clean_text
 from stages.common.progress import Progress
 from stages.common.schema_models import OllamaJudge, OpenAIJudge
 from stages.common.text import shorten
 from stages.judging.prompt_files import BadVerdict, Prompt
-from stages.servers.chat import Options, Rejected, Unanswered, connect
+from stages.servers.chat import Options, separated
+from stages.servers.failures import Rejected, Unanswered
+from stages.servers.families import connect
 from stages.servers.known import identity
 from stages.servers.pool import Pool
 
+ASK_AGAIN = "to ask again for these alone, raise the judge's attempts or timeout_seconds"
 AGAIN = 0.5  # temperature of a second try: at 0 the first reply would come again
-SILENCE = 10  # failures on the way in a row, at least, after which the server is taken for down
-ON_THE_WAY = {"timeout", "server_error", "too_large"}
+SILENCE = 10  # such failures in a row, at least, after which the server is taken for down
+OF_SERVER = {"timeout", "server_error", "too_large", "rejected"}  # they say nothing of the judge
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`value` is a score, or A, B or tie; None where it `failed`, and `said` then holds what the model replied."""
+    """What the model said of one answer, or of two.
+
+    Args:
+        value: a score, or A, B or tie; None where it failed.
+        reasons: in the model's words, where the prompt asks for them.
+        failed: the kind of failure; "" where there is none.
+        said: what the model replied instead of a verdict.
+        model: what the server calls the model.
+        tokens: written by the model.
+        thinking: what a reasoning model thought before the verdict.
+        left_out: the options that the server refused, separated by commas.
+    """
 
     value: float | str | None
     reasons: str = ""
@@ -43,6 +61,8 @@ class Verdict:
     said: str = ""
     model: str = ""
     tokens: int = 0
+    thinking: str = ""
+    left_out: str = ""
 
 
 class Asker:
@@ -58,6 +78,8 @@ class Asker:
         self.identity = identity(self.chat, options.kind, options.base_url, options.model)
         self.spent = {"verdicts": 0, "kept_from_before": 0, "tokens": 0}
         self.models: set[str] = set()  # as the server names them
+        self.left_out: set[str] = set()  # options that it refused
+        self.kept_failures = 0
         self.silent, self.lock = 0, threading.Lock()
 
     def ask(self, prompt: Prompt, asked: list[dict[str, str]], what: str) -> list[Verdict]:
@@ -79,7 +101,7 @@ class Asker:
             except Unanswered as failed:
                 verdict = Verdict(None, failed=failed.kind, said=failed.reason)
             self._listen(verdict)
-            if verdict.failed not in ON_THE_WAY:
+            if verdict.failed not in OF_SERVER:
                 self._keep(path, verdict)
             return verdict
 
@@ -88,9 +110,11 @@ class Asker:
                 found[path] = verdict
                 progress.add(1)
         for path in todo:
-            if found[path].failed in ON_THE_WAY:
+            if found[path].failed in OF_SERVER:
                 self._keep(path, found[path])
+        self._tell_kept(sum(bool(found[path].failed) for path in messages.keys() - set(todo)), what)
         self.models |= {verdict.model for verdict in found.values() if verdict.model}
+        self.left_out |= {name for verdict in found.values() for name in verdict.left_out.split(", ") if name}
         self.spent["verdicts"] += len(found)
         self.spent["kept_from_before"] += known
         self.spent["tokens"] += sum(found[path].tokens for path in todo)
@@ -107,21 +131,43 @@ class Asker:
             return Verdict(None, failed="truncated" if refused.too_long else "rejected", said=str(refused))
         if reply.finish == "prompt too long":
             return Verdict(None, failed="truncated", said=f"{reply.prompt_tokens} tokens read", model=reply.model)
+        thought, text = separated(reply.text)
+        thinking = "\n".join(part for part in (reply.thinking, thought) if part)
+        if thinking and not text.strip():
+            text = f"nothing but thinking, {len(thinking)} characters of it: more max_tokens may do"
+            raise Unanswered("truncated", text, at_once=True)
         if reply.finish != "stop":
-            raise Unanswered("truncated" if reply.finish == "length" else "refused", shorten(reply.text), at_once=True)
+            raise Unanswered("truncated" if reply.finish == "length" else "refused", shorten(text), at_once=True)
         try:
-            value, reasons = prompt.read(reply.text)
+            value, reasons = prompt.read(text, messages[-1]["content"])
         except BadVerdict as bad:
-            raise Unanswered(bad.kind, shorten(reply.text), at_once=True) from None
-        return Verdict(value, reasons, model=reply.model, tokens=reply.tokens or 0)
+            raise Unanswered(bad.kind, shorten(text), at_once=True) from None
+        left_out = ", ".join(reply.left_out)
+        return Verdict(
+            value, reasons, model=reply.model, tokens=reply.tokens or 0, thinking=clean_text(thinking), left_out=left_out
+        )
 
     def _listen(self, verdict: Verdict) -> None:
         """Take a server that fails on and on for one that is down: its failures would be no figures of the judge."""
         most = max(SILENCE, 2 * self.options.concurrency)
         with self.lock:
-            self.silent = self.silent + 1 if verdict.failed in ON_THE_WAY else 0
+            self.silent = self.silent + 1 if verdict.failed in OF_SERVER else 0
             if self.silent >= most:
-                raise self.chat.down(f"{verdict.failed} ({verdict.said}), for {most} verdicts in a row")
+                reason = f"{verdict.failed} ({verdict.said}), for {most} verdicts in a row"
+                if verdict.failed != "rejected":
+                    raise self.chat.down(reason)
+                fix = "look into the server's log; check model, base_url and the options of the judge"
+                raise StageError(self.chat.where, reason, "requests that the server takes", fix)
+
+    def _tell_kept(self, count: int, what: str) -> None:
+        """Say that failures of an earlier run stand, and how to have them asked again."""
+        self.kept_failures += count
+        if count:
+            print(
+                f"judge {self.name} {what}: {count} failed verdicts are kept from an earlier run and were not asked for again; "
+                f"{ASK_AGAIN}",
+                file=sys.stderr,
+            )
 
     def _kept(self, path: Path) -> Verdict | None:
         if not path.exists():

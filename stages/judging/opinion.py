@@ -24,7 +24,7 @@ class Opinion:
         controls: by kind, one of each of those rows; nan where the judge failed.
         scale: the lowest and the highest score.
         about: what tells this judge from others: model, prompt, options, weights.
-        reasons, failed: by contestant (or `control <kind>`) and row, where there is something to say.
+        reasons, thinking, failed: by contestant (or `control <kind>`) and row, where there is something to say.
         said: by kind of failure, what was said instead of the first such verdict.
         pairs: by row, the comparison of two answers in both orders.
         versus: figures of these comparisons.
@@ -36,13 +36,14 @@ class Opinion:
     scale: tuple[float, float]
     about: dict
     reasons: dict[str, dict[int, str]] = field(default_factory=dict)
+    thinking: dict[str, dict[int, str]] = field(default_factory=dict)
     failed: dict[str, dict[int, str]] = field(default_factory=dict)
     said: dict[str, str] = field(default_factory=dict)
     pairs: dict[int, dict] = field(default_factory=dict)
     versus: dict = field(default_factory=dict)
 
-    def require_verdicts(self, judge: str) -> None:
-        """Refuse to make figures out of nothing.
+    def require_verdicts(self, judge: str, fix: str) -> None:
+        """Refuse to make figures out of nothing; `fix` says what to try.
 
         Raises:
             StageError: if there is no verdict at all on a contestant or on a kind of control.
@@ -55,7 +56,7 @@ class Opinion:
                     f"judge {judge!r} on {who}",
                     f"no verdict at all{listing}",
                     "at least one",
-                    "try another model or prompt, or more attempts, max_tokens or num_ctx (docs/judging.md)",
+                    fix,
                 )
 
     def at(self, place: int) -> dict[str, dict]:
@@ -67,7 +68,7 @@ class Opinion:
         given = {who: None if np.isnan(score) else round(float(score), 2) for who, score in scores.items()}
         notes = {
             name: {who: at[place] for who, at in notes.items() if place in at}
-            for name, notes in (("reasons", self.reasons), ("failed", self.failed))
+            for name, notes in (("reasons", self.reasons), ("thinking", self.thinking), ("failed", self.failed))
         }
         return {"scores": given, **notes, "pairs": self.pairs.get(place, {})}
 
@@ -77,7 +78,7 @@ def verdict_rows(rows: list[TextAnswers], opinions: dict[str, Opinion]) -> Itera
     for place, row in enumerate(rows):
         parts = {judge: opinion.at(place) for judge, opinion in opinions.items()}
         line = {"id": row["id"], "scores": {judge: part["scores"] for judge, part in parts.items()}}
-        for name in ("reasons", "failed", "pairs"):
+        for name in ("reasons", "thinking", "failed", "pairs"):
             if given := {judge: part[name] for judge, part in parts.items() if part[name]}:
                 line[name] = given
         yield line

@@ -9,7 +9,7 @@ the old one stay what they were.
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,8 @@ FIELDS = {INTEGER: {"question", "expected", "answer"}, SCORE: {"question", "expe
 FIELDS[WINNER] = {"question", "expected", "first", "second"}
 CHOICES = ("A", "B", "tie")
 _PLACE = re.compile(r"\{(question|expected|answer|first|second|mark)\}")
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL)
+_FENCED = re.compile(r"(`{3,}|~{3,})[ \t]*(?:[A-Za-z][\w.+-]*)?\s*(.*?)\s*\1", re.DOTALL)  # ```json, ``` JSON, ~~~, …
+_AROUND = re.compile(r"[\s`~]*(?:[`~]{3}[ \t]*[A-Za-z]+)?\s*")  # what may lie between a verdict and the end of a reply
 
 
 class BadVerdict(Exception):
@@ -70,22 +71,28 @@ class Prompt:
             "additionalProperties": False,
         }
 
-    def read(self, reply: str) -> tuple[int | str, str]:
-        """Verdict and reasons. The whole reply must be the verdict: nothing is searched for in it, for what a judge quotes from
-        an answer could be found.
+    def read(self, reply: str, sent: str = "") -> tuple[int | str, str]:
+        """Verdict and reasons.
+
+        The whole reply should be the verdict, in a fence or not. An object with the keys asked for may also begin or end a
+        reply of more words, if it is the only one there and was not in what the judge read: what a judge quotes from an answer
+        is no verdict.
+
+        Args:
+            reply: what the judge wrote, thinking left out.
+            sent: what it was sent.
 
         Raises:
             BadVerdict: if it is not as asked.
         """
-        text = reply.strip()
+        text, name = reply.strip(), {SCORE: "score", WINNER: "winner"}.get(self.reply)
         fenced = _FENCED.fullmatch(text)
         try:
-            found = json.loads(fenced[1] if fenced else text, object_pairs_hook=_once, parse_constant=_refuse)
+            found = json.loads(fenced[2] if fenced else text, object_pairs_hook=_once, parse_constant=_refuse)
         except (ValueError, RecursionError):
-            raise BadVerdict("unparsable", reply) from None
+            found = _beside_words(text, sent, {"reasons", name}) if name else None
         if self.reply == INTEGER:
             return self._score(found, reply), ""
-        name = "score" if self.reply == SCORE else "winner"
         if not isinstance(found, dict) or found.keys() != {"reasons", name} or not isinstance(found["reasons"], str):
             raise BadVerdict("unparsable", reply)
         if name == "score":
@@ -100,6 +107,28 @@ class Prompt:
         if not self.low <= found <= self.high:
             raise BadVerdict("out_of_range", reply)
         return int(found)
+
+
+def _beside_words(text: str, sent: str, keys: set[str]) -> dict | None:
+    """The verdict that begins or ends a text; None where there is none, more than one, or one that was in `sent`."""
+    objects = [(start, end, found) for start, end, found in _objects(text) if found.keys() == keys]
+    if len(objects) != 1:
+        return None
+    start, end, found = objects[0]
+    at_an_end = _AROUND.fullmatch(text[:start]) or _AROUND.fullmatch(text[end:])
+    return found if at_an_end and found not in [other for _, _, other in _objects(sent)] else None
+
+
+def _objects(text: str) -> Iterator[tuple[int, int, dict]]:
+    """The JSON objects in a text, none inside another, each with its first place and the one after its last."""
+    decoder, place = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse), text.find("{")
+    while place >= 0:
+        try:
+            found, end = decoder.raw_decode(text, place)
+            yield place, end, found
+        except (ValueError, RecursionError):
+            end = place + 1
+        place = text.find("{", end)
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict:

@@ -7,7 +7,7 @@ import numpy as np
 
 from stages.common.schema_models import OllamaJudge, OpenAIJudge
 from stages.judging import prompt_files
-from stages.judging.asking import Asker, Verdict
+from stages.judging.asking import ASK_AGAIN, Asker, Verdict
 from stages.judging.controls import question
 from stages.judging.intervals import Bootstrap
 from stages.judging.opinion import Opinion
@@ -44,7 +44,7 @@ class ServerJudge:
             found[who].append(np.nan if verdict.failed else verdict.value)
         made.scores = {who: np.array(found[who], float) for who in answers}
         made.controls = {kind: np.array(found[f"control {kind}"], float) for kind in known}
-        made.require_verdicts(self.name)
+        made.require_verdicts(self.name, self._fix())
         rivals = [who for who in answers if who.startswith("base")]
         if self.versus and rivals:
             best = max(rivals, key=lambda who: np.nanmean(made.scores[who]))
@@ -55,7 +55,15 @@ class ServerJudge:
         made.about = self._about()
         return made
 
+    def _fix(self) -> str:
+        """What to try where there is no verdict."""
+        limits = "max_tokens or num_ctx" if self.options.kind == "ollama" else "max_tokens"
+        fix = f"try another model or prompt, or more attempts or {limits} (docs/judging.md)"
+        kept = self.asker.kept_failures
+        return f"{fix}. {kept} of these failures are kept from an earlier run: {ASK_AGAIN}" if kept else fix
+
     def _about(self) -> dict:
+        left_out = {"left_out": ", ".join(sorted(self.asker.left_out))} if self.asker.left_out else {}
         prompts = {"prompt": self.prompt, "pairwise_prompt": self.versus}
         return {
             "kind": self.options.kind,
@@ -63,7 +71,7 @@ class ServerJudge:
             **self.asker.identity,
             "answered_as": sorted(self.asker.models),
             **{key: {"file": prompt.name, "sha256": prompt.sha256} for key, prompt in prompts.items() if prompt},
-            "options": self.asker.settings,
+            "options": self.asker.settings | left_out,
         }
 
     def _scores(self, rows: list[dict], texts: Texts, jobs: list[tuple[str, int]]) -> Iterator[Verdict]:
@@ -100,7 +108,9 @@ def asked(row: dict, **answers: str) -> dict[str, str]:
 
 
 def note(made: Opinion, who: str, place: int, verdict: Verdict) -> None:
-    """Keep the reasons of a verdict, or why there is none."""
+    """Keep what was thought before a verdict and its reasons, or why there is none."""
+    if verdict.thinking:
+        made.thinking.setdefault(who, {})[place] = verdict.thinking
     if verdict.failed:
         made.failed.setdefault(who, {})[place] = verdict.failed
         made.said.setdefault(verdict.failed, verdict.said)

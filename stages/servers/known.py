@@ -3,7 +3,8 @@
 import json
 
 from stages.common import kept
-from stages.servers.chat import Chat, Unanswered
+from stages.servers.chat import Chat
+from stages.servers.failures import Unanswered
 
 
 def identity(chat: Chat, provider: str, base_url: str, model: str) -> dict:

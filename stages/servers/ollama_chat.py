@@ -2,11 +2,16 @@
 
 import re
 import time
+from urllib.parse import urlsplit
 
 from stages.common.errors import StageError
-from stages.servers.chat import Missing, Options, Reply, Unanswered, http_options, translated
+from stages.servers.chat import Options, Reply
+from stages.servers.failures import Missing, Rejected, Unanswered
+from stages.servers.wire import http_options, translated
 
-BYTES_A_TOKEN = 16  # more than any tokenizer makes of prose: a prompt counted as fewer tokens was cut
+BYTES_A_TOKEN = 16  # more than any tokenizer makes of prose
+LEAST_BYTES_A_TOKEN = 2  # fewer than any tokenizer makes of prose, in any script
+_OF_SCHEMA = re.compile(r"format|schema|grammar", re.IGNORECASE)
 _RUN = re.compile(r"(.)\1{3,}", re.DOTALL)
 
 
@@ -28,12 +33,13 @@ class OllamaChat:
         self.where = f"ollama model {model!r} at {base_url or 'OLLAMA_HOST or 127.0.0.1:11434'}"
         self.client = ollama.Client(base_url or None, **http_options(httpx, self.where, seconds))
         self.address = base_url  # the digest tells the model, wherever it runs
+        self.without_schema = False  # whether the server takes none
 
     def identity(self) -> dict:
         """The digest of the model's content."""
         try:
             with translated(self.library):
-                listed = {one.model: one.digest for one in self.client.list().models}
+                listed = {entry.model: entry.digest for entry in self.client.list().models}
         except Missing as error:
             raise StageError(self.where, str(error), "an Ollama server", "check base_url") from None
         digest = listed.get(self.model) or listed.get(f"{self.model}:latest")
@@ -43,14 +49,25 @@ class OllamaChat:
         return {"digest": digest}
 
     def ask(self, messages: list[dict], options: Options) -> Reply:
-        """One try."""
+        """One try; where the server does not take the JSON schema, without it from then on."""
+        schema = None if self.without_schema else options.schema
+        try:
+            return self._ask(messages, options, schema)
+        except Rejected as refusal:
+            if not schema or refusal.too_long or not _OF_SCHEMA.search(str(refusal)):
+                raise
+            reply = self._ask(messages, options, None)
+            self.without_schema = True
+            return reply
+
+    def _ask(self, messages: list[dict], options: Options, schema: dict | None) -> Reply:
         start = time.monotonic()
         try:
             with translated(self.library):
                 answer = self.client.chat(
                     self.model,
                     messages=messages,
-                    format=options.schema,
+                    format=schema,
                     options={
                         "temperature": options.temperature,
                         "top_p": options.top_p,
@@ -70,20 +87,33 @@ class OllamaChat:
         finish = "length" if answer.done_reason == "length" else "stop"
         if was_cut(messages, read, self.num_ctx, options.max_tokens):
             finish = "prompt too long"
-        return Reply(text, finish, read, answer.eval_count, answer.model or self.model, time.monotonic() - start)
+        model, seconds = answer.model or self.model, time.monotonic() - start
+        left_out = ("format",) if options.schema and not schema else ()
+        return Reply(text, finish, read, answer.eval_count, model, seconds, (answer.message.thinking or "").strip(), left_out)
 
     def down(self, reason: str) -> StageError:
-        """How to start the server and fetch the model."""
-        return StageError(
-            self.where, reason, "a running Ollama", f"ollama serve, then in another shell: ollama pull {self.model}"
-        )
+        """How to start the server and fetch the model, here or where base_url says."""
+        pull = f"in another shell: ollama pull {self.model}"
+        here = f"ollama serve, then {pull}"
+        there = f"on the machine of {self.address}: OLLAMA_HOST=0.0.0.0 ollama serve, then {pull}; or check base_url"
+        return StageError(self.where, reason, "a running Ollama", here if _is_here(self.address) else there)
+
+
+def _is_here(base_url: str) -> bool:
+    return not base_url or (urlsplit(base_url).hostname or "") in ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 
 
 def was_cut(messages: list[dict], read: int | None, num_ctx: int, max_tokens: int) -> bool:
-    """Whether the server cut the prompt, or would have cut it to go on: the tokens that it read leave no room for the answer,
-    or are too few for the text. Where it does not count (a prompt that it still knew), the text's bytes must fit."""
-    texts = (_RUN.sub(r"\1\1\1", message["content"]) for message in messages)  # a long row of dashes may be one token
-    size = sum(len(text.encode("utf-8", "replace")) for text in texts)
-    if read is None:
-        return sum(len(message["content"].encode("utf-8", "replace")) for message in messages) + max_tokens > num_ctx
-    return read + max_tokens > num_ctx or read * BYTES_A_TOKEN < size
+    """Whether the server cut the prompt, or would have cut it to go on.
+
+    It did where the tokens that it read leave no room for the answer. A low count proves nothing by itself: older servers count
+    only what they did not know from the prompt before, or say nothing. Then the text is looked at. One that fits, even at two
+    bytes a token, was not cut; a longer one was, if it has more text than the tokens counted can stand for.
+    """
+    if read is not None and read + max_tokens > num_ctx:
+        return True
+    texts = [message["content"] for message in messages]
+    if sum(len(text.encode("utf-8", "replace")) for text in texts) / LEAST_BYTES_A_TOKEN + max_tokens <= num_ctx:
+        return False
+    size = sum(len(_RUN.sub(r"\1\1\1", text).encode("utf-8", "replace")) for text in texts)  # a row of dashes is one token
+    return read is None or read * BYTES_A_TOKEN < size

@@ -2,13 +2,19 @@
 
 import json
 import os
+import sys
 import time
 
 from stages.common.errors import StageError
-from stages.servers.chat import Missing, Options, Rejected, Reply, http_options, translated
+from stages.servers.chat import Options, Reply
+from stages.servers.failures import Missing, Rejected
+from stages.servers.wire import http_options, translated
 
 OWN = "https://api.openai.com/v1"
 NO_KEY = "none"  # servers of one's own ask for no key, the package does
+OPTIONAL = ("response_format", "seed", "stop", "top_p", "temperature")  # an answer can be had without
+# OpenAI's newer models refuse the first name, other servers do not know the second one
+LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 
 class OpenAIChat:
@@ -19,7 +25,8 @@ class OpenAIChat:
         model: its name there.
         seconds: for one answer.
 
-    The key is read from OPENAI_API_KEY and from nowhere else.
+    The key is read from OPENAI_API_KEY and from nowhere else. An option that the server refuses is left out from then on, and
+    every answer says so: some models take no temperature but their own, some servers no seed, some no JSON schema.
     """
 
     def __init__(self, base_url: str, model: str, seconds: float):
@@ -38,49 +45,82 @@ class OpenAIChat:
             timeout=seconds,
             http_client=openai.DefaultHttpxClient(**http),
         )
-        self.refused: set[str] = set()  # schemas that the server does not take: OpenAI's own must be objects, some take none
+        self.refused: dict[str, object] = {}  # options that the server does not take; of a schema, those that it does not
+        self.taken: set[str] = set()  # options, as sent, of requests that were answered
+        self.limit = "max_completion_tokens" if self.address == OWN else "max_tokens"
 
     def identity(self) -> dict:
         """Such a server gives no digest: address and name are all there is."""
         return {"base_url": self.address, "model": self.model}
 
     def ask(self, messages: list[dict], options: Options) -> Reply:
-        """One try; where the server does not take the JSON schema, without it from then on."""
+        """One try; where the server does not take an option, without it from then on."""
         if not self.able:  # said here and not earlier: what was kept needs no key
             raise StageError(self.where, "no OPENAI_API_KEY in the environment", "a key", "export OPENAI_API_KEY=…")
-        schema = json.dumps(options.schema)
-        if not options.schema or schema in self.refused:
-            return self._ask(messages, options, None)
-        try:
-            return self._ask(messages, options, options.schema)
-        except Rejected as refusal:
-            if refusal.too_long:
-                raise
-            reply = self._ask(messages, options, None)  # what was refused for another reason is refused again
-            self.refused.add(schema)
+        wanted = self._wanted(options)
+        refused, limits = dict(self.refused), [self.limit]
+        while True:
+            sent = {name: value for name, value in wanted.items() if not _is_refused(refused, name, value)}
+            names = json.dumps([limits[-1], sent.get("response_format"), sorted(sent)])
+            try:
+                reply = self._ask(messages, {limits[-1]: options.max_tokens} | sent, tuple(sorted(wanted.keys() - sent.keys())))
+            except Rejected as refusal:
+                if refusal.too_long:
+                    raise
+                self._give_way(refusal, sent, names, refused, limits)
+                continue
+            self._learn(refused, limits[-1], names)
             return reply
 
-    def _ask(self, messages: list[dict], options: Options, schema: dict | None) -> Reply:
-        # OpenAI's newer models refuse the older name, other servers do not know the newer one
-        limit = "max_completion_tokens" if self.address == OWN else "max_tokens"
-        more = {limit: options.max_tokens} | ({"stop": list(options.stop)} if options.stop else {})
-        if schema:
-            more["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": "verdict", "strict": True, "schema": schema},
-            }
+    def _wanted(self, options: Options) -> dict:
+        wanted = {"temperature": options.temperature, "top_p": options.top_p, "seed": options.seed}
+        if options.stop:
+            wanted["stop"] = list(options.stop)
+        if options.schema:
+            schema = {"name": "verdict", "strict": True, "schema": options.schema}
+            wanted["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return wanted
+
+    def _give_way(self, refusal: Rejected, sent: dict, names: str, refused: dict, limits: list[str]) -> None:
+        """Add to `refused` or `limits` what the next request is to go without.
+
+        Where the server does not name what it refuses, the schema goes first, then all that is optional. A request whose
+        options were answered before is refused for its own sake.
+
+        Raises:
+            Rejected: the same one, where nothing is left to leave out.
+            StageError: if the server refuses the limit of tokens under both names.
+        """
+        if refusal.option in sent:
+            out = [refusal.option]
+        elif refusal.option in LIMITS:
+            if LIMITS[limits[-1]] in limits:
+                fix = "lower max_tokens (of generate: max_new_tokens)"
+                raise StageError(self.where, str(refusal), "a limit of tokens that the server takes", fix) from None
+            limits.append(LIMITS[limits[-1]])
+            return
+        elif names in self.taken:
+            raise refusal
+        else:
+            out = ["response_format"] if "response_format" in sent else [name for name in OPTIONAL if name in sent]
+        if not out:
+            raise refusal
+        refused |= {name: sent[name] if name == "response_format" else True for name in out}
+
+    def _learn(self, refused: dict, limit: str, names: str) -> None:
+        """Remember what an answered request went without; what is new is said aloud, once."""
+        if new := sorted(refused.keys() - self.refused.keys()):
+            print(f"{self.where}: refuses {', '.join(new)}; asked without from now on", file=sys.stderr)
+        self.refused |= refused
+        self.limit = limit
+        self.taken.add(names)
+
+    def _ask(self, messages: list[dict], options: dict, left_out: tuple[str, ...]) -> Reply:
         start = time.monotonic()
         try:
             with translated(self.library):
                 try:
-                    answer = self.client.chat.completions.create(
-                        model=self.model,
-                        messages=messages,
-                        temperature=options.temperature,
-                        top_p=options.top_p,
-                        seed=options.seed,
-                        **more,
-                    )
+                    answer = self.client.chat.completions.create(model=self.model, messages=messages, **options)
                 except self.openai.APIError as error:
                     raise (error.__cause__ or ValueError(str(error))) from None
                 choice, usage = answer.choices[0], answer.usage
@@ -89,21 +129,28 @@ class OpenAIChat:
                 counted = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
                 if not (isinstance(text, str) and (finish or refused) and all(isinstance(n, int | None) for n in counted)):
                     raise TypeError("the package does not check types")
+                # no part of OpenAI's protocol: DeepSeek's name and vLLM's, OpenRouter's and Ollama's
+                extra = choice.message.model_extra or {}
+                thinking = extra.get("reasoning_content") or extra.get("reasoning")
         except Missing as error:
             raise StageError(
                 self.where, str(error), "an address and a model that the server knows", "check model and base_url"
             ) from None
         finish = "refused" if refused else "length" if finish == "length" else "stop"
-        return Reply(text, finish, *counted, _name(answer.model) or self.model, time.monotonic() - start)
+        said = thinking if isinstance(thinking, str) else ""
+        model, seconds = _name(answer.model) or self.model, time.monotonic() - start
+        return Reply(text, finish, *counted, model, seconds, said.strip(), left_out)
 
     def down(self, reason: str) -> StageError:
-        """How to start a server."""
-        return StageError(
-            self.where,
-            reason,
-            "a running server",
-            f"check base_url and the network; a server of your own is started for example with: vllm serve {self.model}",
-        )
+        """How to start a server, where it is one's own."""
+        own = f"start it, for example with: vllm serve {self.model}; or check base_url"
+        fix = "check the network and the provider's status page, then run again" if self.address == OWN else own
+        return StageError(self.where, reason, "a running server", fix)
+
+
+def _is_refused(refused: dict, name: str, value: object) -> bool:
+    """Whether the server takes no such option; of schemas, not this one: OpenAI's own must be objects."""
+    return name in refused and (name != "response_format" or refused[name] == value)
 
 
 def _name(model: object) -> str:

@@ -17,7 +17,7 @@ OWN = {
     "ChatRequest": {"model": str, "messages": MESSAGES, "stream": bool, "options": dict},
     "ChatResponse": {"model": str, "message": {"role": str, "content": str}, "done": bool},
     "ListResponse": {"models": [{"model": str, "digest": str}]},
-    "CreateChatCompletionRequest": {"model": str, "messages": MESSAGES, "seed": int, "temperature": (int, float)},
+    "CreateChatCompletionRequest": {"model": str, "messages": MESSAGES},
     "CreateChatCompletionResponse": {
         "id": str,
         "object": str,

@@ -31,6 +31,7 @@ class Said:
     prompt_tokens: int | None = -1
     tokens: int | None = 5
     refusal: str | None = None
+    thinking: str = ""
 
 
 @dataclass
@@ -165,7 +166,7 @@ def ollama(body: dict, said: Said) -> tuple[str, dict]:
     return "ChatResponse", {
         "model": body["model"],
         "created_at": "2026-01-01T00:00:00Z",
-        "message": {"role": "assistant", "content": said.text},
+        "message": {"role": "assistant", "content": said.text} | ({"thinking": said.thinking} if said.thinking else {}),
         "done": True,
         "done_reason": said.finish,
         **{name: count for name, count in counts.items() if count is not None},
@@ -175,6 +176,7 @@ def ollama(body: dict, said: Said) -> tuple[str, dict]:
 def openai(body: dict, said: Said) -> tuple[str, dict]:
     """As `/v1/chat/completions` answers."""
     message = {"role": "assistant", "content": None if said.refusal else said.text, "refusal": said.refusal}
+    message |= {"reasoning_content": said.thinking} if said.thinking else {}
     prompt = read(body, said)
     return "CreateChatCompletionResponse", {
         "id": "chat-1",

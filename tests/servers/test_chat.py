@@ -1,13 +1,17 @@
 """Both clients, through the official packages, over real sockets: what is sent, what comes back, what goes wrong."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
 from stages.common.errors import StageError
-from stages.servers.chat import MOST_BYTES, Options, Rejected, Unanswered, connect
+from stages.servers.chat import Options, separated
+from stages.servers.failures import Rejected, Unanswered
+from stages.servers.families import connect
 from stages.servers.ollama_chat import was_cut
+from stages.servers.wire import MOST_BYTES
 from tests.servers.loopback import DIGEST, Fault, Said
 
 BOTH = pytest.mark.parametrize("provider", ["ollama", "openai"])
@@ -195,11 +199,11 @@ def test_the_digest_tells_the_model(serve):
 
 
 @pytest.mark.parametrize(
-    ("read", "cut"), [(100, False), (492, False), (493, True), (512, True), (None, True), (20, True)], ids=str
+    ("read", "cut"), [(300, False), (492, False), (493, True), (512, True), (None, True), (100, True)], ids=str
 )
 def test_a_cut_prompt_is_noticed(serve, read, cut):
-    """Of 600 bytes with 20 tokens for the answer and a context of 512: too much read, too little, or not told."""
-    messages = [{"role": "user", "content": "word " * 120}]
+    """Of 2,000 bytes with 20 tokens for the answer and a context of 512: too much read, too little, or not told."""
+    messages = [{"role": "user", "content": "word " * 400}]
     reply = chat(serve(lambda body: Said("x", prompt_tokens=read)), "ollama").ask(messages, options())
     assert (reply.finish == "prompt too long") == cut
 
@@ -209,8 +213,10 @@ def test_a_row_of_dashes_is_no_cut_prompt():
     assert not was_cut([{"role": "user", "content": "Is this good?\n" + "-" * 3000 + "\n" * 500}], 60, 4096, 20)
 
 
-def test_a_short_prompt_needs_no_count():
-    assert not was_cut(MESSAGES, None, 512, 20)
+@pytest.mark.parametrize("read", [None, 0, 1, 30])
+def test_a_prompt_that_fits_needs_no_count(read):
+    """Older servers count what they did not know from the prompt before, or say nothing."""
+    assert not was_cut([{"role": "user", "content": "word " * 120}], read, 512, 20)
 
 
 def test_the_key_is_sent_and_never_told(serve, monkeypatch):
@@ -239,3 +245,188 @@ def test_no_client_is_loaded_where_none_is_used():
     code = "import sys, stages.judging.asking; print({'openai', 'ollama'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+# options that a server refuses -----------------------------------------------------------------------------------------
+
+
+def openai_error(message: str, code: str | None = None, param: str | None = None, status: int = 400) -> Fault:
+    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
+    return Fault(status, json.dumps({"error": error}).encode())
+
+
+FINICKY = {  # what is refused, and how a server says so
+    "temperature, by its parameter": (
+        lambda body: body.get("temperature", 1) != 1,
+        openai_error(
+            "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) value is supported.",
+            "unsupported_value",
+            "temperature",
+        ),
+        "temperature",
+    ),
+    "temperature, in words": (
+        lambda body: "temperature" in body,
+        Fault(400, b'{"error": "litellm.UnsupportedParamsError: model-x does not support temperature=0"}'),
+        "temperature",
+    ),
+    "seed, by a validator": (
+        lambda body: "seed" in body,
+        Fault(
+            422, b'{"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}'
+        ),
+        "seed",
+    ),
+    "stop": (
+        lambda body: "stop" in body,
+        openai_error("Unsupported parameter: 'stop' is not supported with this model.", "unsupported_parameter", "stop"),
+        "stop",
+    ),
+    "the schema": (
+        lambda body: "response_format" in body,
+        openai_error("Invalid schema for response_format", None, "response_format.json_schema"),
+        "response_format",
+    ),
+    "one of two": (
+        lambda body: "temperature" in body and "top_p" in body,
+        openai_error("`temperature` and `top_p` cannot both be specified for this model."),
+        "top_p",
+    ),
+}
+
+
+@pytest.mark.parametrize("habit", FINICKY)
+def test_an_option_that_a_server_refuses_is_left_out_and_recorded(serve, habit, capsys):
+    refuses, refusal, left_out = FINICKY[habit]
+    server = serve(lambda body: refusal if refuses(body) else Said("{}"))
+    found = chat(server, "openai")
+    replies = [found.ask(MESSAGES, options(stop=(" END",), schema=SCHEMA)) for _ in range(2)]
+    assert [reply.left_out for reply in replies] == [(left_out,)] * 2
+    assert [left_out in body for body in server.bodies] == [True, False, False]
+    assert capsys.readouterr().err.count(f"refuses {left_out}") == 1
+
+
+@pytest.mark.parametrize("known", ["max_tokens", "max_completion_tokens"])
+def test_the_limit_of_tokens_goes_by_the_name_that_the_server_knows(serve, known, monkeypatch):
+    other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}[known]
+    refusal = openai_error(f"Unsupported parameter: '{other}'. Use '{known}' instead.", "unsupported_parameter", other)
+    server = serve(lambda body: refusal if other in body else Said("so"))
+    found = chat(server, "openai")
+    found.limit = other
+    for _ in range(2):
+        assert found.ask(MESSAGES, options()).left_out == ()
+    assert [known in body for body in server.bodies] == [False, True, True]
+
+
+def test_a_limit_that_is_refused_under_both_names_stops_the_run(serve):
+    def speak(body):
+        name = "max_tokens" if "max_tokens" in body else "max_completion_tokens"
+        return openai_error(f"{name} is too large: 20000", "invalid_value", name)
+
+    with pytest.raises(StageError, match="lower max_tokens"):
+        chat(serve(speak), "openai").ask(MESSAGES, options())
+
+
+def test_a_server_that_names_nothing_is_asked_without_all_that_is_optional(serve):
+    def speak(body):
+        return Fault(400, b"bad request") if "seed" in body else Said("so")
+
+    server = serve(speak)
+    found = chat(server, "openai")
+    assert found.ask(MESSAGES, options(schema=SCHEMA)).left_out == ("response_format", "seed", "temperature", "top_p")
+    found.ask(MESSAGES, options(schema=SCHEMA))
+    assert len(server.bodies) == 4
+
+
+def test_a_row_that_is_refused_for_its_own_sake_is_asked_once(serve):
+    server = serve(lambda body: Said("so") if len(server.bodies) == 1 else Fault(400, b"bad words"))
+    found = chat(server, "openai")
+    found.ask(MESSAGES, options(schema=SCHEMA))
+    with pytest.raises(Rejected, match="bad words"):
+        found.ask(MESSAGES, options(schema=SCHEMA))
+    assert len(server.bodies) == 2
+    assert found.refused == {}
+
+
+def test_ollama_without_schemas(serve):
+    server = serve(lambda body: Fault(400, b'{"error": "invalid format: expected json"}') if body.get("format") else Said("5"))
+    found = chat(server, "ollama")
+    assert [found.ask(MESSAGES, options(schema=SCHEMA)).left_out for _ in range(2)] == [("format",)] * 2
+    assert len(server.bodies) == 3
+
+
+# thinking --------------------------------------------------------------------------------------------------------------
+
+
+@BOTH
+def test_thinking_that_the_server_tells_apart(serve, provider):
+    reply = chat(serve(lambda body: Said("5", thinking=" Two and three. ")), provider).ask(MESSAGES, options())
+    assert (reply.text, reply.thinking) == ("5", "Two and three.")
+
+
+@pytest.mark.parametrize(
+    ("text", "thought", "answer"),
+    [
+        ("5", "", "5"),
+        ("<think>Two and three.</think>5", "Two and three.", "5"),
+        ("\n<think>\nTwo.\n</think>\n\n5\n", "Two.", "5"),
+        ("<Thinking>Two.</Thinking> 5", "Two.", "5"),
+        ("Two and three.\n</think>\n5", "Two and three.", "5"),  # the template opened it
+        ("<think>It says </think> here.</think>5", "It says </think> here.", "5"),
+        ("<think>Two and", "Two and", ""),
+        ("<think></think>5", "", "5"),
+        ("The mark <think> is named", "", "The mark <think> is named"),
+    ],
+)
+def test_thinking_that_stands_in_the_text(text, thought, answer):
+    assert separated(text) == (thought, answer)
+
+
+# what a refusal means --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, {"message": "x", "code": "context_length_exceeded"}),
+        (400, {"message": "x", "type": "exceed_context_size_error", "code": 400}),
+        (500, {"message": "x", "code": "context_length_exceeded"}),
+        (400, {"message": "litellm.ContextWindowExceededError: the context window of this model is smaller"}),
+        (400, {"message": "prompt is too long: 200000 tokens > 100000 maximum"}),
+        (400, {"message": "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."}),
+        (400, {"message": "This model's maximum context length is 2048 tokens; 'max_tokens' is too large"}),
+        (422, "Input validation error: `inputs` must have less than 1024 tokens. Given: 1500"),
+        (413, {"message": "Payload Too Large"}),
+        (400, "Trying to keep the first 5000 tokens when context the overflows: context overflow"),
+    ],
+    ids=str,
+)
+def test_a_prompt_that_does_not_fit(serve, status, error):
+    found = fault(serve, "openai", Fault(status, json.dumps({"error": error}).encode()))
+    assert isinstance(found, Rejected) and found.too_long
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"error": {"message": "x", "code": "model_not_found"}}),
+        (400, {"error": {"message": "x", "param": "model"}}),
+        (400, {"error": {"message": "Invalid model name passed in model=gpt-x. Call `/v1/models` to view available models"}}),
+        (400, {"error": "model 'llama9' not found"}),
+        (400, {"error": {"message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT"}}),
+        (400, {"error": {"message": "x", "code": "invalid_api_key"}}),
+        (429, {"error": {"message": "x", "code": "insufficient_quota"}}),
+        (402, {"error": {"message": "Insufficient Balance"}}),
+        (422, {"detail": [{"loc": ["body", "model"], "msg": "unknown model"}]}),
+        (400, [{"error": {"code": 400, "message": "API key expired", "status": "INVALID_ARGUMENT"}}]),
+    ],
+    ids=str,
+)
+def test_what_names_the_model_the_key_or_the_account_stops_the_run(serve, provider, status, body):
+    assert isinstance(fault(serve, provider, Fault(status, json.dumps(body).encode())), StageError)
+
+
+def test_a_server_elsewhere_is_started_there():
+    assert "on the machine of http://gpu:11434" in connect("ollama", "http://gpu:11434", "llama3", 5, 512).down("gone").fix
+    assert "vllm" not in connect("openai", "", "gpt-4o", 5, 0).down("gone").fix

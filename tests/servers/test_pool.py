@@ -4,7 +4,7 @@ import time
 import pytest
 
 from stages.common.errors import StageError
-from stages.servers.chat import Unanswered
+from stages.servers.failures import Unanswered
 from stages.servers.pool import Pool
 
 

@@ -12,7 +12,8 @@ import pytest
 from stages.judging.asking import Asker
 from stages.judging.prompt_files import INTEGER, SCORE, load
 from stages.judging.server import asked
-from stages.servers.chat import Options, connect
+from stages.servers.chat import Options
+from stages.servers.families import connect
 from tests.imports import ROOT
 from tests.judging.test_server import options
 from tests.servers.llama import start

@@ -13,7 +13,9 @@ from stages.common.schema_models import Generate
 from stages.common.text import until
 from stages.decoding.answers import Answer, latencies
 from stages.decoding.contestants import Contestant
-from stages.servers.chat import LATER, Options, Rejected, Unanswered, connect
+from stages.servers.chat import LATER, Options
+from stages.servers.failures import Rejected, Unanswered
+from stages.servers.families import connect
 from stages.servers.known import identity
 from stages.servers.pool import Pool
 
