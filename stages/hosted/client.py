@@ -23,6 +23,7 @@ UPLOAD_SECONDS = 900  # for the answer to an upload, which comes after all of it
 PAGE = 100
 HIDDEN = "[key]"
 _SPENT = {"insufficient_quota", "billing_hard_limit_reached"}  # 429s that no waiting changes
+CONFLICTS = {409, 423}  # something else is being done to it: it passes, as the provider's own client takes it
 _NOT_YET = re.compile(r"being processed|not (yet )?ready")  # a file just uploaded, status 400
 _LIKE_A_KEY = re.compile(r"\bsk-[\w*.-]{4,}")  # services quote keys half masked
 
@@ -105,9 +106,10 @@ class Service:
             return Missing(
                 f"{self.where}: {what}", said, "something that is there", "check the name and bases.<base>.base.base_url"
             )
-        if status == 429 and body.get("code") not in _SPENT or status == 400 and _NOT_YET.search(message):
+        spent = {body.get("code"), body.get("type")} & _SPENT
+        if status == 429 and not spent or status == 400 and _NOT_YET.search(message):
             return Refused(f"{what}: {said}", retry_after(error.response))
-        if status in PASSING and status != 429 or status >= 500:
+        if status in PASSING | CONFLICTS and status != 429 or status >= 500:
             return Again(f"{what}: {said}", retry_after(error.response))
         fix = f"set {KEY} to a key that may do this" if status in (401, 403) else "do what the service says"
         return StageError(f"{self.where}: {what}", said, "a request that the service takes", fix)

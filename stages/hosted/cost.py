@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from stages.common.errors import StageError
 from stages.common.schema_models import HostedTraining, Price
 
+MOST_EPOCHS = 50  # that the protocol allows
 DATED = r"(-\d{4}(-?\d\d){0,2})?"  # what a version adds to a model's name
 
 

@@ -36,6 +36,32 @@ def hyperparameters(params: HostedTraining) -> dict:
     return {name: getattr(params, name) for name in ("n_epochs", "batch_size", "learning_rate_multiplier")}
 
 
+def used(job: dict) -> dict:
+    """The hyperparameters of a job at the service, wherever the protocol has them: at the top, and under the job's method.
+
+    What the service chose itself may stand in one place and `auto` in the other: a number goes before `auto`, and of two
+    numbers of epochs the higher one, for it costs more.
+    """
+    method = job.get("method") or {}
+    places = [job.get("hyperparameters"), *(part.get("hyperparameters") for part in method.values() if isinstance(part, dict))]
+    found: dict = {}
+    for place in places:
+        for name, value in (place or {}).items():
+            before = found.get(name)
+            known = isinstance(value, int | float)
+            if before is None or known and not isinstance(before, int | float):
+                found[name] = value
+            elif known and name == "n_epochs":
+                found[name] = max(before, value)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def really(params: HostedTraining, job: dict) -> dict:
+    """The hyperparameters of a job: the numbers that the service says, else what was asked for."""
+    told = {name: value for name, value in used(job).items() if isinstance(value, int | float)}
+    return hyperparameters(params) | told
+
+
 def request_of(model: str, files: dict[str, str | None], params: HostedTraining, mark: str) -> dict:
     """What is asked for; `files` are ids by training_file and validation_file."""
     return {
@@ -72,13 +98,16 @@ def find(service: Service, state: State, request: dict, attempt: int) -> dict | 
 def _as_asked(job: dict, request: dict) -> bool:
     """Whether a job without metadata is the one asked for. Files are found by their content: the same file, the same data.
 
-    A suffix is not compared and neither is a seed that the service does not show: another one is no reason to pay again there.
+    What the service does not show is not compared: to take another job of the same files and model for ours is better than to
+    pay for one a second time, and `attempt` asks for another one.
     """
-    same = request["training_file"] and all(job.get(name) == request.get(name) for name in ("training_file", "validation_file"))
+    same = request["training_file"] and job.get("training_file") == request["training_file"]
+    same = same and job.get("validation_file", request.get("validation_file")) == request.get("validation_file")
     same = same and job.get("seed") in (None, request["seed"])
+    same = same and job.get("user_provided_suffix") in (None, request.get("suffix"))
     model = re.fullmatch(re.escape(request["model"]) + DATED, str(job.get("model")))
-    wanted, given = request["method"]["supervised"]["hyperparameters"], job.get("hyperparameters") or {}
-    return bool(same and model) and all(value in ("auto", given.get(name)) for name, value in wanted.items())
+    wanted, given = request["method"]["supervised"]["hyperparameters"], used(job)
+    return bool(same and model) and all(value in ("auto", given.get(name, value)) for name, value in wanted.items())
 
 
 def ensure(service: Service, state: State, request: dict, attempt: int) -> dict:
@@ -91,34 +120,61 @@ def ensure(service: Service, state: State, request: dict, attempt: int) -> dict:
 
 
 def cancel(service: Service, job_id: str) -> dict:
-    """The job, ended. One that has ended already is left as it is: the answer to an earlier request may have been lost."""
+    """The job, ended. One that has ended already is left as it is: the answer to an earlier request may have been lost, or it
+    ended by itself meanwhile."""
 
     def attempt() -> dict:
         job = service.job(job_id)
-        return job if job["status"] in ENDED else service.act(job_id, "cancel")
+        if job["status"] in ENDED:
+            return job
+        try:
+            return service.act(job_id, "cancel")
+        except StageError:
+            job = service.job(job_id)
+            if job["status"] not in ENDED:
+                raise
+            return job
 
     return service.patiently(attempt)
 
 
 class Events:
-    """What happened to a job, oldest first; each `fresh()` asks only for what came since."""
+    """What happened to a job, oldest first, in whatever order the service lists it.
+
+    Where it lists the newest first, as the protocol says, each `fresh()` asks only for what came since.
+    """
 
     def __init__(self, service: Service, job_id: str):
         self.service, self.job_id, self.all, self._seen = service, job_id, [], set()
+        self._newest_first = False  # not until it was seen
 
     def fresh(self) -> list[dict]:
-        found = []
+        """The events that are new since the last call."""
+        listed = []
         try:
             for event in self.service.events(self.job_id):
-                if event.get("id") in self._seen:
+                if self._newest_first and _key(event) in self._seen:
                     break
-                found.append(event)
+                listed.append(event)
         except Missing:  # a gateway without events
             return []
-        found.reverse()
-        self._seen |= {event.get("id") for event in found}
+        times = [_time(event) for event in listed]
+        self._newest_first = self._newest_first or len(set(times)) > 1 and times == sorted(times, reverse=True)
+        listed = listed[::-1] if self._newest_first else listed
+        found = sorted((event for event in listed if _key(event) not in self._seen), key=_time)
+        self._seen |= {_key(event) for event in found}
         self.all += found
         return found
+
+
+def _key(event: dict) -> str:
+    """What tells an event from others: its id, else all of it."""
+    return str(event.get("id") or sorted(event.items(), key=str))
+
+
+def _time(event: dict) -> float:
+    when = event.get("created_at")
+    return float(when) if isinstance(when, int | float) else 0.0
 
 
 class Display:

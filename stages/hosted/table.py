@@ -14,8 +14,8 @@ NAMES = {
     "training_loss": ("train_loss", "training_loss"),
     "training_sequence_accuracy": ("training_sequence_accuracy",),
     "training_token_accuracy": ("train_accuracy", "train_mean_token_accuracy", "training_token_accuracy"),
-    "validation_loss": ("valid_loss", "validation_loss"),
-    "validation_token_accuracy": ("valid_mean_token_accuracy", "validation_token_accuracy"),
+    "validation_loss": ("valid_loss", "validation_loss", "full_valid_loss"),
+    "validation_token_accuracy": ("valid_mean_token_accuracy", "validation_token_accuracy", "full_valid_mean_token_accuracy"),
 }
 _WHOLE = {"step", "elapsed_tokens", "elapsed_examples"}
 
@@ -51,6 +51,12 @@ def read(content: bytes) -> list[dict]:
 def of_events(events: list[dict]) -> list[dict]:
     """Rows out of a job's events of type metrics, for services without a result file."""
     return _ordered(event["data"] for event in events if event.get("type") == "metrics" and isinstance(event.get("data"), dict))
+
+
+def of_checkpoints(checkpoints: list[dict]) -> list[dict]:
+    """Rows out of the checkpoints of a job (`step`, `metrics`), for services that say no more."""
+    given = ({"step": checkpoint["step"], **(checkpoint["metrics"] or {})} for checkpoint in checkpoints)
+    return [row for row in _ordered(given) if len(row) > 1]
 
 
 def _ordered(given) -> list[dict]:

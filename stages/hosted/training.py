@@ -17,7 +17,7 @@ from stages.hosted import cost, job, uploads
 from stages.hosted.client import Missing, Service
 from stages.hosted.rows import prepare
 from stages.hosted.state import State, alone
-from stages.hosted.table import of_events, read
+from stages.hosted.table import of_checkpoints, of_events, read
 from stages.models.contract import write_prompt
 from stages.prompts.hosted import LEAST_ROWS
 from stages.training.selection import between
@@ -80,6 +80,12 @@ class Run:
         ids = {which: uploads.there(self.service, file.path, file.sha256) for which, file in self.files.items()}
         found = self.service.patiently(partial(job.find, self.service, state, self._request(ids), self.params.attempt))
         if found:
+            if state.known.get("job") != found["id"] and not found.get("metadata"):
+                print(
+                    f"{self.name}: job {found['id']} is taken for this one: the same files, model and seed. "
+                    f"models.{self.name}.train.attempt asks for another",
+                    file=sys.stderr,
+                )
             state.save(job=found["id"])
         return found
 
@@ -90,13 +96,19 @@ class Run:
         return job.ensure(self.service, state, self._request(ids), self.params.attempt)
 
     def _watch(self, seen: dict) -> None:
-        """Cancel a job for which the service chose so many epochs that it may cost more than the limit."""
-        epochs = (seen.get("hyperparameters") or {}).get("n_epochs")
-        if seen["status"] not in job.ENDED and self.params.n_epochs == "auto" and self.bound.exceeds(epochs):
-            job.cancel(self.service, seen["id"])
+        """Cancel a job of so many epochs that it may cost more than the limit: the service chose them, or does not say how many
+        it makes though it runs."""
+        epochs = job.really(self.params, seen)["n_epochs"]
+        known = isinstance(epochs, int)
+        if seen["status"] in job.ENDED or not known and seen["status"] != "running":
+            return
+        if self.bound.exceeds(epochs if known else cost.MOST_EPOCHS):
+            if job.cancel(self.service, seen["id"])["status"] == "succeeded":  # too late: it is paid
+                return
+            chosen = f"{epochs} epochs, chosen by the service" if known else "a number of epochs that the service does not say"
             raise StageError(
                 f"models.{self.name}.train.limit_dollars",
-                f"{epochs} epochs, chosen by the service; {self.bound}",
+                f"{chosen}; {self.bound}",
                 f"at most ${self.bound.limit:g}",
                 f"job {seen['id']} was cancelled; set n_epochs or raise limit_dollars, and raise attempt",
             )
@@ -111,12 +123,27 @@ class Run:
             f"the same command attaches to it again; to end it: {command}",
         )
 
-    def results(self, ended: dict, events: list[dict]) -> list[dict]:
-        """The table of steps: of the result file, else of the events."""
+    def results(self, ended: dict, events: list[dict], checkpoints: list[dict]) -> list[dict]:
+        """The table of steps: of the result file, else of the events, else of the checkpoints.
+
+        Raises:
+            StageError: if none of them has a step.
+        """
         found = []
         for file_id in ended.get("result_files") or []:
-            found += read(self.service.patiently(partial(self.service.content, file_id)))
-        return found or of_events(events)
+            try:
+                found += read(self.service.patiently(partial(self.service.content, file_id)))
+            except Missing as gone:
+                print(f"{self.name}: result file {file_id} is not there ({gone.found})", file=sys.stderr)
+        found = found or of_events(events) or of_checkpoints(checkpoints)
+        if not found:
+            raise StageError(
+                f"models.{self.name}: job {ended['id']}",
+                "no step in a result file, an event or a checkpoint",
+                "a table of steps",
+                "run the same command again later: the job has succeeded and is not paid again",
+            )
+        return found
 
     def checkpoints(self) -> list[dict]:
         """The models kept on the way, by their steps; none where the service has no such list."""
@@ -144,7 +171,7 @@ def about_model(run: Run, parent: dict, ended: dict, checkpoints: list[dict]) ->
         "job": ended["id"],
         "fingerprint": run.mark,
         "files": {**files, "results": ended.get("result_files") or []},
-        "hyperparameters": ended.get("hyperparameters") or job.hyperparameters(run.params),
+        "hyperparameters": job.really(run.params, ended),
         "seed": ended.get("seed"),
         "checkpoints": checkpoints,
         "trained_tokens": ended.get("trained_tokens"),
@@ -153,7 +180,7 @@ def about_model(run: Run, parent: dict, ended: dict, checkpoints: list[dict]) ->
 
 def summary(run: Run, ended: dict, steps: list[dict]) -> dict:
     """The metrics of the training; None for what the service does not say."""
-    tokens, given = ended.get("trained_tokens"), ended.get("hyperparameters") or {}
+    tokens, given = ended.get("trained_tokens"), job.really(run.params, ended)
     batch = given.get("batch_size")
     losses = [row for row in steps if "training_loss" in row]
     epoch = ceil(run.files["training_file"].rows / batch) if isinstance(batch, int) and batch else 1
@@ -162,7 +189,7 @@ def summary(run: Run, ended: dict, steps: list[dict]) -> dict:
         "rows": {"rows": run.files["training_file"].rows},
         "validation_rows": run.files["validation_file"].rows if "validation_file" in run.files else 0,
         "steps": steps[-1]["step"] if steps else None,
-        "epochs": given.get("n_epochs"),
+        "epochs": given["n_epochs"] if isinstance(given["n_epochs"], int) else None,
         "tokens": tokens,
         "tokens_at_most": run.bound.tokens * run.bound.epochs,
         "dollars": None if tokens is None else tokens * run.bound.dollars_per_million / 1e6,
@@ -199,7 +226,8 @@ def train_hosted(
         run = Run(name, params, parent["base_url"], model, files, bound)
         try:
             ended, events = run.whole()
-            steps, checkpoints = run.results(ended, events), run.checkpoints()
+            checkpoints = run.checkpoints()
+            steps = run.results(ended, events, checkpoints)
         except KeyboardInterrupt:
             raise run.detached() from None
     with atomic_directory(out) as made:

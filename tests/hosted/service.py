@@ -81,6 +81,10 @@ class Account:
         self.calls, self.wrong, self.faults = [], [], []
         self.page = 7  # entries a list gives at most
         self.keeps_metadata = True
+        self.shows = ("top", "method")  # where hyperparameters stand in a job; in neither, there are none
+        self.shows_chosen = True  # whether they hold what the service chose for `auto`
+        self.order = "newest first"  # of events; or `oldest first`, `none` (as a hash would have them)
+        self.loses_results = False  # whether the result file that a job names is not there
         self.lag = 0  # lists of its kind that a new thing is missing from
         self.hidden: dict[str, int] = {}
         self.auto_epochs = 3
@@ -131,7 +135,7 @@ class Account:
         return base64.b64encode(self.contents[id])
 
     def jobs_list(self, query: dict, **_) -> dict:
-        return self._listed(list(self.jobs.values())[::-1], query, "jobs")
+        return self._listed([self._shown(id) for id in self.jobs][::-1], query, "jobs")
 
     def jobs_create(self, body: dict, **_) -> dict:
         for name in ("training_file", "validation_file"):
@@ -199,7 +203,10 @@ class Account:
 
     def jobs_events(self, id: str, query: dict, **_) -> dict:
         self._shown(id)
-        return self._listed(self.events[id][::-1], query)
+        events = self.events[id][:: 1 if self.order == "oldest first" else -1]
+        if self.order == "none":
+            events = sorted(events, key=lambda event: event["id"][::-1])
+        return self._listed(events, query)
 
     def jobs_checkpoints(self, id: str, query: dict, **_) -> dict:
         self._shown(id)
@@ -223,7 +230,12 @@ class Account:
     def _shown(self, id: str) -> dict:
         if id not in self.jobs:
             raise Refusal(404, f"Could not find fine tune: {id}", "fine_tune_not_found", "fine_tuning_job_id")
-        return {name: value for name, value in self.jobs[id].items() if not name.startswith("_")}
+        job = {name: value for name, value in self.jobs[id].items() if not name.startswith("_")}
+        given = job["method"]["supervised"]["hyperparameters"]
+        real = job["hyperparameters"] if self.shows_chosen else given
+        under = {"hyperparameters": real if "method" in self.shows else {}}
+        job["method"] = {"type": "supervised", "supervised": under}
+        return job | {"hyperparameters": real if "top" in self.shows else {}}
 
     def _listed(self, entries: list[dict], query: dict, what: str = "") -> dict:
         if what and "after" not in query:
@@ -284,6 +296,8 @@ class Account:
             lines += [f"{s},{3 / s:.5f},{1 - 1 / s:.5f},{valid if s % 5 == 0 else ','}" for s in range(1, steps + 1)]
             table = "\n".join(lines).encode() + b"\n"
             job["result_files"] = [self.add_file("step_metrics.csv", table, "fine-tune-results")["id"]]
+            if self.loses_results:
+                del self.files[job["result_files"][0]]
         self.tell(id, "The job has successfully completed")
 
 

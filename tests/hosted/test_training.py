@@ -128,7 +128,7 @@ def test_completion_rows_go_out_as_messages_with_their_marks(work, account):
     assert json.loads((work / "model/prompt.json").read_text())["prompt_ending"] == " ->"
 
 
-def test_a_service_without_results_events_or_checkpoints_will_do(work, account):
+def test_a_table_is_made_of_what_the_service_has_and_is_never_empty(work, account):
     account.results = False
     helpers.train(work)
     steps = (work / "model.csv").read_text().splitlines()
@@ -136,8 +136,12 @@ def test_a_service_without_results_events_or_checkpoints_will_do(work, account):
     missing = {"message": "Not Found", "type": "x", "param": None, "code": None}
     for call in ("jobs.events", "jobs.checkpoints"):
         account.faults += [Fault(call, nth, 404, False, body=missing) for nth in range(1, 200)]
-    made = helpers.train(work, seed=8)
-    assert made["checkpoints"] == [] and (work / "model.csv").read_text().count("\n") == 1
+    with pytest.raises(StageError, match="(?s)no step in a result file, an event or a checkpoint.*not paid again"):
+        helpers.train(work, seed=8)
+    account.faults = [fault for fault in account.faults if fault.call == "jobs.events"]
+    assert helpers.train(work, seed=8)["checkpoints"]
+    steps = (work / "model.csv").read_text().splitlines()
+    assert [step.split(",")[0] for step in steps] == ["step", "6", "12"] and len(account.jobs) == 2
 
 
 # rounds --------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,138 @@
+"""Services that answer otherwise, and cost no more for it."""
+
+import json
+
+import pytest
+
+from stages.common.errors import StageError
+from stages.hosted import job
+from tests.hosted import helpers
+from tests.hosted.service import Fault
+
+PLACES = pytest.mark.parametrize("shows", [("top",), ("method",), ("top", "method")], ids="+".join)
+CHOSEN = {"n_epochs": 3, "batch_size": 2, "learning_rate_multiplier": 1.8}
+
+
+def metrics(work) -> dict:
+    return json.loads((work / "model.json").read_text())
+
+
+def lose_scratch(work, monkeypatch, name: str = "other") -> None:
+    monkeypatch.setenv("AFFINAGE_SCRATCH", str(work / name))
+
+
+@PLACES
+def test_what_was_really_used_is_told(work, account, shows):
+    account.shows = shows
+    made = helpers.train(work, n_epochs="auto")
+    assert made["hyperparameters"] == CHOSEN and metrics(work)["epochs"] == 3
+
+
+@PLACES
+def test_a_limit_holds_wherever_the_service_shows_its_choice(work, account, shows):
+    account.shows, account.auto_epochs = shows, 40
+    with pytest.raises(StageError, match="40 epochs, chosen by the service"):
+        helpers.train(work, n_epochs="auto", limit_dollars=0.02)
+    assert account.jobs["ftjob-0001"]["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("shows", [(), ("top", "method")], ids=["nothing", "auto"])
+def test_a_choice_that_is_not_shown_cannot_be_bounded(work, account, shows):
+    account.shows, account.shows_chosen = shows, False
+    account.states = ["validating_files", "queued", *["running"] * 4, "succeeded"]
+    with pytest.raises(StageError, match="a number of epochs that the service does not say(.|\n)*set n_epochs"):
+        helpers.train(work, n_epochs="auto", limit_dollars=0.02)
+    assert account.jobs["ftjob-0001"]["status"] == "cancelled"
+    made = helpers.train(work, n_epochs=2, limit_dollars=0.02)
+    assert made["hyperparameters"]["n_epochs"] == 2 == metrics(work)["epochs"]
+
+
+def test_a_choice_that_is_not_shown_passes_where_the_limit_holds_for_any(work, account):
+    account.shows = ()
+    helpers.train(work, n_epochs="auto", limit_dollars=1.0)
+    assert metrics(work)["epochs"] is None
+
+
+@PLACES
+@pytest.mark.parametrize("epochs", [2, "auto"])
+def test_without_metadata_and_scratch_a_job_is_paid_once(work, account, monkeypatch, capsys, shows, epochs):
+    account.keeps_metadata, account.shows = False, shows
+    first = helpers.train(work, n_epochs=epochs)
+    lose_scratch(work, monkeypatch)
+    assert helpers.train(work, n_epochs=epochs) == first
+    assert len(account.jobs) == 1
+    assert "ftjob-0001 is taken for this one" in capsys.readouterr().err
+    lose_scratch(work, monkeypatch, "third")
+    helpers.train(work, n_epochs=4)
+    assert len(account.jobs) == 2  # another one, and seen to be
+
+
+def test_a_job_that_shows_no_hyperparameters_is_not_paid_twice(work, account, monkeypatch):
+    account.keeps_metadata, account.shows = False, ()
+    first = helpers.train(work)
+    lose_scratch(work, monkeypatch)
+    assert helpers.train(work) == first and len(account.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"hyperparameters": {}, "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}}}, True),
+        ({"hyperparameters": {}, "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3}}}}, False),
+        ({"hyperparameters": {"n_epochs": "auto"}}, False),
+        ({"hyperparameters": None}, True),
+        ({"user_provided_suffix": "elle"}, True),
+        ({"user_provided_suffix": "lui"}, False),
+    ],
+    ids=str,
+)
+def test_which_job_is_ours(change, same):
+    request = job.request_of("gpt-4o", {"training_file": "file-1"}, helpers.params(), "mark")
+    there = {"id": "j", "model": "gpt-4o", "training_file": "file-1", "validation_file": None, "status": "running", **change}
+    assert job._as_asked(there, request) == same
+    there.pop("validation_file")
+    assert job._as_asked(there, request) == same
+
+
+@pytest.mark.parametrize(
+    ("top", "under", "found"),
+    [
+        ({"n_epochs": "auto"}, {"n_epochs": 5}, 5),
+        ({"n_epochs": 5}, {"n_epochs": "auto"}, 5),
+        ({"n_epochs": 4}, {"n_epochs": 5}, 5),
+        ({"n_epochs": None}, {"n_epochs": 5}, 5),
+        (None, {"n_epochs": 5}, 5),
+        ({}, None, None),
+        ({"n_epochs": "auto"}, {}, "auto"),
+    ],
+)
+def test_every_place_is_read(top, under, found):
+    shown = {"hyperparameters": top, "method": {"type": "supervised", "supervised": {"hyperparameters": under}}}
+    assert job.used(shown).get("n_epochs") == found
+
+
+@pytest.mark.parametrize("order", ["newest first", "oldest first", "none"])
+def test_events_come_in_any_order(work, account, capsys, order):
+    account.order, account.results, account.page = order, False, 5
+    helpers.train(work)
+    steps = (work / "model.csv").read_text().splitlines()
+    assert len(steps) == 13 and [step.split(",")[0] for step in steps[1:]] == [str(step) for step in range(1, 13)]
+    shown = capsys.readouterr().err
+    for text in ("Created fine-tuning job", "Files validated", "successfully completed", "12/12 steps"):
+        assert shown.count(text) == 1
+
+
+def test_a_result_file_that_is_not_there(work, account, capsys):
+    account.loses_results = True
+    helpers.train(work)
+    assert len((work / "model.csv").read_text().splitlines()) == 13
+    assert "is not there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("call", ["files.create", "jobs.create", "jobs.list", "jobs.retrieve"])
+@pytest.mark.parametrize("acted", [False, True])
+def test_a_conflict_is_waited_out_as_long_as_asked(work, account, waits, call, acted):
+    account.faults = [Fault(call, 1, 409, acted, {"Retry-After": "11"})]
+    helpers.train(work)
+    assert len(account.jobs) == 1 and waits.count(11.0) == 1
+    assert sorted(account.uploads().values()) == [1, 1]
