@@ -23,8 +23,9 @@ def run(name: str, source: Path | None, service, work: Path) -> tuple[Params, di
     file = work / "params" / "params.yaml"
     recipe.apply(name, ROOT / "recipes", shutil.copy(ROOT / "params.yaml", file))
     params, own = check(read(file), file), read(ROOT / "recipes" / f"{name}.yaml")
-    assert {entry["base"]["kind"] for entry in own["bases"].values()} == {"hosted"}
-    for key in own["bases"]:
+    hosted = [key for key, entry in params.bases.items() if entry.base.kind == "hosted"]
+    assert hosted
+    for key in hosted:
         base.main(key, params.bases[key].base.model_copy(update={"base_url": service.address("main")}), work / "models" / key)
     made = {}
     for key in own["models"]:
