@@ -26,8 +26,7 @@ from stages.common.check import check  # noqa: E402
 from stages.common.params import read  # noqa: E402
 from stages.labels.dictionary import build  # noqa: E402
 from stages.labels.parts import Finder  # noqa: E402
-from stages.sources import reader  # noqa: E402
-from stages.sources.reviews_csv import read_reviews_csv  # noqa: E402
+from stages.sources import SourceFile, rows_of  # noqa: E402
 
 SOURCES = ROOT / "data" / "sources" / "car_reviews"
 
@@ -36,7 +35,7 @@ def entries() -> list[str]:
     """Names off the two pages, read as `scrape` reads them."""
     sources = check(read(ROOT / "params.yaml"), ROOT / "params.yaml").datasets["car_reviews"].scrape.sources
     pages = [sources["parts_list"], sources["parts_table"]]
-    return [row["name"] for page in pages for row in reader(page.reader)(SOURCES / page.files, page.encoding)]
+    return [row["name"] for page in pages for row in rows_of(SourceFile(SOURCES / page.files), page.reader)]
 
 
 def reviews(count: int, seed: int = 1) -> list[str]:
@@ -44,7 +43,7 @@ def reviews(count: int, seed: int = 1) -> list[str]:
     texts = [
         row["review"].strip()
         for path in sorted((SOURCES / "reviews").glob("*.csv"))
-        for row in read_reviews_csv(path, "utf-8")
+        for row in rows_of(SourceFile(path), "reviews_csv")
         if not row["problem"]
     ]
     rng, made = random.Random(seed), []

@@ -14,6 +14,7 @@ import string
 import sys
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -23,9 +24,9 @@ from ruamel.yaml import YAML
 
 from campaign.figures import Found
 from stages.common import params as parameters
-from stages.common.check import check
 from stages.common.errors import StageError
 from stages.common.files import read_rows
+from stages.common.schema import check
 from stages.common.schema_sources import HtmlList, HtmlTable, HtmlXpath, JsonRecords
 from stages.hosted import table as hosted_table
 from stages.judging.prompt_files import BadVerdict, load
@@ -33,8 +34,7 @@ from stages.prompts.hosted import check as check_rows
 from stages.servers.chat import Options
 from stages.servers.failures import Rejected, Unanswered
 from stages.servers.families import connect
-from stages.sources import Found as File
-from stages.sources import reader
+from stages.sources import SourceFile, rows_of
 from stages.sources.archive import opened
 from tests.imports import ROOT
 from tests.servers.loopback import Fault, Loopback
@@ -113,7 +113,7 @@ def mutated(draw: random.Random, seeds: list[bytes]) -> bytes:
 def _through(choice, encoding: str = "utf-8") -> Callable[[Path, bytes], object]:
     def read(path: Path, data: bytes) -> None:
         path.write_bytes(data)
-        for _ in islice(reader(choice)(path, encoding), ROWS):
+        for _ in islice(rows_of(SourceFile(path, encoding=encoding), choice), ROWS):
             pass
 
     return read
@@ -127,7 +127,7 @@ def _rows(path: Path, data: bytes) -> None:
 
 def _archive(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    for found in opened(File("a.zip", path), "**/*", 1 << 20):
+    for found in opened(SourceFile(path, "a.zip"), "**/*", 1 << 20, Counter()):
         found.path.read_bytes()
 
 
@@ -199,7 +199,6 @@ def _small_parameters() -> list[bytes]:
         {"datasets": ["elements"]},
     ):
         kept = {kind: {name: given[kind][name] for name in chosen.get(kind, [])} for kind in ("bases", "datasets", "models")}
-        kept |= {"judge_base": given["judge_base"], "defaults": given["defaults"]}
         out = io.BytesIO()
         yaml.dump(kept, out)
         seeds.append(out.getvalue())

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,28 +13,18 @@ from stages.common.rows import RawRow
 from stages.common.sanity import Alarms, Columns, raised, together
 from stages.common.schema import Scrape
 from stages.common.track import track
-from stages.sources import BINARY, Found, fetcher, reader
+from stages.sources import FETCHERS, SourceFile, rows_of
 from stages.sources.archive import opened
-from stages.sources.text import detect
+from stages.sources.values import json_value
 
 
-def plain(value: object) -> bool:
-    """Whether JSON can hold `value`; Parquet also has dates, decimals and bytes."""
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and plain(item) for key, item in value.items())
-    return all(map(plain, value)) if isinstance(value, list) else value is None or isinstance(value, str | int | float)
-
-
-def rows(found: Found, prefix: str, params) -> Iterator[RawRow]:
+def rows(file: SourceFile, prefix: str, params) -> Iterator[RawRow]:
     """`id`, then our columns, then those carried along. Values stay as they are; ids are `<prefix>#<row>`, from 1."""
-    encoding = params.encoding
-    if encoding == "auto" and params.reader not in BINARY:
-        encoding = detect(found.path, found.charset)
-    for count, values in enumerate(reader(params.reader)(found.path, encoding), 1):
+    for count, values in enumerate(rows_of(file, params.reader), 1):
         missing = [column for column in params.columns.values() if column not in values]
         if missing:
             raise StageError(
-                f"{found.path} row {count}",
+                f"{file.place} row {count}",
                 f"columns {', '.join(map(str, values)) or 'none'}",
                 f"also {', '.join(missing)}",
                 "edit datasets.<name>.scrape.sources.<source>.columns",
@@ -41,36 +32,56 @@ def rows(found: Found, prefix: str, params) -> Iterator[RawRow]:
         row = {"id": f"{prefix}#{count}"}
         row |= {ours: values[theirs] for ours, theirs in params.columns.items()}
         row |= {column: values[column] for column in params.keep if column in values}
-        if strange := [f"{column} ({type(value).__name__})" for column, value in row.items() if not plain(value)]:
-            raise StageError(
-                f"{found.path} row {count}",
-                f"not text or numbers: {', '.join(strange)}",
-                "values that JSON can hold",
-                "convert them in the source, or take them out of datasets.<name>.scrape.sources.<source>.keep",
-            )
+        for column, value in row.items():
+            try:
+                row[column] = json_value(value)
+            except TypeError as error:
+                raise StageError(
+                    f"{file.place} row {count}",
+                    f"not text or numbers: {column} ({error})",
+                    "values that JSON can hold",
+                    "convert them in the source, or take them out of datasets.<name>.scrape.sources.<source>.keep",
+                ) from None
         yield row
 
 
-def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> tuple[list[dict], Alarms]:
-    """Write one JSONL a file below `folder`; returns the files' entries for `sources.json`, in order of their names, and what
-    looks wrong with the rows."""
-    index, columns = [], Columns(key, params.columns)
-    for file in track(fetcher(params.kind)(dataset, params, source), f"scrape {dataset} {key}", unit="file"):
-        for found in opened(file, params.members, params.max_bytes):
-            with open(found.path, "rb") as stream:
+def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> tuple[dict, Alarms]:
+    """Write one JSONL a file below `folder`; returns what `sources.json` says of the source, and what looks wrong with its rows."""
+    index, left_out, columns = [], Counter(), Columns(key, params.columns)
+    for fetched in track(FETCHERS[params.kind]()(dataset, params, source, left_out), f"scrape {dataset} {key}", unit="file"):
+        for file in opened(fetched, params.members, params.max_bytes, left_out):
+            file.encoding = params.encoding
+            with open(file.path, "rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            size = found.path.stat().st_size
-            count = write_rows(folder / f"{found.file}.jsonl", columns.watch(rows(found, f"{key}/{found.file}", params)))
-            index.append({"file": found.file, **found.origin, "sha256": sha256, "bytes": size, "rows": count})
+            size = file.path.stat().st_size
+            count = write_rows(folder / f"{file.name}.jsonl", columns.watch(rows(file, f"{key}/{file.name}", params)))
+            entry = {"file": file.name, **file.origin, "sha256": sha256, "bytes": size, "rows": count}
+            index.append(entry | {"bad_lines": file.bad_lines.count})
+            if file.bad_lines.count:
+                index[-1]["first_bad_lines"] = file.bad_lines.first
+                note(
+                    dataset, key, f"{file.place}: {file.bad_lines.count} bad lines left out; {'; '.join(file.bad_lines.first)}"
+                )
     empty = [entry["file"] for entry in index if not entry["rows"]]
     if len(empty) == len(index):
         where = source if params.kind == "local" else f"{dataset}: {key}"
         fix = "check datasets.<name>.scrape.sources.<source>.reader"
         raise StageError(where, f"no row in {len(index)} files", "at least one", fix)
     if empty:
-        listing = ", ".join(empty[:5])
-        print(f"scrape {dataset} {key}: no row in {len(empty)} of {len(index)} files: {listing}", file=sys.stderr)
-    return sorted(index, key=lambda entry: entry["file"]), columns.alarms()
+        note(dataset, key, f"no row in {len(empty)} of {len(index)} files: {', '.join(empty[:5])}")
+    said = {
+        "kind": params.kind,
+        "licence": params.licence,
+        "yields": "names" if set(params.columns) == {"name"} else "rows",  # the latter are labelled
+        "left_out": dict(sorted(left_out.items())),
+        "files": sorted(index, key=lambda entry: entry["file"]),
+    }
+    return said, columns.alarms()
+
+
+def note(dataset: str, key: str, text: str) -> None:
+    """Say something of a source that is no error."""
+    print(f"scrape {dataset} {key}: {text}", file=sys.stderr)
 
 
 def main(name: str, params: Scrape, source: Path, out: Path) -> None:
@@ -78,10 +89,8 @@ def main(name: str, params: Scrape, source: Path, out: Path) -> None:
     index, alarms = {}, {}
     with atomic_directory(out) as folder:
         for key, section in sorted(params.sources.items()):
-            files, looks_wrong = read_source(name, key, section, source, folder / key)
+            index[key], looks_wrong = read_source(name, key, section, source, folder / key)
             alarms = together(alarms, looks_wrong)
-            yields = "names" if set(section.columns) == {"name"} else "rows"  # the latter are labelled
-            index[key] = {"kind": section.kind, "licence": section.licence, "yields": yields, "files": files}
         write_json(folder / "sources.json", {"sources": index, **raised("scrape", name, alarms)})
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stages.common.schema_data import Accounts, AlpacaFormat, ChatFormat, ClassificationFormat, Clean, CompletionFormat, Split
 from stages.common.schema_sources import Scrape
+from stages.sources import SourceFile, rows_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,6 +19,11 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd_text, inner, max_size=3),
     max_leaves=6,
 )
+
+
+def read_file(choice, path: Path, encoding: str = "utf-8") -> list[dict]:
+    """The rows that a reader (its name, or its parameters) makes of one file."""
+    return list(rows_of(SourceFile(path, encoding=encoding), choice))
 
 
 def source_params(reader="jsonl", **changes) -> dict:

@@ -37,11 +37,12 @@ def run(tmp_path, rows: list[dict], **changes) -> tuple[list[dict], list[dict], 
         (qa(" \n\u00a0"), "missing instruction"),
         (qa(response=""), "missing response"),
         ({"instruction": "q"}, "missing response"),
-        (qa(5), "not text: instruction"),
-        (qa(0), "not text: instruction"),
+        (qa({"a": "b"}), "not text: instruction"),
+        (qa(5), None),  # a number, or a truth value, is its text
+        (qa(0), None),
         (qa(response=["a"]), "not text: response"),
-        (qa(response=False), "not text: response"),
-        (qa(input=5), "not text: input"),
+        (qa(response=False), None),
+        (qa(input=5), None),
         (qa(input=["a"]), "not text: input"),
         (qa(input=None), None),
         (qa(more=5), None),
@@ -58,7 +59,7 @@ def test_further_columns_can_be_required():
 
 
 def test_a_column_that_is_not_required_may_be_empty_but_not_be_something_else():
-    assert reasons(qa("1", ""), qa("2", 5), required=["instruction"]) == [None, "not text: response"]
+    assert reasons(qa("1", ""), qa("2", ["a"]), required=["instruction"]) == [None, "not text: response"]
 
 
 def test_repeated_rows():
@@ -198,6 +199,14 @@ def test_texts_with_labels_are_rows_of_task_label(tmp_path):
     kept, dropped, _ = run(tmp_path, rows, required=["text", "label"])
     assert kept == [{"id": "f#1", "task": "label", "text": "a", "label": "x"}]
     assert [row["reason"] for row in dropped] == ["duplicate but for case or white space", "conflict", "not text: label"]
+
+
+@pytest.mark.parametrize(
+    ("label", "text"), [(0, "0"), (1, "1"), (2.0, "2"), (0.5, "0.5"), (True, "true"), (False, "false"), (-3, "-3"), ("x", "x")]
+)
+def test_labels_that_are_numbers_or_truth_values_are_their_text(tmp_path, label, text):
+    kept, _, _ = run(tmp_path, [{"text": "a", "label": label}], required=["text", "label"])
+    assert [row["label"] for row in kept] == [text]
 
 
 some_text = st.sampled_from(["q", "Q", " q", "r", "", None, 5])

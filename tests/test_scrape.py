@@ -1,5 +1,7 @@
 import datetime
+import decimal
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -92,7 +94,7 @@ def test_a_rerun_gives_the_same_bytes_and_forgets_removed_files(tmp_path):
 
 
 def test_no_source_folder_is_named(tmp_path):
-    assert "no such directory" in refused(tmp_path, "csv")
+    assert "no such file or directory" in refused(tmp_path, "csv")
 
 
 def test_no_file_behind_the_glob_names_what_there_is(tmp_path):
@@ -122,7 +124,6 @@ def test_a_glob_that_is_none_is_refused(tmp_path, files):
         ("medquad", "", "broken XML"),
         ("parquet", "", "a Parquet file"),
         ("jsonl", '{"question": 1, "answer": 2}\n{"question"', "line 2"),
-        ("csv", "question,answer\n1,2\n3,4,5\n", "line 3"),
         ("csv", b"question,answer\n\xe9,2\n", "byte 0xe9"),
     ],
 )
@@ -155,7 +156,7 @@ def test_a_file_without_rows_beside_others_is_noted(tmp_path, capsys):
 def test_a_bad_file_leaves_the_output_of_the_run_before(tmp_path):
     source = folder_with(tmp_path / "source", a="question,answer\n1,2\n")
     before = run(tmp_path, "csv")
-    folder_with(source, b="question,answer\n1,2,3\n")
+    folder_with(source, b="answer\n1\n")
     with pytest.raises(StageError):
         run(tmp_path, "csv")
     assert {"a.jsonl": jsonl(tmp_path / "data/raw/local/a.jsonl")} == before
@@ -170,13 +171,85 @@ def test_a_missing_column_names_what_was_found_and_wanted(tmp_path):
     assert "also answer" in text
 
 
-@pytest.mark.parametrize("value", [datetime.date(2020, 1, 2), b"raw", [b"raw"], {"day": datetime.datetime(2020, 1, 2)}])
+@pytest.mark.parametrize("value", [b"raw", [b"raw"], {"day": datetime.timedelta(1)}])
 def test_values_that_json_cannot_hold_are_refused_only_where_they_are_wanted(tmp_path, value):
     source = folder_with(tmp_path / "source")
     row = {"question": "q", "answer": "a", "strange": value}
     parquet.write_table(pa.Table.from_pylist([row]), source / "f")
     assert "f row 1\n  found:    not text or numbers: strange (" in refused(tmp_path, "parquet", keep=["strange"])
     assert run(tmp_path, "parquet")["f.jsonl"] == [{"id": "local/f#1", "instruction": "q", "response": "a"}]
+
+
+def test_dates_and_decimals_are_their_text_and_nan_is_nothing(tmp_path):
+    source = folder_with(tmp_path / "source")
+    row = {"question": decimal.Decimal("1.50"), "answer": datetime.date(2020, 1, 2), "at": datetime.datetime(2020, 1, 2, 3)}
+    parquet.write_table(pa.Table.from_pylist([row | {"scores": [float("nan"), float("-inf"), 1.5]}]), source / "f")
+    assert run(tmp_path, "parquet", keep=["at", "scores"])["f.jsonl"] == [
+        {
+            "id": "local/f#1",
+            "instruction": "1.50",
+            "response": "2020-01-02",
+            "at": "2020-01-02T03:00:00",
+            "scores": [None, "-Infinity", 1.5],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reader", "text"),
+    [
+        ("json", '[{"question": "q", "answer": NaN, "score": [Infinity, {"x": NaN}]}]'),
+        ("jsonl", '{"question": "q", "answer": NaN, "score": [1e999, {"x": NaN}]}\n'),
+    ],
+)
+def test_raw_rows_are_strict_json(tmp_path, reader, text):
+    folder_with(tmp_path / "source", f=text)
+    run(tmp_path, reader, keep=["score"])
+    written = (tmp_path / "data/raw/local/f.jsonl").read_text()
+
+    def refuse(constant: str):
+        raise AssertionError(constant)
+
+    row = json.loads(written, parse_constant=refuse)
+    assert (row["response"], row["score"]) == (None, ["Infinity", {"x": None}])
+
+
+UNMEANT = [
+    *(".ipynb_checkpoints/a-checkpoint.csv", "._a.csv", ".DS_Store", "__MACOSX/._a.csv", "Thumbs.db", "desktop.ini"),
+    *("~$a.csv", "a.csv~", "#a.csv#", ".a.csv.swp", "a.csv.bak", ".git/a.csv", "__pycache__/a.csv", "deep/.hidden/a.csv"),
+    *(".~lock.a.csv#", "a.csv.crdownload", "a.csv.dvc", "$RECYCLE.BIN/a.csv"),
+]
+ROWS = "question,answer\n1,2\n"
+
+
+def test_files_that_nobody_meant_are_left_out_and_counted(tmp_path):
+    for name in ["a.csv", "deep/b.csv", *UNMEANT]:
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(ROWS)
+    assert list(run(tmp_path, "csv", files="**/*")) == ["a.csv.jsonl", "deep/b.csv.jsonl"]
+    left_out = read_json(tmp_path / "data/raw/sources.json")["sources"]["local"]["left_out"]
+    assert sum(left_out.values()) == len(UNMEANT)
+    assert left_out["._*"] == left_out[".ipynb_checkpoints"] == left_out["thumbs.db"] == 1
+
+
+def test_a_glob_that_spells_a_hidden_name_means_it(tmp_path):
+    for name in (".config/a.csv", "b.bak", ".config/._a.csv"):
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(ROWS)
+    assert list(run(tmp_path, "csv", files=".config/*.csv")) == [".config/a.csv.jsonl"]
+    assert list(run(tmp_path, "csv", files="*.bak")) == ["b.bak.jsonl"]
+
+
+def test_only_files_that_nobody_meant_are_no_file(tmp_path):
+    folder_with(tmp_path / "source", **{"~$a__csv": ROWS})
+    assert "no file; left out: 1 of ~$*" in refused(tmp_path, "csv")
+
+
+def test_a_source_may_be_one_file(tmp_path):
+    folder_with(tmp_path, source=ROWS)
+    assert run(tmp_path, "csv", files="")["source.jsonl"] == [{"id": "local/source#1", "instruction": "1", "response": "2"}]
 
 
 def stage(folder, *arguments) -> subprocess.CompletedProcess:

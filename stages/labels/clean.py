@@ -18,14 +18,17 @@ TEXTS = ("instruction", "input", "response", "text", "label")  # ours: text wher
 
 
 def tidy(row: RawRow) -> RawRow:
-    """Outer white space and line endings made plain; None becomes ""; other values stay, `messages` among them."""
+    """Outer white space and line endings made plain; None becomes ""; numbers become text in columns of text.
+
+    Other values stay, `messages` among them.
+    """
 
     def text(value: object) -> object:
         if value is None:
             return ""
         return value.replace("\r\n", "\n").replace("\r", "\n").strip() if isinstance(value, str) else value
 
-    return {key: text(value) for key, value in row.items()}
+    return {key: text(as_text(value) if key in TEXTS else value) for key, value in row.items()}
 
 
 def checked(raw: RawRow, params: Clean) -> Checked:
@@ -46,14 +49,21 @@ def checked(raw: RawRow, params: Clean) -> Checked:
 
 def class_name(label: str | float) -> str:
     """The name of a class as it is written from here on: 1 and 1.0 are "1", true is "true", a text is its `text_key`."""
-    if isinstance(label, bool):
-        return str(label).lower()
-    if isinstance(label, float) and label.is_integer():
-        label = int(label)
-    return text_key(label)
+    return text_key(as_text(label))
+
+
+def as_text(value: object) -> object:
+    """A number as text (a whole one without decimals, for columns with gaps are written as 1.0), a truth value as true or false;
+    other values as they are."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _unusable(row: dict, required: list[str]) -> str | None:
+    """Why a row cannot be used; None if it can: its conversation then stands in our own form."""
     texts = [name for name in dict.fromkeys([*required, *TEXTS]) if name != "messages"]
     for name in texts:
         if not isinstance(row.get(name, ""), str):
@@ -63,11 +73,11 @@ def _unusable(row: dict, required: list[str]) -> str | None:
             return f"missing {name}"
     if "messages" not in row:
         return None
-    why = chat.problem(row["messages"])
-    blank = (number for number, turn in enumerate(row["messages"], 1) if not text_key(turn["content"]))
-    if why is None and (number := next(blank, None)):
-        why = f"turn {number} has no text"
-    return why and f"not usable: messages: {why}"
+    try:
+        row["messages"] = chat.conversation(row["messages"])
+    except chat.NotUsable as error:
+        return f"not usable: messages: {error}"
+    return None
 
 
 def clean(rows: Iterable, params: Clean, each: Callable = map) -> Iterator[tuple[RawRow, str | None]]:

@@ -13,14 +13,18 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from stages.common.errors import DISK, StageError, shorten
+from stages.common.errors import DISK, StageError
 from stages.common.temporary import Temporary
-from stages.sources import Found
+from stages.common.text import shorten
+from stages.sources import SourceFile
+from stages.sources.unmeant import is_meant
 
 MEMBERS = 100_000  # more than that in one archive is refused
 _BROKEN = (
@@ -43,35 +47,40 @@ def matches(pattern: str, path: str) -> bool:
     return re.fullmatch("".join(_PIECES.get(piece) or re.escape(piece) for piece in pieces), path, re.DOTALL) is not None
 
 
-def opened(found: Found, members: str, max_bytes: int) -> Iterator[Found]:
+def opened(file: SourceFile, members: str, max_bytes: int, left_out: Counter) -> Iterator[SourceFile]:
     """The file itself, or the members of the archive that it is; `members` "" opens none.
 
+    Members that nobody meant are counted in `left_out`; what else does not fit `members` is passed over, links too.
+
     Raises:
-        StageError: for a broken archive, a path that leaves it, a link, a name that comes twice, more bytes than
-            `max_bytes` in all, or none that fits `members`.
+        StageError: for a broken archive, a path that leaves it, a name that comes twice, more bytes than `max_bytes` in all;
+            for a link or a member with a password that fits `members`, or nothing that does.
     """
-    kind = _kind(found.path) if members else ""
+    kind = _kind(file.path) if members else ""
     if not kind:
-        yield found
+        yield file
         return
     fix = "edit datasets.<name>.scrape.sources.<source>.members or .max_bytes, or repair the archive"
     left, some, there = max_bytes, False, []
-    with Temporary() as folder, _refusing(found, fix):
-        for name, size, stream in {"zip": _zip, "tar": _tar, "packed": _packed}[kind](found):
-            wanted = matches(members, name)
+    with Temporary() as folder, _refusing(file, fix):
+        for name, size, unfit, start in {"zip": _zip, "tar": _tar, "packed": _packed}[kind](file):
+            wanted = matches(members, name) and is_meant(name, members, left_out)
             there.append(name)
             if len(there) > MEMBERS or (size or 0) > left:
-                raise StageError(_where(found, name), "too much", f"{MEMBERS} members, {max_bytes} bytes in all", fix)
+                raise StageError(_where(file, name), "too much", f"{MEMBERS} members, {max_bytes} bytes in all", fix)
             if not wanted:
                 left -= size or 0
                 continue
+            if unfit:
+                raise StageError(_where(file, name), unfit, "plain files and folders, open to all", "pack the file itself")
             path = Path(folder) / "member"
-            left -= _copy(stream, path, left, _where(found, name), max_bytes, fix)
+            with start() as stream:
+                left -= _copy(stream, path, left, _where(file, name), max_bytes, fix)
             some = True
-            yield Found(f"{found.file}/{name}", path, "", found.origin)
+            yield SourceFile(path, f"{file.name}/{name}", f"{file.place}: {name}", origin=file.origin)
     if not some:
         listing = ", ".join(sorted(there)[:8]) or "nothing"
-        raise StageError(found.path, f"no member {members!r}", f"at least one; there are: {listing}", fix)
+        raise StageError(file.place, f"no member {members!r}", f"at least one; there are: {listing}", fix)
 
 
 def _kind(path: Path) -> str:
@@ -108,65 +117,60 @@ class _Bounded:
 
 
 @contextmanager
-def _refusing(found: Found, fix: str):
+def _refusing(file: SourceFile, fix: str):
     try:
         yield
     except _BROKEN as error:
         if getattr(error, "errno", None) in (*DISK, errno.ENOENT):  # not the archive's fault; a wrong offset in it is EINVAL
             raise
         raise StageError(
-            found.path, f"a broken archive: {error or type(error).__name__}", "a whole zip, tar, gz, bz2 or xz", fix
+            file.place, f"a broken archive: {error or type(error).__name__}", "a whole zip, tar, gz, bz2 or xz", fix
         ) from None
 
 
-def _where(found: Found, name: str) -> str:
-    return f"{found.path}: {shorten(name)}"
+def _where(file: SourceFile, name: str) -> str:
+    return f"{file.place}: {shorten(name)}"
 
 
-def _safe(found: Found, name: str, seen: set[str]) -> str:
+def _safe(file: SourceFile, name: str, seen: set[str]) -> str:
     path = name.replace("\\", "/")
     parts = PurePosixPath(path).parts
     if path.startswith("/") or re.match("[A-Za-z]:", path) or ".." in parts or not parts or "\0" in path:
-        raise StageError(_where(found, name), "a path that leaves the archive", "paths inside it", "do not trust this archive")
+        raise StageError(_where(file, name), "a path that leaves the archive", "paths inside it", "do not trust this archive")
     path = "/".join(parts)
     if path in seen:
-        raise StageError(_where(found, name), "a name that comes twice", "each file once", "make the archive anew")
+        raise StageError(_where(file, name), "a name that comes twice", "each file once", "make the archive anew")
     seen.add(path)
     return path
 
 
-def _link(found: Found, name: str) -> StageError:
-    return StageError(_where(found, name), "a link or device", "plain files and folders", "pack the file itself")
+Member = tuple[str, int | None, str, Callable[[], IO]]  # name, bytes as stated, why it cannot be had, what opens it
 
 
-def _zip(found: Found) -> Iterator[tuple[str, int | None, IO]]:
+def _zip(file: SourceFile) -> Iterator[Member]:
     seen = set()
-    with zipfile.ZipFile(found.path) as archive:
+    with zipfile.ZipFile(file.path) as archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
-            if info.filename.endswith("/") or info.filename.startswith("__MACOSX/"):  # what macOS adds beside each file
+            if info.filename.endswith("/"):
                 continue
-            name = _safe(found, info.filename, seen)
-            if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-                raise _link(found, info.filename)
-            with archive.open(info) as stream:
-                yield name, info.file_size, stream
+            plain = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
+            unfit = "a link or device" if not plain else "a member with a password" if info.flag_bits & 1 else ""
+            yield _safe(file, info.filename, seen), info.file_size, unfit, partial(archive.open, info)
 
 
-def _tar(found: Found) -> Iterator[tuple[str, int | None, IO]]:
+def _tar(file: SourceFile) -> Iterator[Member]:
     seen = set()
-    with _unpacker(found.path)(found.path, "rb") as file, tarfile.open(fileobj=_Bounded(file), mode="r:") as archive:
+    with _unpacker(file.path)(file.path, "rb") as stream, tarfile.open(fileobj=_Bounded(stream), mode="r:") as archive:
         for info in archive:
             if info.isdir():
                 continue
-            name = _safe(found, info.name, seen)
-            if not info.isreg():
-                raise _link(found, info.name)
-            yield name, info.size, archive.extractfile(info)
+            unfit = "" if info.isreg() else "a link or device"
+            yield _safe(file, info.name, seen), info.size, unfit, partial(archive.extractfile, info)
 
 
-def _packed(found: Found) -> Iterator[tuple[str, int | None, IO]]:
-    with _unpacker(found.path)(found.path, "rb") as stream:
-        yield re.sub(r"\.(gz|bz2|xz)$", "", PurePosixPath(found.file).name, flags=re.I), None, stream
+def _packed(file: SourceFile) -> Iterator[Member]:
+    name = re.sub(r"\.(gz|bz2|xz)$", "", PurePosixPath(file.name).name, flags=re.I)
+    yield name, None, "", partial(_unpacker(file.path), file.path, "rb")
 
 
 def _copy(stream: IO, path: Path, left: int, where: str, max_bytes: int, fix: str) -> int:

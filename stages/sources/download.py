@@ -29,6 +29,10 @@ from stages.sources.visitor import Visitor
 BLOCK = 1 << 16  # bytes
 SAID = ("etag", "last_modified", "content_type", "content_encoding")  # headers that are noted
 FIX = "edit datasets.<name>.scrape.sources.<source>"
+# content codings: those that are undone here, and those that are not asked for; whatever else servers write there (none, utf-8,
+# aws-chunked, …) is no coding, and browsers read the body as it is
+UNDONE = ("gzip", "x-gzip", "deflate")
+NOT_UNDONE = ("br", "zstd", "compress", "x-compress", "dcb", "dcz")
 
 
 class Download:
@@ -173,30 +177,37 @@ class Download:
                 old.unlink()
         return self._keep(entry)
 
-    def _decoded(self, coding: str) -> Iterator[bytes]:
+    def _decoded(self, header: str) -> Iterator[bytes]:
         """The body's blocks, of which no single one is much larger than BLOCK."""
-        if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        codings = [coding.strip() for coding in header.split(",")]
+        if other := next((coding for coding in codings if coding in NOT_UNDONE), None):
             self._forget()
-            raise StageError(self.url, f"content encoding {coding}", "gzip, deflate or none", "ask the server for another form")
+            raise StageError(
+                self.url, f"content encoding {other}", "gzip, deflate or none, which were asked for", "choose another address"
+            )
         with open(self.partial, "rb") as file:
-            if coding in ("", "identity"):
-                yield from iter(lambda: file.read(BLOCK), b"")
-                return
-            decoder = zlib.decompressobj(47)  # gzip or zlib, by the header
-            try:
-                data = file.read(BLOCK)
-                while data:
-                    yield decoder.decompress(data, BLOCK * 16)
-                    data = decoder.unconsumed_tail or file.read(BLOCK)
-                    if decoder.eof and (data := decoder.unused_data + data):  # another member follows
-                        decoder = zlib.decompressobj(47)
+            blocks = iter(lambda: file.read(BLOCK), b"")
+            for coding in reversed([coding for coding in codings if coding in UNDONE]):
+                blocks = self._unpacked(blocks, coding)
+            yield from blocks
+
+    def _unpacked(self, blocks: Iterator[bytes], coding: str) -> Iterator[bytes]:
+        data, decoder = next(blocks, b""), None
+        try:
+            while data:
+                decoder = decoder or zlib.decompressobj(_window(data, coding))
+                yield decoder.decompress(data, BLOCK * 16)
+                data = decoder.unconsumed_tail or next(blocks, b"")
+                if decoder.eof and (data := decoder.unused_data + data):  # another member follows
+                    decoder = None
+            if decoder is not None:
                 yield decoder.flush()
-            except zlib.error as error:
-                self._forget()
-                raise Again(f"broken {coding} ({error})") from None
-            if not decoder.eof:
-                self._forget()
-                raise Again(f"{coding} that ends too early")
+        except zlib.error as error:
+            self._forget()
+            raise Again(f"broken {coding} ({error})") from None
+        if decoder is None or not decoder.eof:
+            self._forget()
+            raise Again(f"{coding} that ends too early")
 
     def _keep(self, entry: dict) -> dict:
         write_json(self.folder / "entry.json", entry)
@@ -238,3 +249,9 @@ def _length(response: requests.Response) -> int | None:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _window(start: bytes, coding: str) -> int:
+    """What zlib calls the format: gzip or zlib by the header; deflate without one, which some servers send."""
+    zlib_header = len(start) < 2 or (start[0] & 15 == 8 and int.from_bytes(start[:2], "big") % 31 == 0)
+    return -15 if coding == "deflate" and not zlib_header and not start.startswith(b"\x1f\x8b") else 47

@@ -1,21 +1,23 @@
 """Files of a dataset of the Hugging Face hub at one commit, kept below `.cache/hub/` and read from there ever after."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.schema_sources import HubSource
-from stages.sources import Found
+from stages.sources import SourceFile
 from stages.sources.archive import matches
+from stages.sources.unmeant import is_meant
 
 
-def fetch(name: str, params: HubSource, source: Path) -> Iterator[Found]:
+def fetch(name: str, params: HubSource, source: Path, left_out: Counter) -> Iterator[SourceFile]:
     """The files behind `params.files`. With all of them in the cache no network is needed."""
     before = kept.brought("data set of the hub", params.repo, params.revision, name=name)
     where = f"{params.repo}@{params.revision[:12]}"
     there = before.named("listing", lambda: _ask(where, _list, params))
-    files = sorted(file for file in there if matches(params.files, file))
+    files = sorted(file for file in there if matches(params.files, file) and is_meant(file, params.files, left_out))
     if not files:
         raise StageError(
             where,
@@ -26,7 +28,7 @@ def fetch(name: str, params: HubSource, source: Path) -> Iterator[Found]:
     address = f"https://huggingface.co/datasets/{params.repo}/resolve/{params.revision}"
     for file in files:
         path = before.get(file, lambda file=file: _ask(where, _download, params, file, before.folder / "files"))
-        yield Found(file, before.folder / path, "", {"url": f"{address}/{file}"})
+        yield SourceFile(before.folder / path, file, f"{address}/{file}", origin={"url": f"{address}/{file}"})
 
 
 def _list(params: HubSource) -> list[str]:

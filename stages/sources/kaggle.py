@@ -1,14 +1,15 @@
 """One version of a Kaggle dataset, through the optional package `kagglehub`, which keeps it in a cache of its own."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import KaggleSource
-from stages.sources import Found, local
+from stages.sources import SourceFile, local
 
 
-def fetch(name: str, params: KaggleSource, source: Path) -> Iterator[Found]:
+def fetch(name: str, params: KaggleSource, source: Path, left_out: Counter) -> Iterator[SourceFile]:
     """The files behind `params.files` of the version named, or of the newest one."""
     handle = params.dataset + (f"/versions/{params.version}" if params.version else "")
     try:
@@ -28,5 +29,6 @@ def fetch(name: str, params: KaggleSource, source: Path) -> Iterator[Found]:
         ) from None
     version = params.version or folder.name  # kagglehub keeps each in a folder of its number
     address = f"https://www.kaggle.com/datasets/{params.dataset}/versions/{version}"
-    for path in local.find(folder, params.files):
-        yield Found(path.relative_to(folder).as_posix(), path, "", {"url": address})
+    for path in local.find(folder, params.files, left_out):
+        name = path.relative_to(folder).as_posix()
+        yield SourceFile(path, name, f"kaggle {handle}: {name}", origin={"url": address})

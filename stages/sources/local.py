@@ -1,20 +1,24 @@
 """Files of this machine, below the directory that `datasets.<name>.source` names."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import LocalSource
-from stages.sources import Found
+from stages.sources import SourceFile
+from stages.sources.unmeant import is_meant
 
 
-def find(source: Path, pattern: str) -> list[Path]:
-    """The files behind a glob below `source`, in order of their relative paths."""
+def find(source: Path, pattern: str, left_out: Counter) -> list[Path]:
+    """The files behind a glob below `source` that somebody meant, in order of their relative paths; `source` may be a file."""
+    if source.is_file():
+        return [source]
     if not source.is_dir():
         raise StageError(
             source,
-            "no such directory",
-            "the directory that datasets.<name>.source names",
+            "no such file or directory",
+            "the file or directory that datasets.<name>.source names",
             "create it or edit params.yaml",
         )
     fix = "edit datasets.<name>.scrape.sources.<source>.files"
@@ -24,19 +28,21 @@ def find(source: Path, pattern: str) -> list[Path]:
         found = [path for path in source.glob(pattern) if path.is_file()]
     except (ValueError, IndexError) as error:  # `**` inside a name, "", "."
         raise StageError(f"{source}/{pattern}", str(error), "a glob", fix) from None
-    files = sorted(found, key=lambda path: path.relative_to(source).as_posix())
+    named = {path.relative_to(source).as_posix(): path for path in found}
+    files = [named[name] for name in sorted(named) if is_meant(name, pattern, left_out)]
     if not files:
         there = sorted({path.suffix or path.name for path in source.rglob("*") if path.is_file()})
+        hidden = f"; left out: {', '.join(f'{count} of {kind}' for kind, count in left_out.items())}" if left_out else ""
         raise StageError(
             f"{source}/{pattern}",
-            "no file",
+            f"no file{hidden}",
             f"at least one; there are: {', '.join(there) or 'no files at all'}",
             f"edit datasets.<name>.source, or {fix}",
         )
     return files
 
 
-def fetch(name: str, params: LocalSource, source: Path) -> Iterator[Found]:
-    """The files behind `params.files`."""
-    for path in find(source, params.files):
-        yield Found(path.relative_to(source).as_posix(), path)
+def fetch(name: str, params: LocalSource, source: Path, left_out: Counter) -> Iterator[SourceFile]:
+    """The files behind `params.files`, or `source` itself where it is a file."""
+    for path in find(source, params.files, left_out):
+        yield SourceFile(path, path.name if path == source else path.relative_to(source).as_posix())

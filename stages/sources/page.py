@@ -1,13 +1,14 @@
 """A web page without its clutter, and the text of its parts as a reader sees it."""
 
+import itertools
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from lxml import etree, html
 
 from stages.common.errors import StageError
 from stages.common.text import loose_key
+from stages.sources import SourceFile
 from stages.sources.text import open_text, undecodable
 
 LISTS = {"ul", "ol", "dl", "menu", "dir"}
@@ -24,6 +25,7 @@ footnote-ref footnote-back noprint metadata hatnote ambox mbox-small sistersiteb
 sr-only visually-hidden screen-reader-text skip-link sortkey cookie-banner social share related-posts comments
 """
 _WORDS = frozenset(_AROUND.split())
+_CELLS = {"td", "th", "tr", "thead", "tbody", "tfoot"}
 _KEPT = {"html", "body", "main", "article"}  # classes of these say nothing about what is in them
 _HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
 _HEADING = re.compile(r"h([1-6])")
@@ -41,27 +43,31 @@ _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # lxml reads 
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff\u200e\u200f"))
 
 
-def load(path: Path, encoding: str, without: list[str]) -> html.HtmlElement:
+def load(file: SourceFile, without: list[str], keep_cells: bool = False) -> html.HtmlElement:
     """The page's root, cleared of navigation, references, footnote marks, what is hidden, and the sections `without`.
 
+    With `keep_cells` cells and rows of tables stay whatever is said of them, for without one the others would move to other
+    columns; what is clutter inside them goes.
+
     Raises:
-        StageError: for what is no HTML at all, or not in `encoding`.
+        StageError: for what is no HTML at all, or not in its encoding.
     """
     try:
-        with open_text(path, encoding) as file:
-            text = file.read()
+        with open_text(file) as stream:
+            text = stream.read()
     except UnicodeError as error:
-        raise undecodable(path, encoding, error) from None
+        raise undecodable(file, error) from None
     parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True)
     try:
         root = html.document_fromstring(text.replace("\0", "").encode("utf-8", "replace"), parser=parser)
     except (etree.LxmlError, ValueError, AssertionError) as error:
         found = " ".join(str(error).split()) or type(error).__name__
-        raise StageError(path, found, "an HTML page", "check datasets.<name>.scrape.sources.<source>.reader") from None
+        raise StageError(file.place, found, "an HTML page", "check datasets.<name>.scrape.sources.<source>.reader") from None
     if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):  # it would end there without a word
-        raise StageError(path, "tags in more than 2,000 tags", "a page that can be read whole", "edit the page")
+        raise StageError(file.place, "tags in more than 2,000 tags", "a page that can be read whole", "edit the page")
     _without_control(root)
-    _drop([element for element in root.iter() if element is not root and (_clutter(element) or _footnote_mark(element))])
+    kept = _CELLS if keep_cells else set()
+    _drop([e for e in root.iter() if e is not root and e.tag not in kept and (_clutter(e) or _footnote_mark(e))])
     _drop_sections(root, {loose_key(title) for title in without})
     return root
 
@@ -89,9 +95,23 @@ def _clutter(element: html.HtmlElement) -> bool:
         or element.get("role", "").lower() in _ROLES
         or tag not in _KEPT
         and not _WORDS.isdisjoint(words)
-        or "hidden" in element.attrib
+        or _says_hidden(element)
+    )
+
+
+def _says_hidden(element: html.HtmlElement) -> bool:
+    return (
+        "hidden" in element.attrib
         or element.get("aria-hidden", "").lower() == "true"
         or _HIDDEN.search(element.get("style", "")) is not None
+    )
+
+
+def is_hidden(cell: html.HtmlElement) -> bool:
+    """Whether a cell, its row or its rows' group is not shown."""
+    around = (parent for parent in cell.iterancestors() if parent.tag in _CELLS)
+    return _says_hidden(cell) or any(
+        map(_says_hidden, itertools.takewhile(lambda parent: parent.tag not in ("td", "th"), around))
     )
 
 

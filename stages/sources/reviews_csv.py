@@ -8,10 +8,10 @@ in order; one that cannot be trusted says so in `problem` and is neither mended 
 import csv
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from stages.common.errors import StageError
 from stages.common.text import shorten
+from stages.sources import SourceFile
 from stages.sources.text import open_text, undecodable
 
 csv.field_size_limit(1 << 24)  # characters in one field
@@ -27,7 +27,7 @@ EMPTY = {"", "na", "n/a", "none", "null"}
 RETURN, NEWLINE = "\ufdd0", "\ufdd1"  # stand for line ends in fields while the csv module reads: noncharacters
 
 
-def read_reviews_csv(path: Path, encoding: str) -> Iterator[dict]:
+def read_reviews_csv(file: SourceFile, params: None = None) -> Iterator[dict]:
     """Rows `date, vehicle, title, review` (as they stand), `rating` (1 to 5, or None), `problem` and `note` ("" for none).
 
     `problem` says why a record is not to be used, after "; " with what it holds; `note` what is odd about one that is.
@@ -36,23 +36,23 @@ def read_reviews_csv(path: Path, encoding: str) -> Iterator[dict]:
         StageError: where the columns are not those of the set, or the bytes not in `encoding`.
     """
     try:
-        with open_text(path, encoding) as file:
-            lines = _lines(file)
-            header = _split(next(lines, ""), path, 0)
+        with open_text(file) as text:
+            lines = _lines(text)
+            header = _split(next(lines, ""), file.place, 0)
             if not header:
                 return
             missing = [name for name in COLUMNS.values() if header.count(name) != 1]
             if missing:
                 raise StageError(
-                    f"{path} line 1",
+                    f"{file.place} line 1",
                     f"columns {shorten(header, 200)}",
                     f"each once: {', '.join(COLUMNS.values())}",
                     "rename the columns, or set the source's reader to csv",
                 )
             for number, (record, closed) in enumerate(_records(lines), 1):
-                yield _row(header, _split(record, path, number), closed)
+                yield _row(header, _split(record, file.place, number), closed)
     except UnicodeError as error:
-        raise undecodable(path, encoding, error) from None
+        raise undecodable(file, error) from None
 
 
 def _lines(file) -> Iterator[str]:
@@ -85,13 +85,13 @@ def _records(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
         yield "\n".join(held), False
 
 
-def _split(record: str, path: Path, number: int) -> list[str]:
+def _split(record: str, place: str, number: int) -> list[str]:
     """The fields of one record; none where there is no text."""
     text = record.replace("\r", RETURN).replace("\n", NEWLINE)
     try:
         fields = next(csv.reader([text]), [])
     except csv.Error as error:
-        raise StageError(f"{path} record {number}", str(error), "CSV as in RFC 4180", "edit the record") from None
+        raise StageError(f"{place} record {number}", str(error), "CSV as in RFC 4180", "edit the record") from None
     return [field.replace(RETURN, "\r").replace(NEWLINE, "\n") for field in fields]
 
 

@@ -3,41 +3,43 @@
 import codecs
 import io
 import re
-from pathlib import Path
 
 from stages.common.errors import StageError
+from stages.sources import SourceFile
 
 
-def open_text(path: Path, encoding: str):
+def open_text(file: SourceFile):
     """Open for reading lines; `read()` and iteration raise UnicodeError, which `undecodable` explains."""
+    encoding = file.encoding
     utf8 = encoding.lower().replace("_", "-") in ("utf-8", "utf8")
     try:
-        return open(path, encoding="utf-8-sig" if utf8 else encoding, newline="")
+        return open(file.path, encoding="utf-8-sig" if utf8 else encoding, newline="")
     except (LookupError, ValueError):
         raise StageError(
-            path,
+            file.place,
             f"encoding {encoding!r}",
             "a text encoding that Python knows: utf-8, latin-1, cp1252, utf-16, …",
             "set datasets.<name>.scrape.sources.<source>.encoding",
         ) from None
 
 
-def undecodable(path: Path, encoding: str, error: UnicodeError) -> StageError:
-    """The error for bytes that are not in `encoding`; `error.start` counts from its chunk, so the file is searched."""
+def undecodable(file: SourceFile, error: UnicodeError) -> StageError:
+    """The error for bytes that are not in the file's encoding; `error.start` counts from its chunk, so the file is searched."""
+    encoding, place = file.encoding, file.place
     if not isinstance(error, UnicodeDecodeError) or "\n".encode(encoding) != b"\n":  # UTF-16: bytes are no lines
-        return StageError(path, str(error), f"text in {encoding}", "set datasets.<name>.scrape.sources.<source>.encoding")
-    with open(path, "rb") as raw:
+        return StageError(place, str(error), f"text in {encoding}", "set datasets.<name>.scrape.sources.<source>.encoding")
+    with open(file.path, "rb") as raw:
         for number, line in enumerate(io.BufferedReader(raw), 1):
             try:
                 line.decode(encoding)
             except UnicodeDecodeError as bad:
                 return StageError(
-                    f"{path} line {number}",
+                    f"{place} line {number}",
                     f"byte 0x{line[bad.start]:02x} at column {bad.start + 1}",
                     f"text in {encoding}",
                     "set datasets.<name>.scrape.sources.<source>.encoding (latin-1, cp1252, …)",
                 )
-    return StageError(path, str(error), f"text in {encoding}", "set datasets.<name>.scrape.sources.<source>.encoding")
+    return StageError(place, str(error), f"text in {encoding}", "set datasets.<name>.scrape.sources.<source>.encoding")
 
 
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
@@ -46,28 +48,28 @@ META = re.compile(rb"<meta[^>]+?charset\s*=\s*[\"']?\s*([\w.:-]+)|<\?xml[^>]+?en
 LIKE_BROWSERS = {"iso8859-1": "cp1252", "ascii": "cp1252"}  # what pages that say Latin-1 mean (WHATWG Encoding)
 
 
-def detect(path: Path, declared: str) -> str:
+def detect(file: SourceFile) -> str:
     """The encoding of a text file: by its byte order mark; UTF-8 where it is that; else by the server's word; else by `<meta>`.
 
     UTF-8 comes before what is declared because text in another encoding is never UTF-8 by chance, and servers are often
     set to a charset of their own; an encoding that shifts by escape sequences is taken at its word.
     """
-    with open(path, "rb") as file:
-        start = file.read(4096)
+    with open(file.path, "rb") as raw:
+        start = raw.read(4096)
     for mark, encoding in MARKS.items():
         if start.startswith(mark):
             return encoding
     inside = META.search(start)
-    said = [declared, (inside[1] or inside[2]).decode("ascii", "replace") if inside else ""]
+    said = [file.charset, (inside[1] or inside[2]).decode("ascii", "replace") if inside else ""]
     known = [encoding for encoding in map(_known, said) if encoding]
     shifting = [encoding for encoding in known if encoding.startswith(("iso2022", "hz"))]
     tried = list(dict.fromkeys([*shifting, "utf-8", *known]))
     for encoding in tried:
         for candidate in (LIKE_BROWSERS.get(encoding, encoding), encoding):
-            if _decodes(path, candidate):
+            if _decodes(file, candidate):
                 return candidate
     raise StageError(
-        path,
+        file.place,
         f"bytes that are not in {', '.join(tried)}; the server said {said[0] or 'nothing'}, <meta> {said[1] or 'nothing'}",
         "text whose encoding can be told",
         "set datasets.<name>.scrape.sources.<source>.encoding (latin-1, cp1252, …)",
@@ -83,11 +85,11 @@ def _known(name: str) -> str:
     return info.name if info and info._is_text_encoding and info.name not in ("idna", "punycode", "unicode_escape") else ""
 
 
-def _decodes(path: Path, encoding: str) -> bool:
+def _decodes(file: SourceFile, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
+        with open(file.path, "rb") as raw:
+            while block := raw.read(1 << 20):
                 decoder.decode(block)
         decoder.decode(b"", final=True)
     except UnicodeError:

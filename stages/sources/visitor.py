@@ -1,6 +1,7 @@
 """How `scrape` visits servers: robots.txt obeyed, never hurried, redirects followed only where one may go."""
 
 import ipaddress
+import math
 import threading
 import time
 from contextlib import closing
@@ -136,7 +137,7 @@ class Visitor:
                 f"an address open to {TOKEN}",
                 "choose another address, or ask the site for its data and use a source of kind local",
             )
-        return max(self.params.per_host_seconds, float(rules.crawl_delay(TOKEN) or 0))
+        return max(self.params.per_host_seconds, _seconds(rules.crawl_delay(TOKEN)))
 
     def _read_robots(self, address: str) -> Protego:
         """No robots.txt (status 4xx) allows everything; a server in trouble is tried again and then an error (RFC 9309)."""
@@ -151,7 +152,28 @@ class Visitor:
         return Protego.parse(text[:ROBOTS_BYTES].decode("utf-8-sig", "replace"))
 
     def _wait_turn(self, url: str, seconds: float) -> None:
+        """Wait until `seconds` have gone by since the last request to the host.
+
+        Raises:
+            StageError: at once, where the time limit of a file would be over before.
+        """
         host = urlsplit(url).netloc
         with self.locks.setdefault(("turn", host), threading.Lock()):
-            time.sleep(max(0.0, self.next.get(host, 0.0) - time.monotonic()))
+            wait = max(0.0, self.next.get(host, 0.0) - time.monotonic())
+            if wait > self.params.total_seconds:
+                origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+                by_robots = f"{origin}/robots.txt asks for a Crawl-delay of {seconds:g} s"
+                raise StageError(
+                    url,
+                    by_robots if seconds > self.params.per_host_seconds else f"per_host_seconds of {seconds:g} s",
+                    f"at most total_seconds, {self.params.total_seconds:g} s",
+                    "raise datasets.<name>.scrape.sources.<source>.total_seconds, or ask the site for its data: kind local",
+                )
+            time.sleep(wait)
             self.next[host] = time.monotonic() + seconds
+
+
+def _seconds(delay: object) -> float:
+    """A Crawl-delay in seconds; 0 for what is none: nothing, NaN, an endless or a negative one."""
+    seconds = float(delay or 0)
+    return seconds if 0 < seconds < math.inf else 0.0

@@ -4,6 +4,7 @@ To refresh on purpose, raise `refresh` in the source's parameters: the servers a
 has changed since. What is pinned by its sha256 stays what it is until the pin is edited.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,12 +12,12 @@ from urllib.parse import urlsplit
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import WebSource
-from stages.sources import Found
+from stages.sources import SourceFile
 from stages.sources.download import Download
 from stages.sources.visitor import Visitor
 
 
-def fetch(name: str, params: WebSource, source: Path) -> Iterator[Found]:
+def fetch(name: str, params: WebSource, source: Path, left_out: Counter) -> Iterator[SourceFile]:
     """Every file of `params.urls`, in order of their names; hosts are visited side by side, each one address at a time."""
     visitor, hosts = Visitor(params), {}
     for file in sorted(params.urls):
@@ -27,7 +28,7 @@ def fetch(name: str, params: WebSource, source: Path) -> Iterator[Found]:
             for file in sorted(waiting):
                 entry, folder = waiting[file].result()[file]
                 said = {key: entry[key] for key in ("url", "final_url", "etag", "last_modified")}
-                yield Found(file, folder / entry["body"], entry["charset"], said)
+                yield SourceFile(folder / entry["body"], file, params.urls[file], charset=entry["charset"], origin=said)
         finally:
             pool.shutdown(cancel_futures=True)  # finished downloads are in the cache
 

@@ -10,7 +10,7 @@ from stages.common.params import read
 from stages.labels.dictionary import build
 from stages.labels.parts import Finder
 from stages.labels.reviews import against_gold
-from stages.sources import reader
+from stages.sources import SourceFile, rows_of
 from tests.imports import ROOT
 
 SOURCES = ROOT / "data" / "sources" / "car_reviews"
@@ -20,7 +20,7 @@ SOURCES = ROOT / "data" / "sources" / "car_reviews"
 def dictionary():
     sources = check(read(ROOT / "params.yaml"), ROOT / "params.yaml").datasets["car_reviews"].scrape.sources
     pages = [sources["parts_list"], sources["parts_table"]]
-    entries = [row["name"] for page in pages for row in reader(page.reader)(SOURCES / page.files, page.encoding)]
+    entries = [row["name"] for page in pages for row in rows_of(SourceFile(SOURCES / page.files), page.reader)]
     with open(SOURCES / "synonyms.csv", encoding="utf-8", newline="") as file:
         return build(entries, csv.DictReader(file))
 

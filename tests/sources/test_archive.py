@@ -5,6 +5,7 @@ import lzma
 import os
 import tarfile
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from stages import scrape
 from stages.common.errors import StageError
 from stages.common.files import read_json
-from stages.sources import Found
+from stages.sources import SourceFile
 from stages.sources.archive import matches, opened
 from tests.data_helpers import jsonl, names, scrape_params
 
@@ -53,7 +54,7 @@ MAKERS = {
 
 
 def contents(path: Path, members: str = "**/*", max_bytes: int = 1_000_000) -> dict[str, bytes]:
-    return {found.file: found.path.read_bytes() for found in opened(Found(path.name, path), members, max_bytes)}
+    return {file.name: file.path.read_bytes() for file in opened(SourceFile(path), members, max_bytes, Counter())}
 
 
 def refused(path: Path, *arguments) -> str:
@@ -172,6 +173,55 @@ def test_a_name_that_comes_twice_is_refused(tmp_path):
 def test_what_macos_adds_is_left_out(tmp_path):
     path = zipped(tmp_path / "f", {"a.csv": b"x", "__MACOSX/._a.csv": b"y"})
     assert contents(path) == {"f/a.csv": b"x"}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_members_that_nobody_meant_are_left_out_and_counted(tmp_path, kind):
+    hidden = ["deep/.ipynb_checkpoints/b-checkpoint.csv", "__MACOSX/._a.csv", "~$a.csv", ".DS_Store", "deep/Thumbs.db"]
+    path, left_out = MAKERS[kind](tmp_path / "f", FILES | dict.fromkeys(hidden, b"y")), Counter()
+    assert [file.name for file in opened(SourceFile(path), "**/*.csv", 10**6, left_out)] == ["f/b.csv", "f/deep/a.csv"]
+    assert left_out == {".ipynb_checkpoints": 1, "__macosx": 1, "~$*": 1}  # of those that fit the glob
+
+
+@pytest.mark.parametrize("type_", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+def test_links_outside_members_are_passed_over(tmp_path, type_):
+    path = tmp_path / "f"
+    with tarfile.open(path, "w:gz") as archive:
+        link = tarfile.TarInfo("latest")
+        link.type, link.linkname = type_, "/etc/passwd"
+        archive.addfile(link)
+        row = tarfile.TarInfo("a.csv")
+        row.size = 1
+        archive.addfile(row, io.BytesIO(b"x"))
+    assert contents(path, "*.csv") == {"f/a.csv": b"x"}
+    assert "'latest'" in refused(path, "*")
+
+
+def test_links_of_a_zip_outside_members_are_passed_over(tmp_path):
+    path = zipped(tmp_path / "f", {"latest": b"/etc/passwd"}, create_system=3, external_attr=0o120777 << 16)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("a.csv", "x")
+    assert contents(path, "*.csv") == {"f/a.csv": b"x"}
+
+
+def test_a_member_with_a_password_is_named_where_it_is_wanted(tmp_path):
+    path = zipped(tmp_path / "f", {"a.csv": b"x", "b.txt": b"y"})
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02")  # the entry of a.csv in the directory; bit 0 of its flags, 8 bytes on
+    data[place + 8] |= 1
+    path.write_bytes(data)
+    assert "'a.csv'\n  found:    a member with a password" in refused(path, "*.csv")
+    assert contents(path, "*.txt") == {"f/b.txt": b"y"}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_bad_line_names_the_archive_the_member_and_the_line(tmp_path, kind):
+    (tmp_path / "source").mkdir()
+    good = b'{"question": 1, "answer": 2}\n'
+    MAKERS[kind](tmp_path / "source" / "set", {"part1.jsonl": good, "deep/part3.jsonl": good * 12 + b"{bad\n"})
+    with pytest.raises(StageError) as caught:
+        scrape.main("set", scrape_params("jsonl", members="**/*"), tmp_path / "source", tmp_path / "raw")
+    assert caught.value.where == f"{tmp_path}/source/set: deep/part3.jsonl line 13"
 
 
 def test_no_member_that_fits_names_what_there_is(tmp_path):

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stages.common.errors import StageError
-from stages.sources import reader
+from tests.data_helpers import read_file
 
 READERS = ("json", "jsonl", "csv", "parquet", "medquad", "lines")
 pieces = [
@@ -40,7 +40,7 @@ def test_any_bytes_give_rows_or_an_error_that_names_the_file(tmp_path_factory, n
     path = tmp_path_factory.mktemp("any") / "source.file"
     path.write_bytes(data)
     try:
-        rows = list(reader(name)(path, encoding))
+        rows = read_file(name, path, encoding)
     except StageError as error:
         assert str(path) in error.where
     else:
@@ -54,19 +54,19 @@ def test_latin_1_is_refused_by_line_and_byte_and_read_when_declared(tmp_path, na
     path = tmp_path / "source.file"
     path.write_bytes(row % "né".encode("latin-1"))
     with pytest.raises(StageError) as caught:
-        list(reader(name)(path, "utf-8"))
+        read_file(name, path, "utf-8")
     assert caught.value.where == f"{path} line 2"
     column = (row % b"n\xe9").splitlines()[1].index(b"\xe9") + 1
     assert caught.value.found == f"byte 0xe9 at column {column}"
     assert "<source>.encoding (latin-1" in caught.value.fix
-    assert list(reader(name)(path, "latin-1"))[-1] == {"a": "né"}
+    assert read_file(name, path, "latin-1")[-1] == {"a": "né"}
 
 
 def test_a_byte_far_into_a_file_is_found(tmp_path):
     path = tmp_path / "source.file"
     path.write_bytes(b'{"a": "plain"}\n' * 20_000 + b'{"a": "\xe9"}\n')  # many read buffers away
     with pytest.raises(StageError, match="line 20001\n[^$]*byte 0xe9 at column 8"):
-        list(reader("jsonl")(path, "utf-8"))
+        read_file("jsonl", path, "utf-8")
 
 
 @pytest.mark.parametrize("encoding", ["nonsense", "hex", "", "a\0b"])
@@ -75,7 +75,7 @@ def test_an_encoding_that_is_none_is_refused(tmp_path, name, encoding):
     path = tmp_path / "source.file"
     path.write_bytes(b"[]")
     with pytest.raises(StageError, match="set datasets.<name>.scrape.sources.<source>.encoding") as caught:
-        list(reader(name)(path, encoding))
+        read_file(name, path, encoding)
     assert caught.value.where == str(path)
 
 
@@ -83,4 +83,4 @@ def test_an_encoding_that_is_none_is_refused(tmp_path, name, encoding):
 def test_a_byte_order_mark_is_removed_however_utf8_is_spelled(tmp_path, spelling):
     path = tmp_path / "source.file"
     path.write_bytes(b"\xef\xbb\xbfa\n1\n")
-    assert list(reader("csv")(path, spelling)) == [{"a": "1"}]
+    assert read_file("csv", path, spelling) == [{"a": "1"}]

@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 
 from stages.common.errors import StageError
-from stages.sources import reader
-from tests.data_helpers import json_values
+from stages.sources import SourceFile, rows_of
+from tests.data_helpers import json_values, read_file
 
 
 def read(tmp_path, name: str, data: bytes | str, encoding: str = "utf-8") -> list[dict]:
     path = tmp_path / f"f.{name}"
     path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return list(reader(name)(path, encoding))
+    return read_file(name, path, encoding)
 
 
 def test_json(tmp_path):
@@ -49,7 +49,7 @@ def test_broken_json_lines_name_the_line(tmp_path):
 
 def test_rows_before_a_broken_line_come_first(tmp_path):
     (tmp_path / "f").write_text('{"a": 1}\n{')
-    rows = reader("jsonl")(tmp_path / "f", "utf-8")
+    rows = rows_of(SourceFile(tmp_path / "f"), "jsonl")
     assert next(rows) == {"a": 1}
     with pytest.raises(StageError, match="line 2"):
         next(rows)

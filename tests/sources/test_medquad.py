@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from stages.common.errors import StageError
-from stages.sources.medquad import read_medquad
+from tests.data_helpers import read_file
 
 DOCUMENT = """<?xml version="1.0" encoding="UTF-8"?>
 <Document id="0000012" source="GARD" url="https://example.org/12">
@@ -23,7 +23,7 @@ DOCUMENT = """<?xml version="1.0" encoding="UTF-8"?>
 
 def read(tmp_path: Path, data: bytes | str) -> list[dict]:
     (tmp_path / "f.xml").write_bytes(data.encode() if isinstance(data, str) else data)
-    return list(read_medquad(tmp_path / "f.xml", "utf-8"))
+    return read_file("medquad", tmp_path / "f.xml")
 
 
 def test_every_pair_is_a_row(tmp_path):
@@ -91,4 +91,4 @@ def test_a_document_type_definition_is_refused_and_not_followed(tmp_path, defini
 def test_names_of_files_are_no_addresses(tmp_path):
     path = tmp_path / "a%20b#c?.xml"
     path.write_text(DOCUMENT)
-    assert len(list(read_medquad(path, "utf-8"))) == 2
+    assert len(read_file("medquad", path)) == 2

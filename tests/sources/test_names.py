@@ -1,14 +1,18 @@
+import io
 import re
 from pathlib import Path
 
+import pandas
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from lxml import html
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import HtmlList, HtmlTable, HtmlXpath
-from stages.sources import reader
-from stages.sources.page import clean
+from stages.sources.grid import Grid
+from stages.sources.page import clean, text_of
+from tests.data_helpers import read_file
 
 PAGE = """<!DOCTYPE html><html><head><title>Parts</title><script>var a = "<li>script</li>"</script><style>li {}</style></head>
 <body class="sidebar">
@@ -36,7 +40,7 @@ PAGE = """<!DOCTYPE html><html><head><title>Parts</title><script>var a = "<li>sc
 def read(tmp_path, choice, text: str | bytes, encoding: str = "utf-8") -> list[dict]:
     path = tmp_path / "page.html"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return list(reader(choice)(path, encoding))
+    return read_file(choice, path, encoding)
 
 
 def items(within: str = "//body", without=("See also",), notes: str = "keep") -> HtmlList:
@@ -176,6 +180,25 @@ def test_a_column_by_its_header_or_number(tmp_path):
         ("<tr><th>A<th>P<tr><td>x<tr><td>y<td>one", ["one"]),  # a short row
         ("<tr><th>A<th>P<tr><td>x<td><table><tr><td>inner</table>one", ["one"]),
         ("<tr><th>A<th>P<tr><td colspan=9999999999 rowspan=-1>x<tr><td colspan=a>y<td>one", ["one"]),
+        ("<tr><th>P<th>N<tr><td>one<td>x<tr><td>two<tr><td colspan=2>Brakes<tr><td>three<td>", ["one", "two", "three"]),
+        ("<tr><td colspan=2>Parts of 2017<tr><th>N<th>P<tr><td>1<td>one", ["one"]),  # a title above the header
+        ("<tr><th colspan=2>Parts<tr><th>N<th>P<tr><td>1<td>one<tr><td>2<td>two", ["one", "two"]),
+        ("<tr><td>N<td><b>P</b><tr><td>1<td>one<tr><td>2<td>two", ["one", "two"]),  # a header in plain cells
+        ("<tr><th>P<th>N<tr><td>one<td>1<tr><th>N<th>P<tr><td>2<td>two", ["one", "two"]),  # another order from here
+        (
+            "<tr><th>P<th>N<tr><th>one<td>1<tr><th>two<tr><th>three<td>3",
+            ["one", "two", "three"],
+        ),  # rows have headers, one alone
+        ("<tr><th scope=col>P<th>N<tr><th scope=row>one", ["one"]),
+        ("<tr><th>N<th>P<tr><th>1<th>one<tr><th>2<th>two", ["one", "two"]),  # nothing but headers
+        ("<thead><tr><th rowspan=3>P<th>N</thead><tbody><tr><td>one<td>1<tr><td>two<td>2</tbody>", ["one", "two"]),
+        (
+            "<tbody><tr><th>N<th>P<tr><td rowspan=0>1<td>one<tr><td>two</tbody><tbody><tr><td>3<td>three</tbody>",
+            ["one", "two", "three"],
+        ),
+        ("<tr><th>N<th>P<tr style='display:none'><td>0<td>hidden<tr><td>1<td hidden>hidden<tr><td>2<td>two", ["two"]),
+        ("<tr><th>N<th>P<tr><td class=reference>1<td class=social>one <span class=noprint>[edit]</span>", ["one"]),
+        ("<tr class=metadata><th>N<th>P<tr class=navbox><td aria-hidden=true>1<td>one", ["one"]),
         ("<caption>P</caption><tr><th>P<tr><td>one<tr><td>two", ["one", "two"]),
     ],
 )
@@ -198,6 +221,36 @@ def test_a_column_that_no_table_has_names_those_there_are(tmp_path):
 def test_a_table_of_too_many_cells_is_refused(tmp_path):
     with pytest.raises(StageError, match="more than 1000000 cells"):
         column_of(tmp_path, 1, "<tr>" + "<td colspan=1000 rowspan=2000>" * 2 + "<tr>" * 2000)
+
+
+@st.composite
+def tables(draw) -> tuple[str, list[list[str]]]:
+    """A table's HTML whose cells fill a rectangle, and the text in each of its places."""
+    height, width = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    grid: list[list[str]] = [[""] * width for _ in range(height)]
+    pieces = []
+    for row in range(height):
+        pieces.append("<tr>")
+        for column in range(width):
+            if grid[row][column]:
+                continue
+            free = next((at for at in range(column, width) if grid[row][at]), width) - column
+            across, down = draw(st.integers(1, free)), draw(st.integers(1, height - row))
+            text = f"c{row}x{column}"
+            for line in grid[row : row + down]:
+                line[column : column + across] = [text] * across
+            said = draw(st.sampled_from(["", " class=reference", " hidden", " class='noprint social' style='display: none'"]))
+            pieces.append(f"<td rowspan={down} colspan={across}{said}>{text}</td>")
+        pieces.append("</tr>")
+    return f"<table>{''.join(pieces)}</table>", grid
+
+
+@given(tables())
+def test_a_grid_has_each_cell_in_every_place_that_it_spans_as_pandas_has(table_and_grid):
+    page, expected = table_and_grid
+    grid = Grid(html.fromstring(page), "page")
+    assert [[text_of(row[at]) for at in range(grid.width)] for row in grid.rows] == expected
+    assert pandas.read_html(io.StringIO(page), flavor="lxml", displayed_only=False)[0].values.tolist() == expected
 
 
 # XPath ---------------------------------------------------------------------------------------------------------------
@@ -261,7 +314,7 @@ def test_any_page_gives_names_or_an_error_that_names_the_file(tmp_path_factory, 
     path = tmp_path_factory.mktemp("any") / "page.html"
     path.write_bytes(page)
     try:
-        rows = list(reader(choice)(path, "utf-8"))
+        rows = read_file(choice, path, "utf-8")
     except StageError as error:
         assert str(path) in error.where
     else:
@@ -287,7 +340,7 @@ def test_every_part_of_a_real_page_and_nothing_else(wikipedia):
     """Against a count that shares no code with the reader: what follows each `<li>` of the article between two headings."""
     article = wikipedia.read_text(encoding="utf-8").partition('id="Body_and_main_part"')[2].partition('id="See_also"')[0]
     expected = [plain_text(re.split(r"<ul|</li|<li", piece)[0]) for piece in article.split("<li>")[1:]]
-    names = [row["name"] for row in reader(items(without=["See also", "References"]))(wikipedia, "utf-8")]
+    names = [row["name"] for row in read_file(items(without=["See also", "References"]), wikipedia)]
     assert len(names) == 545
     assert names == expected
 
@@ -296,6 +349,6 @@ def test_a_real_list(real_data):
     path = real_data / "car_parts" / "car_parts_272.txt"
     if not path.exists():
         pytest.skip(f"no {path}")
-    names = [row["name"] for row in reader("lines")(path, "utf-8")]
+    names = [row["name"] for row in read_file("lines", path)]
     assert len(names) == len([line for line in path.read_bytes().split(b"\n") if line.strip()])
     assert all(name == name.strip() for name in names)

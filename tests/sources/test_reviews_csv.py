@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.common.errors import StageError
-from stages.sources import reader
-from tests.data_helpers import ROOT
+from tests.data_helpers import ROOT, read_file
 
 HEADER = ",Review_Date,Author_Name,Vehicle_Title,Review_Title,Review,Rating"
 GOOD = '0, on 08/19/18 17:42 PM (PDT),Ann ,2018 Ford Escape,Title," The brakes, ""new""",4.5'
@@ -16,7 +15,7 @@ GOOD = '0, on 08/19/18 17:42 PM (PDT),Ann ,2018 Ford Escape,Title," The brakes, 
 def read(tmp_path, text: str) -> list[dict]:
     path = tmp_path / "reviews.csv"
     path.write_bytes(text.encode())
-    return list(reader("reviews_csv")(path, "utf-8"))
+    return read_file("reviews_csv", path, "utf-8")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -114,7 +113,7 @@ def test_any_bytes_after_the_header_give_rows_or_an_error_that_names_the_file(tm
     path = tmp_path_factory.mktemp("any") / "reviews.csv"
     path.write_bytes(HEADER.encode() + b"\n" + data)
     try:
-        rows = list(reader("reviews_csv")(path, "latin-1"))
+        rows = read_file("reviews_csv", path, "latin-1")
     except StageError as error:
         assert "reviews.csv" in error.where
     else:
@@ -122,7 +121,7 @@ def test_any_bytes_after_the_header_give_rows_or_an_error_that_names_the_file(tm
 
 
 def bad(path) -> tuple[int, dict[int, str]]:
-    rows = list(reader("reviews_csv")(path, "utf-8"))
+    rows = read_file("reviews_csv", path, "utf-8")
     return len(rows), {number: row["problem"].partition(";")[0] for number, row in enumerate(rows, 1) if row["problem"]}
 
 

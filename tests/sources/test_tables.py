@@ -6,16 +6,16 @@ import pytest
 from pyarrow import parquet
 
 from stages.common.errors import StageError
-from stages.sources import reader
+from tests.data_helpers import read_file
 
 
 def read_csv(tmp_path, data: bytes | str, encoding: str = "utf-8") -> list[dict]:
     (tmp_path / "f.csv").write_bytes(data.encode() if isinstance(data, str) else data)
-    return list(reader("csv")(tmp_path / "f.csv", encoding))
+    return read_file("csv", tmp_path / "f.csv", encoding)
 
 
 def read_parquet(path) -> list[dict]:
-    return list(reader("parquet")(path, ""))
+    return read_file("parquet", path, "")
 
 
 def test_csv_quotes_commas_and_line_ends_inside_fields(tmp_path):

@@ -60,6 +60,7 @@ def test_a_file_is_read_and_where_it_is_from_is_kept(tmp_path, site):
         "kind": "web",
         "licence": "CC0-1.0",
         "yields": "rows",
+        "left_out": {},
         "files": [
             {
                 "file": "rows.jsonl",
@@ -70,6 +71,7 @@ def test_a_file_is_read_and_where_it_is_from_is_kept(tmp_path, site):
                 "sha256": hash_of(ROW),
                 "bytes": len(ROW),
                 "rows": 1,
+                "bad_lines": 0,
             }
         ],
     }
@@ -172,6 +174,23 @@ def test_a_longer_crawl_delay_is_obeyed(tmp_path, site, clock):
     site.answers["/b"] = [Answer(ROW)]
     run(tmp_path, {"a": f"{site.address}/a", "b": f"{site.address}/b"})
     assert clock.slept[-1] == 0.4
+
+
+@pytest.mark.parametrize("delay", ["61", "3600", "1e12"])
+def test_a_crawl_delay_beyond_the_time_limit_is_said_at_once(tmp_path, site, clock, delay):
+    site.answers["/robots.txt"] = [Answer(f"User-agent: *\nCrawl-delay: {delay}".encode())]
+    site.answers["/b"] = [Answer(ROW)]
+    with pytest.raises(StageError, match=r"/robots\.txt asks for a Crawl-delay of [^$]*total_seconds, 60 s"):
+        run(tmp_path, {"a": f"{site.address}/a", "b": f"{site.address}/b"})
+    assert set(clock.slept) == {0}
+
+
+@pytest.mark.parametrize("delay", ["nan", "-3", "inf", "-1e12", "soon", "1e999"])
+def test_a_crawl_delay_that_is_none_is_no_delay(tmp_path, site, clock, delay):
+    site.answers["/robots.txt"] = [Answer(f"User-agent: *\nCrawl-delay: {delay}".encode())]
+    site.answers["/b"] = [Answer(ROW)]
+    assert len(run(tmp_path, {"a": f"{site.address}/a", "b": f"{site.address}/b"})) == 2
+    assert set(clock.slept) == {0}
 
 
 @pytest.mark.parametrize(("at_once", "together"), [(1, 1), (3, 3)])
@@ -382,6 +401,10 @@ def test_a_bomb_is_refused(tmp_path, site):
         ("gzip", gzip.compress),
         ("GZip", lambda data: gzip.compress(data[:3]) + gzip.compress(data[3:])),
         ("deflate", zlib.compress),
+        ("deflate", lambda data: zlib.compress(data)[2:-4]),  # without its header
+        ("gzip, gzip", lambda data: gzip.compress(gzip.compress(data))),
+        ("aws-chunked,gzip", gzip.compress),
+        *((coding, bytes) for coding in ("none", "identity", "UTF-8", "utf8", "aws-chunked", "binary", "8bit", "x-unknown")),
     ],
 )
 def test_packed_bodies(tmp_path, site, coding, pack):
@@ -483,6 +506,13 @@ def test_two_processes_do_not_mix_their_bytes(tmp_path, site):
         thread.join()
     assert [rows[0]["name"] for rows in found] == ["x" * 100_000] * 2
     assert site.paths() == ["/a"]  # the second found what the first had brought
+
+
+def test_a_bad_line_names_the_address_and_the_line(tmp_path, site):
+    site.answers["/a"] = [Answer(ROW + b"{bad\n")]
+    with pytest.raises(StageError) as caught:
+        run(tmp_path, {"rows.jsonl": f"{site.address}/a"})
+    assert caught.value.where == f"{site.address}/a line 2"
 
 
 def test_an_archive_from_the_web(tmp_path, site):
