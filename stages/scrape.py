@@ -46,7 +46,7 @@ def rows(file: SourceFile, prefix: str, params) -> Iterator[RawRow]:
 
 
 def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> tuple[dict, Alarms]:
-    """Write one JSONL a file below `folder`; returns what `sources.json` says of the source, and what looks wrong with its rows."""
+    """Write one JSONL a file below `folder`; returns what `sources.json` says of the source, and its alarms."""
     index, left_out, columns = [], Counter(), Columns(key, params.columns)
     for fetched in track(FETCHERS[params.kind]()(dataset, params, source, left_out), f"scrape {dataset} {key}", unit="file"):
         for file in opened(fetched, params.members, params.max_bytes, left_out):

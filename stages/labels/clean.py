@@ -53,8 +53,10 @@ def class_name(label: str | float) -> str:
 
 
 def as_text(value: object) -> object:
-    """A number as text (a whole one without decimals, for columns with gaps are written as 1.0), a truth value as true or false;
-    other values as they are."""
+    """A number as text, a truth value as true or false; other values as they are.
+
+    A whole number has no decimals: exporters write 1 as 1.0 in columns with gaps.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():

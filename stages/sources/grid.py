@@ -72,16 +72,14 @@ class Grid:
 
     def _names(self, wanted: str | int, row: Row) -> bool:
         """Whether a row of plain cells names the column, as in tables that mark no header."""
-        return (
-            isinstance(wanted, str)
-            and len(row) > 1
-            and any(loose_key(text_of(cell)) == loose_key(wanted) for cell in row.values())
-        )
+        if isinstance(wanted, int) or len(row) == 1:
+            return False
+        return any(loose_key(text_of(cell)) == loose_key(wanted) for cell in row.values())
 
     def _places(self, wanted: str | int, titles: list[list[str]]) -> list[int]:
         if isinstance(wanted, int):
             return [wanted - 1] if wanted <= self.width else []
-        return [place for place in range(self.width) if loose_key(wanted) in map(normal, titles[place])]
+        return [place for place in range(self.width) if loose_key(wanted) in map(loose_key, titles[place])]
 
 
 def _rows(table: html.HtmlElement, place: str) -> list[Row]:
