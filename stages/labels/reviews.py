@@ -12,7 +12,7 @@ from stages.common.schema_data import Clean, Parts
 from stages.common.seen import digest
 from stages.common.spread import mapped
 from stages.common.text import folded_key
-from stages.labels.clean import checked
+from stages.labels.clean import as_text, checked
 from stages.labels.dictionary import Dictionary, build
 from stages.labels.parts import Finder
 from stages.labels.repeats import Checked, distinct
@@ -50,7 +50,7 @@ class Labeller:
         Of one that was labelled by hand the response is what the hand says, `weak` what the dictionary would have said, and
         `part` is test: a model is measured by people, and trained on none of what they marked.
         """
-        text = review.get(self.params.text)
+        text = as_text(review.get(self.params.text))
         if text is not None and not isinstance(text, str):
             return {"id": review["id"], "instruction": text, "response": self.params.none}
         parts, faults = self.finder.label(text or "")

@@ -178,7 +178,7 @@ def test_rows_dropped_rows_and_metrics(tmp_path):
         {"review": "the bonnet leaks, the  seats are nice.", "title": "b", "problem": ""},
         {"review": "Fun.", "problem": ""},
         {"review": "", "problem": ""},
-        {"review": 5},
+        {"review": [5]},
     ]
     kept, dropped, metrics = run(tmp_path, reviews)
     assert kept[0] == {
