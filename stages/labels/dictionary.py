@@ -17,7 +17,8 @@ STOP_WORDS = """
     a an and or the of with for from to in on by other others etc misc miscellaneous set sets kit kits part
     parts piece pieces unit units item items pair pairs size type types name names number front rear back left
     right upper lower inner outer side top bottom new used see also edit list contents references notes external
-    links related system systems accessory accessories general main home
+    links related system systems accessory accessories general main home component components support
+    supports mounting mountings assembly assemblies trap traps
 """
 STOP = frozenset(STOP_WORDS.split())
 KEPT = frozenset({"rack and pinion", "nut and bolt", "ball and socket"})  # one part, for all its "and"
@@ -210,7 +211,7 @@ def build(entries: Iterable[str], synonyms: Iterable[dict] = ()) -> Dictionary:
     Args:
         entries: names as pages write them, compounds and all.
         synonyms: rows `name`, `means` ("" for a phrase that names no part: "bumper to bumper") and `within` ("yes": also
-            inside longer names, as tyre for tire).
+            inside longer names, as tyre for tire; "as written": in this number alone, as lights for light).
 
     Raises:
         StageError: if no entry names a part, or a synonym has no name.
@@ -222,7 +223,7 @@ def build(entries: Iterable[str], synonyms: Iterable[dict] = ()) -> Dictionary:
         if str(row.get("within") or "").strip() == "yes":
             found.within[key_of(row["name"])] = key_of(row["means"])
     for row in rows:  # first, so that a name on a page that is only another's synonym is called as the file says
-        if means := base(row.get("means") or ""):
+        if not _as_written(row) and (means := base(row.get("means") or "")):
             found.add(means)
             found.add(row["name"], means)
     for entry in entries:
@@ -237,10 +238,18 @@ def build(entries: Iterable[str], synonyms: Iterable[dict] = ()) -> Dictionary:
     if len(found.names) == 0:
         raise StageError("the dictionary", "no name of a part", "at least one", "check the sources in label.dictionaries")
     for row in rows:
-        if not base(row.get("means") or ""):
+        if _as_written(row):
+            means = base(row.get("means") or "")
+            found.written[key_of(row["name"])] = found.canonical(means) or means
+        elif not base(row.get("means") or ""):
             for key in {key_of(row["name"]), key_of(base(row["name"]))}:
                 found.written[key] = ""
     return found
+
+
+def _as_written(row: dict) -> bool:
+    """Whether a synonym stands for its own spelling alone, and not for its other number: `lights` is a part, `light` seldom."""
+    return str(row.get("within") or "").strip() == "as written"
 
 
 def _unfit(name: str) -> str | None:

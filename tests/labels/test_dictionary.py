@@ -103,3 +103,18 @@ def test_any_entries_give_names_that_are_found_again(entries):
     found = build([*entries, "wheel"])
     for name in found.names:
         assert found.canonical(name) == name
+
+
+def test_a_synonym_may_stand_for_one_number_alone():
+    rows = [("lights", "light"), ("gears", ""), ("gear", ""), ("breaks", "brakes")]
+    rows = [{"name": name, "means": means, "within": "as written"} for name, means in rows]
+    found = build(["Brakes", "Gear", "Reading light"], rows)
+    assert found.written["lights"] == "light" and "light" not in found.written
+    assert found.written["gear"] == found.written["gears"] == ""
+    assert found.written["breaks"] == "brake" and "break" not in found.written
+
+
+@pytest.mark.parametrize("entry", ["Shock absorber and component", "Bumper and support", "Mounting", "Trap/assembly"])
+def test_a_half_that_names_nothing_by_itself_is_no_part(entry):
+    found = build([entry, "Seat"])
+    assert not {"component", "support", "mounting", "trap", "assembly"} & set(found.names)

@@ -38,3 +38,19 @@ def test_the_labeller_against_the_gold_rows(dictionary):
     assert found["parts"]["precision"] >= 0.95
     assert found["parts"]["recall"] >= 0.90
     assert found["faults"]["f1"] >= 0.75
+
+
+@pytest.mark.parametrize(
+    ("review", "parts"),
+    [
+        ("A fine starter car, cheap to boot, and the dealer gave support.", []),
+        ("We drove it to Palm Springs with 60,000 miles on the clock.", []),
+        ("In third gear the gears whine. I plug it in at night.", []),
+        ("The superchargers on the way are free; nav and touch screen are great.", ["navigation system", "touchscreen"]),
+        ("Head lights dim, the interior lights flicker, it is light on its feet.", ["headlight", "light"]),
+        ("New engine, new breaks, both wheels bent, back seat torn.", ["engine", "brake", "wheel", "seat"]),
+        ("I am a Dodge fan; the fan broke.", ["fan"]),
+    ],
+)
+def test_what_people_write_of_parts_and_of_other_things(dictionary, review, parts):
+    assert Finder(dictionary).parts(review) == parts
