@@ -32,6 +32,7 @@ def stage(name: str, folder: str, validated: bool) -> None:
     from stages.common.params import read
     from stages.training import loop
     from stages.training.local import train_local
+    from stages.training.paths import Paths
 
     entry, out, step = check(read(), Path("params.yaml")).models[name], Path(folder), loop.Run.step
     loop.Run.step = lambda *given: (step(*given), ended())
@@ -39,7 +40,7 @@ def stage(name: str, folder: str, validated: bool) -> None:
         loop.validate = lambda *_: {"validation_loss": 0.0, "validation_token_accuracy": 0.0}
     data = Path("data", entry.dataset, "formatted")
     written = [out / part for part in ("model", "results.csv", "train.json", "speed.json")]
-    train_local(name, entry.train, data / entry.shards, data, Path("models", entry.base), *written)
+    train_local(name, entry.train, Paths(data / entry.shards, data, Path("models", entry.base), *written))
 
 
 def bare(name: str) -> None:

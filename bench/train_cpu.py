@@ -24,11 +24,13 @@ def prepared(name: str, steps: int):
     from stages.common.check import check
     from stages.common.params import read
     from stages.training.local import prepare
+    from stages.training.paths import Paths
 
     os.chdir(ROOT)
     entry = check(read(), Path("params.yaml")).models[name]
-    formatted = Path(f"data/{entry.dataset}/formatted")
-    found = prepare(name, entry.train, formatted / entry.shards, formatted, Path(f"models/{entry.base}"))
+    formatted, out = Path(f"data/{entry.dataset}/formatted"), Path(os.devnull)
+    paths = Paths(formatted / entry.shards, formatted, Path(f"models/{entry.base}"), out, out, out, out)
+    found = prepare(name, entry.train, paths)
     found.examples = found.examples[: steps * entry.train.batch_rows]
     return entry.train, found
 

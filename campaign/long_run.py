@@ -42,24 +42,32 @@ def _write(path: Path, count: int) -> None:
 def _stage(name: str, here: Path, address: str) -> None:
     made = {"formatted": here / "formatted", "base": here / "base"}
     if name == "scrape":
-        stages.scrape.main("long", scrape_params(files="*.jsonl", max_bytes=1 << 40), here / "source", here / "raw")
+        stages.scrape.main(
+            "long", scrape_params(files="*.jsonl", max_bytes=1 << 40), stages.scrape.Paths(here / "source", here / "raw")
+        )
     elif name == "label":
         files = {"labeled": here / "labeled.jsonl", "dropped": here / "dropped.jsonl", "metrics": here / "label.json"}
-        stages.label.main("long", label_params(), here / "raw", **files)
+        stages.label.main("long", label_params(), stages.label.Paths(here / "raw", **files))
     elif name == "split":
         shares = split_params(train=0.98, validation=0.01, test=0.01, near_duplicate=0.7)
-        stages.split.main("long", shares, here / "labeled.jsonl", here / "splits", here / "split.json")
+        stages.split.main("long", shares, stages.split.Paths(here / "labeled.jsonl", here / "splits", here / "split.json"))
     elif name == "format":
         params = format_params(shard_rows=1000)
-        stages.format.main("long", params, here / "splits", here / "formatted", here / "format.json", here / "lengths.csv")
+        stages.format.main(
+            "long", params, stages.format.Paths(here / "splits", here / "formatted", here / "format.json", here / "lengths.csv")
+        )
     elif name == "train":
         files = {"table": here / "results.csv", "metrics": here / "train.json", "speed": here / "speed.json"}
         params = tiny.training(rows=[0, 800], epochs=1, evaluations=1)
-        stages.train.main("model", params, rows=here / "formatted" / "train", **made, out=here / "model", **files)
+        stages.train.main(
+            "model", params, stages.train.Paths(rows=here / "formatted" / "train", **made, out=here / "model", **files)
+        )
     elif name == "generate":
         models = {"model": here / "model", "root": here / "base"}
         options = tiny.generation(batch_rows=64, max_new_tokens=6)
-        stages.generate.main("model", options, **made, **models, out=here / "answers.jsonl", speed=here / "speed.json")
+        stages.generate.main(
+            "model", options, stages.generate.Paths(**made, **models, out=here / "answers.jsonl", speed=here / "speed.json")
+        )
     else:
         asked = {"kind": "ollama", "model": "llama3", "base_url": address, "prompt": "score_100.v1", "pairwise": ""}
         asked |= {"controls": 20, "concurrency": 8, "timeout_seconds": 60.0, "attempts": 2, "max_tokens": 40}
@@ -68,7 +76,7 @@ def _stage(name: str, here: Path, address: str) -> None:
         models = {"model": here / "model", "root": here / "base", "encoder": here / "encoder", "speed": here / "speed.json"}
         files = {key: here / file for key, file in names.items()}
         params = tiny.judging(judges={"fake": asked})
-        stages.judge.main("model", params, answers=here / "answers.jsonl", **made, **models, **files)
+        stages.judge.main("model", params, stages.judge.Paths(answers=here / "answers.jsonl", **made, **models, **files))
 
 
 @dataclass

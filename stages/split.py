@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from stages.common.cli import run_stage
+from stages.common.cli import path, run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_files, json_line, write_json
 from stages.common.sanity import mostly_dropped, raised
@@ -18,6 +19,15 @@ from stages.splits.held_back import Facts, HeldBack, facts
 from stages.splits.membership import Cuts, class_cuts, class_of, part_of, said, sampled
 
 BATCH = 256  # rows looked up together
+
+
+@dataclass(frozen=True)
+class Paths:
+    """What `split` reads and writes."""
+
+    labeled: Path = path("labelled rows")
+    splits: Path = path("directory to write")
+    metrics: Path = path("counts and leakage to write")
 
 
 def whole(params: Split) -> bool:
@@ -71,14 +81,14 @@ def leaks(parts: dict[str, Path], params: Split) -> int:
     )
 
 
-def main(name: str, params: Split, labeled: Path, splits: Path, metrics: Path) -> None:
+def main(name: str, params: Split, paths: Paths) -> None:
     """Split by a hash of each row's group: seeded, stable when rows are added, in nested samples."""
     counts, reasons, classes = Counter(), Counter(), {part: set() for part in PARTS}
-    with atomic_directory(splits) as folder:
-        paths = {part: folder / f"{part}.jsonl" for part in (*PARTS, "dropped")}
+    with atomic_directory(paths.splits) as folder:
+        parts = {part: folder / f"{part}.jsonl" for part in (*PARTS, "dropped")}
         with ExitStack() as stack:
-            files = {part: stack.enter_context(open(path, "w", encoding="utf-8")) for part, path in paths.items()}
-            for part, row in track(divide(json_files(labeled), params, mapped), f"split {name}"):
+            files = {part: stack.enter_context(open(path, "w", encoding="utf-8")) for part, path in parts.items()}
+            for part, row in track(divide(json_files(paths.labeled), params, mapped), f"split {name}"):
                 files[part].write(json_line(row))
                 counts[part] += 1
                 if part == "dropped":
@@ -88,25 +98,20 @@ def main(name: str, params: Split, labeled: Path, splits: Path, metrics: Path) -
         for part in PARTS:
             if not counts[part] and (params.given or getattr(params, part)):
                 raise StageError(
-                    labeled,
+                    paths.labeled,
                     f"no row in {part} out of {counts.total()} ({dict(counts)})",
                     "at least one row in each part",
                     "more rows, another datasets.<name>.split.seed, larger shares or a larger sample",
                 )
-        leaking = leaks(paths, params)
+        leaking = leaks(parts, params)
     found = {part: counts[part] for part in PARTS} | {"dropped": dict(sorted(reasons.items())), "leakage": leaking}
     if params.stratify:
         found["classes"] = {part: len(classes[part]) for part in PARTS}
     if whole(params):
         found["trained_on_every_row"] = True  # leakage is then meant, or nothing is held back that could leak
     unmeant = {reason: count for reason, count in reasons.items() if reason != "not sampled"}
-    write_json(metrics, found | raised("split", name, mostly_dropped(counts.total(), unmeant)))
+    write_json(paths.metrics, found | raised("split", name, mostly_dropped(counts.total(), unmeant)))
 
 
 if __name__ == "__main__":
-    run_stage(
-        main,
-        "datasets",
-        "split",
-        {"labeled": "labelled rows", "splits": "directory to write", "metrics": "counts and leakage to write"},
-    )
+    run_stage(main, "datasets", "split", Paths)

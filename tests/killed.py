@@ -94,13 +94,15 @@ def train(folder: Path, params: LocalTraining, given: Path) -> None:
     stages.train.main(
         "model",
         params,
-        rows=given / "formatted" / "train",
-        formatted=given / "formatted",
-        base=given / "base",
-        out=folder / "model",
-        table=folder / "results.csv",
-        metrics=folder / "train.json",
-        speed=folder / "speed.json",
+        stages.train.Paths(
+            rows=given / "formatted" / "train",
+            formatted=given / "formatted",
+            base=given / "base",
+            out=folder / "model",
+            table=folder / "results.csv",
+            metrics=folder / "train.json",
+            speed=folder / "speed.json",
+        ),
     )
 
 

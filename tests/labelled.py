@@ -43,7 +43,7 @@ def tuned(formatted: Path, base: Path, out: Path, **changes) -> Path:
     params |= {"method": "classifier", "class_weights": "none", "epochs": 8, **changes}
     files = {name: out.parent / f"{out.name}.{name}" for name in ("table", "metrics", "speed")}
     places = {"rows": formatted / "train", "formatted": formatted, "base": base, "out": out}
-    train.main(out.name, ClassifierTraining(**params), **places, **files)
+    train.main(out.name, ClassifierTraining(**params), train.Paths(**places, **files))
     return out
 
 
@@ -60,7 +60,9 @@ def judging(**changes) -> LabelJudge:
 def answer(work: Path, formatted: Path, model: Path, base: Path, root: Path, **changes) -> list[dict]:
     """The answers that `generate` writes to `work/answers.jsonl`."""
     places = {"formatted": formatted, "model": model, "base": base, "root": root}
-    generate.main("kinds", labelling(**changes), **places, out=work / "answers.jsonl", speed=work / "generate.json")
+    generate.main(
+        "kinds", labelling(**changes), generate.Paths(**places, out=work / "answers.jsonl", speed=work / "generate.json")
+    )
     return list(read_rows(work / "answers.jsonl"))
 
 
@@ -68,5 +70,5 @@ def judged(work: Path, answers: Path, **changes) -> tuple[Path, ...]:
     """The verdicts, metrics, details and table that `judge` writes."""
     outs = {name: work / f"judged.{name}" for name in ("verdicts", "metrics", "details", "table")}
     unread = dict.fromkeys(("formatted", "model", "base", "root", "encoder"), work / "nothing")
-    judge.main("kinds", judging(**changes), answers=answers, **unread, **outs, speed=work / "judge.json")
+    judge.main("kinds", judging(**changes), judge.Paths(answers=answers, **unread, **outs, speed=work / "judge.json"))
     return tuple(outs.values())

@@ -64,12 +64,12 @@ def run(server, tmp_path, monkeypatch):
         (key,) = read(ROOT / "recipes" / f"{name}.yaml")["datasets"]
         params, out = check(read(tmp_path / "params.yaml"), tmp_path / "params.yaml").datasets[key], tmp_path / "out"
         assert (ROOT / params.source).is_dir()  # DVC wants every dependency
-        scrape.main(key, nearby(params.scrape, server, bodies), source=ROOT / params.source, out=out / "raw")
+        scrape.main(key, nearby(params.scrape, server, bodies), scrape.Paths(source=ROOT / params.source, out=out / "raw"))
         files = {one: out / f"{one}.json" for one in ("labeled", "dropped", "metrics")}
-        label.main(key, params.label, raw=out / "raw", **files)
-        split.main(key, params.split, labeled=files["labeled"], splits=out / "splits", metrics=out / "split.json")
+        label.main(key, params.label, label.Paths(raw=out / "raw", **files))
+        split.main(key, params.split, split.Paths(labeled=files["labeled"], splits=out / "splits", metrics=out / "split.json"))
         tables = {"metrics": out / "format.json", "lengths": out / "lengths.csv"}
-        format.main(key, params.format, splits=out / "splits", formatted=out / "formatted", **tables)
+        format.main(key, params.format, format.Paths(splits=out / "splits", formatted=out / "formatted", **tables))
         return out
 
     return run

@@ -39,10 +39,12 @@ def run(tmp_path, train: list[dict], **changes) -> dict:
     stage.main(
         "set",
         format_params(**changes),
-        tmp_path / "splits",
-        tmp_path / "out",
-        tmp_path / "metrics.json",
-        tmp_path / "lengths.csv",
+        stage.Paths(
+            tmp_path / "splits",
+            tmp_path / "out",
+            tmp_path / "metrics.json",
+            tmp_path / "lengths.csv",
+        ),
     )
     return read_json(tmp_path / "metrics.json")
 
@@ -102,7 +104,7 @@ def formatted(tmp_path, params, **parts: list[dict]) -> dict:
     """Format these rows; the metrics."""
     for part in PARTS:
         write_rows(tmp_path / "splits" / f"{part}.jsonl", parts.get(part, []))
-    stage.main("set", params, tmp_path / "splits", tmp_path / "out", tmp_path / "m.json", tmp_path / "lengths.csv")
+    stage.main("set", params, stage.Paths(tmp_path / "splits", tmp_path / "out", tmp_path / "m.json", tmp_path / "lengths.csv"))
     return read_json(tmp_path / "m.json")
 
 
@@ -238,7 +240,9 @@ def test_lengths_as_counted_by_hand(tmp_path):
     for part in ("validation", "test"):
         write_rows(tmp_path / "splits" / f"{part}.jsonl", [row(instruction="why not", response="x")])
     write_rows(tmp_path / "splits" / "train.jsonl", [row(instruction="why", response=answer) for answer in answers])
-    stage.main("set", format_params(), tmp_path / "splits", tmp_path / "out", tmp_path / "m.json", tmp_path / "m.csv")
+    stage.main(
+        "set", format_params(), stage.Paths(tmp_path / "splits", tmp_path / "out", tmp_path / "m.json", tmp_path / "m.csv")
+    )
     found = read_json(tmp_path / "m.json")
     assert found["rows"] == {"train": 4, "validation": 1, "test": 1}
     assert found["completion"]["words"] == {"mean": 3.0, "median": 1, "p95": 10, "max": 10}
@@ -257,11 +261,15 @@ def test_a_percentile_is_the_smallest_length_that_enough_texts_do_not_exceed():
 def test_alpaca_from_its_source_to_prompts(tmp_path, real_data):
     columns = {"instruction": "instruction", "input": "input", "response": "output"}
     params = scrape_params("json", files="llamafactory_alpaca_en_demo.json", columns=columns)
-    scrape.main("alpaca", params, real_data / "alpaca", tmp_path / "raw")
-    label.main("alpaca", label_params(), tmp_path / "raw", tmp_path / "l.jsonl", tmp_path / "d.jsonl", tmp_path / "l.json")
-    split.main("alpaca", split_params(), tmp_path / "l.jsonl", tmp_path / "splits", tmp_path / "s.json")
+    scrape.main("alpaca", params, scrape.Paths(real_data / "alpaca", tmp_path / "raw"))
+    label.main(
+        "alpaca", label_params(), label.Paths(tmp_path / "raw", tmp_path / "l.jsonl", tmp_path / "d.jsonl", tmp_path / "l.json")
+    )
+    split.main("alpaca", split_params(), split.Paths(tmp_path / "l.jsonl", tmp_path / "splits", tmp_path / "s.json"))
     stage.main(
-        "alpaca", format_params(shard_rows=100), tmp_path / "splits", tmp_path / "out", tmp_path / "f.json", tmp_path / "f.csv"
+        "alpaca",
+        format_params(shard_rows=100),
+        stage.Paths(tmp_path / "splits", tmp_path / "out", tmp_path / "f.json", tmp_path / "f.csv"),
     )
     found = {r["id"]: r for part in PARTS for r in read_rows(tmp_path / "out" / part)}
     labeled = jsonl(tmp_path / "l.jsonl")

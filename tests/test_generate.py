@@ -50,12 +50,14 @@ def run(work, models, model="tuned", base="base", out="answers.jsonl", **options
     generate.main(
         "model",
         tiny.generation(**options),
-        formatted=work / "formatted",
-        model=models / model,
-        base=models / base,
-        root=models / "base",
-        out=work / out,
-        speed=work / "speed.json",
+        generate.Paths(
+            formatted=work / "formatted",
+            model=models / model,
+            base=models / base,
+            root=models / "base",
+            out=work / out,
+            speed=work / "speed.json",
+        ),
     )
     return list(read_rows(work / out))
 

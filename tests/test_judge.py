@@ -26,7 +26,7 @@ def made(tmp_path_factory):
         trained.run(folder, tiny.training(epochs=6), out="tuned")
         options = tiny.generation(max_new_tokens=24, probes=["Why?"])
         places = {"formatted": formatted, "model": folder / "tuned", "base": base, "root": base}
-        generate.main("tuned", options, **places, out=folder / "answers.jsonl", speed=folder / "speed.json")
+        generate.main("tuned", options, generate.Paths(**places, out=folder / "answers.jsonl", speed=folder / "speed.json"))
     return folder
 
 
@@ -34,17 +34,19 @@ def run(tmp_path, made, answers=None, formatted=None, **params) -> dict:
     judge.main(
         "tuned",
         tiny.judging(**params),
-        answers=answers or made / "answers.jsonl",
-        formatted=formatted or made / "formatted",
-        model=made / "tuned",
-        base=made / "base",
-        root=made / "base",
-        encoder=made / "encoder",
-        verdicts=tmp_path / "verdicts.jsonl",
-        metrics=tmp_path / "scores.json",
-        details=tmp_path / "details.json",
-        table=tmp_path / "scores.csv",
-        speed=tmp_path / "speed.json",
+        judge.Paths(
+            answers=answers or made / "answers.jsonl",
+            formatted=formatted or made / "formatted",
+            model=made / "tuned",
+            base=made / "base",
+            root=made / "base",
+            encoder=made / "encoder",
+            verdicts=tmp_path / "verdicts.jsonl",
+            metrics=tmp_path / "scores.json",
+            details=tmp_path / "details.json",
+            table=tmp_path / "scores.csv",
+            speed=tmp_path / "speed.json",
+        ),
     )
     return json.loads((tmp_path / "details.json").read_text())
 
@@ -308,7 +310,7 @@ def prompted(made):
         patch.setenv("AFFINAGE_SCRATCH", str(made / "scratch"))
         places = {"formatted": made / "formatted", "model": made / "tuned", "base": made / "base", "root": made / "base"}
         options = tiny.generation(max_new_tokens=24, shots=2)
-        generate.main("tuned", options, **places, out=made / "prompted.jsonl", speed=made / "speed.json")
+        generate.main("tuned", options, generate.Paths(**places, out=made / "prompted.jsonl", speed=made / "speed.json"))
     return made / "prompted.jsonl"
 
 

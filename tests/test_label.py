@@ -24,7 +24,7 @@ def run(tmp_path, rows: list[dict], **changes) -> tuple[list[dict], list[dict], 
     """Labelled rows, dropped rows and metrics."""
     write_rows(tmp_path / "raw" / "f.jsonl", [{"id": f"f#{i}", **row} for i, row in enumerate(rows, 1)])
     out = [tmp_path / "out" / name for name in ("labeled.jsonl", "dropped.jsonl", "metrics.json")]
-    label.main("set", label_params(**changes), tmp_path / "raw", *out)
+    label.main("set", label_params(**changes), label.Paths(tmp_path / "raw", *out))
     return jsonl(out[0]), jsonl(out[1]), read_json(out[2])
 
 
@@ -228,11 +228,11 @@ def test_every_row_comes_out_once_in_order_and_what_is_kept_is_distinct(rows):
 def test_medquad(tmp_path, real_data):
     files = real_data / "medical_qa" / "MedQuAD"
     params = scrape_params("medquad", files="**/*.xml", keep=["qtype", "focus", "document"])
-    scrape.main("medquad", params, files, tmp_path / "raw")
+    scrape.main("medquad", params, scrape.Paths(files, tmp_path / "raw"))
     sources = read_json(tmp_path / "raw" / "sources.json")["sources"]["local"]["files"]
     assert len(sources) == len(list(files.rglob("*.xml"))) == 361
     out = [tmp_path / name for name in ("labeled.jsonl", "dropped.jsonl", "metrics.json")]
-    label.main("medquad", label_params(), tmp_path / "raw", *out)
+    label.main("medquad", label_params(), label.Paths(tmp_path / "raw", *out))
     kept, dropped, metrics = jsonl(out[0]), jsonl(out[1]), read_json(out[2])
     assert len(kept) + len(dropped) == metrics["rows"] == sum(source["rows"] for source in sources)
     assert len(kept) == metrics["kept"] > 300
@@ -247,7 +247,7 @@ def test_sources_of_names_are_not_labelled(tmp_path):
     yields = {"local": "rows", "parts": "names"}
     write_json(tmp_path / "raw" / "sources.json", {"sources": {key: {"yields": value} for key, value in yields.items()}})
     out = [tmp_path / name for name in ("labeled.jsonl", "dropped.jsonl", "label.json")]
-    label.main("set", label_params(), tmp_path / "raw", *out)
+    label.main("set", label_params(), label.Paths(tmp_path / "raw", *out))
     assert [row["id"] for row in read_rows(out[0])] == ["local/f#1"]
     assert read_json(out[2])["rows"] == 1
     assert [row["name"] for file in raw_files(tmp_path / "raw", "names") for row in read_rows(file)] == ["Brake pad"]

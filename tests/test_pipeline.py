@@ -1,10 +1,13 @@
 """dvc.yaml and params.yaml fit each other and the code: nothing read goes undeclared, nothing declared goes unread."""
 
+import ast
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -98,6 +101,26 @@ def test_paths_in_the_command_are_deps_or_outputs_or_timings():
         for word in shlex.split(do["cmd"])[4:]:
             if not word.startswith("--") and not word.startswith("metrics/speed/"):
                 assert any(path == word or path.startswith(f"{word}/") for path in declared), (stage, word)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_command_names_the_paths_of_the_stage(stage):
+    """All of them as options, in the order of the stage's `Paths`, and nothing else."""
+    command = shlex.split(PIPELINE[stage]["do"]["cmd"])
+    assert command[:4] == ["python", "-m", f"stages.{stage}", "${key}"]
+    assert command[4::2] == [f"--{field.name}" for field in fields(import_module(f"stages.{stage}").Paths)]
+
+
+# named from outside: by an interface of transformers, or as the arguments of a kernel
+MANY_PARAMETERS = {"_attend", "attend", "_kernel", "packed_rows"}
+
+
+def test_no_function_takes_more_than_seven_parameters():
+    for path in [*(ROOT / "stages").rglob("*.py"), *(ROOT / "affinage").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name not in MANY_PARAMETERS:
+                names = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                assert len([name for name in names if name not in ("self", "cls")]) <= 7, f"{path}: {node.name}"
 
 
 def leaves(tree: dict, path: tuple = ()):

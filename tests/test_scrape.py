@@ -22,7 +22,7 @@ XML = "<Document><QAPair><Question>q</Question><Answer>a</Answer></QAPair></Docu
 def run(tmp_path, reader: str, **changes) -> dict[str, list[dict]]:
     """Scrape `tmp_path/source`; the rows of each file written."""
     out = tmp_path / "data" / "raw"
-    scrape.main("set", scrape_params(reader, **changes), tmp_path / "source", out)
+    scrape.main("set", scrape_params(reader, **changes), scrape.Paths(tmp_path / "source", out))
     return {path.relative_to(out / "local").as_posix(): jsonl(path) for path in sorted(out.rglob("*.jsonl"))}
 
 

@@ -29,7 +29,11 @@ def divided(rows: list[dict], **changes) -> dict[str, str]:
 def run(tmp_path, rows: list[dict], **changes) -> tuple[dict[str, list[dict]], dict]:
     """The rows of each part and the metrics."""
     write_rows(tmp_path / "labeled.jsonl", rows)
-    split.main("set", split_params(**changes), tmp_path / "labeled.jsonl", tmp_path / "out" / "splits", tmp_path / "m.json")
+    split.main(
+        "set",
+        split_params(**changes),
+        split.Paths(tmp_path / "labeled.jsonl", tmp_path / "out" / "splits", tmp_path / "m.json"),
+    )
     parts = {part: jsonl(tmp_path / "out" / "splits" / f"{part}.jsonl") for part in (*PARTS, "dropped")}
     return parts, read_json(tmp_path / "m.json")
 
@@ -289,8 +293,10 @@ def test_conversations_are_held_back_by_what_they_ask(tmp_path):
 def test_alpaca(tmp_path, real_data):
     columns = {"instruction": "instruction", "input": "input", "response": "output"}
     params = scrape_params("json", files="llamafactory_alpaca_en_demo.json", columns=columns)
-    scrape.main("alpaca", params, real_data / "alpaca", tmp_path / "raw")
-    label.main("alpaca", label_params(), tmp_path / "raw", tmp_path / "l.jsonl", tmp_path / "d.jsonl", tmp_path / "l.json")
+    scrape.main("alpaca", params, scrape.Paths(real_data / "alpaca", tmp_path / "raw"))
+    label.main(
+        "alpaca", label_params(), label.Paths(tmp_path / "raw", tmp_path / "l.jsonl", tmp_path / "d.jsonl", tmp_path / "l.json")
+    )
     counts = read_json(tmp_path / "l.json")
     assert counts["kept"] + sum(counts["dropped"].values()) == counts["rows"] > 900
     parts, metrics = run(tmp_path, jsonl(tmp_path / "l.jsonl"), train=0.85, validation=0.1, test=0.05, near_duplicate=0.7)

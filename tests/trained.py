@@ -14,13 +14,15 @@ def run(work: Path, params: LocalTraining, base: str = "base", out: str = "model
     train.main(
         out,
         params,
-        rows=work / "formatted" / rows,
-        formatted=work / "formatted",
-        base=work / base,
-        out=work / out,
-        table=work / f"{out}.csv",
-        metrics=work / f"{out}.json",
-        speed=work / f"{out}.speed.json",
+        train.Paths(
+            rows=work / "formatted" / rows,
+            formatted=work / "formatted",
+            base=work / base,
+            out=work / out,
+            table=work / f"{out}.csv",
+            metrics=work / f"{out}.json",
+            speed=work / f"{out}.speed.json",
+        ),
     )
     return json.loads((work / f"{out}.json").read_text())
 

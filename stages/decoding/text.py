@@ -1,15 +1,14 @@
 """Answers in text: every test row and every probe, by the tuned model and by what it is compared with."""
 
-from pathlib import Path
-
-from stages.common.files import write_json, write_rows
+from stages.common.files import read_rows, write_json, write_rows
 from stages.common.progress import Progress
 from stages.common.rows import FormattedText, TextAnswers
 from stages.common.schema_models import Generate
 from stages.common.tables import entry
 from stages.common.text import until
 from stages.decoding.answers import Answer
-from stages.decoding.contestants import Contestant, contestants
+from stages.decoding.contestants import Contestant, choose_shots, contestants
+from stages.decoding.paths import Paths
 from stages.models import runtime
 
 # how a contestant answers: by a model on this machine, or by one behind a server
@@ -35,28 +34,20 @@ def expected(completion: str | None, stop: list[str]) -> dict[str, str | None]:
     return {"expected": completion} if text == completion else {"expected": text.strip(), "completion": completion}
 
 
-def generate_text(
-    name: str,
-    params: Generate,
-    rows: list[FormattedText],
-    shots: list[FormattedText],
-    model: Path,
-    base: Path,
-    root: Path,
-    out: Path,
-    speed: Path,
-) -> None:
-    """Answer side by side, each contestant with its own prompt; `shots` are the training rows that the base is shown."""
+def generate_text(name: str, params: Generate, paths: Paths) -> None:
+    """Answer side by side, each contestant with its own prompt; `shots`: the base also after training rows."""
     runtime.deterministic()
-    rows = list(rows)
+    rows: list[FormattedText] = list(read_rows(paths.formatted / "test"))
+    training = list(read_rows(paths.formatted / "train")) if params.shots else []
+    shots = choose_shots(training, params.shots, params.seed) if params.shots else []
     for i, probe in enumerate(params.probes, 1):
         rows.append({"id": f"probe#{i}", "task": "text", "messages": [{"role": "user", "content": probe}]})
     made, speeds = {}, {}
-    field = contestants(model, base, root, shots)
+    field = contestants(paths.model, paths.base, paths.root, shots)
     with Progress(len(rows) * len(field), f"generate {name}", "answer") as progress:
         for who in field:
             make = entry(ANSWERING, "hosted" if who.hosted else "here")
             made[who.name], speeds[who.name] = make(who, rows, params, progress)
     lines = (side_by_side(row, [(who, made[who.name][i]) for who in field]) for i, row in enumerate(rows))
-    write_rows(out, lines)
-    write_json(speed, {**speeds, **runtime.environment()})
+    write_rows(paths.out, lines)
+    write_json(paths.speed, {**speeds, **runtime.environment()})

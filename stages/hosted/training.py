@@ -20,6 +20,7 @@ from stages.hosted.state import State, alone
 from stages.hosted.table import of_checkpoints, of_events, read
 from stages.models.contract import write_prompt
 from stages.prompts.hosted import LEAST_ROWS
+from stages.training.paths import Paths
 from stages.training.selection import between
 from stages.training.table import mean_of_last, write_table
 
@@ -199,27 +200,17 @@ def summary(run: Run, ended: dict, steps: list[dict]) -> dict:
     }
 
 
-def train_hosted(
-    name: str,
-    params: HostedTraining,
-    rows: Path,
-    formatted: Path,
-    base: Path,
-    out: Path,
-    table: Path,
-    metrics: Path,
-    speed: Path,
-) -> None:
+def train_hosted(name: str, params: HostedTraining, paths: Paths) -> None:
     """Find or create the job for these rows and parameters, follow it to its end, and write down the model that it made."""
     start = time.monotonic()
-    parent, model = starting_model(name, params, base)
-    contract = read_json(formatted / "prompt.json")
+    parent, model = starting_model(name, params, paths.base)
+    contract = read_json(paths.formatted / "prompt.json")
     folder = kept.placed("rows of a hosted job", "files", name=name).folder
     with alone(folder):
-        taken = between(read_rows(rows), params.rows, f"models.{name}.train.rows")
+        taken = between(read_rows(paths.rows), params.rows, f"models.{name}.train.rows")
         files = {"training_file": prepare(taken, contract, folder / "training.jsonl", LEAST_ROWS)}
-        if json_files(formatted / "validation"):
-            held_back = read_rows(formatted / "validation")
+        if json_files(paths.formatted / "validation"):
+            held_back = read_rows(paths.formatted / "validation")
             files["validation_file"] = prepare(held_back, contract, folder / "validation.jsonl", least_rows=1)
         trained = files["training_file"]
         bound = cost.estimate(name, params, parent.get("root", model), trained.rows, trained.tokens)
@@ -230,15 +221,15 @@ def train_hosted(
             steps = run.results(ended, events, checkpoints)
         except KeyboardInterrupt:
             raise run.detached() from None
-    with atomic_directory(out) as made:
+    with atomic_directory(paths.out) as made:
         write_json(made / "hosted.json", about_model(run, parent, ended, checkpoints))
         write_prompt(made, contract)
-        write_json(made / "parent.json", {"base": base.name, "sha256": content_hash(base)})
-    write_table(table, steps)
+        write_json(made / "parent.json", {"base": paths.base.name, "sha256": content_hash(paths.base)})
+    write_table(paths.table, steps)
     figures = summary(run, ended, steps)
-    write_json(metrics, figures)
+    write_json(paths.metrics, figures)
     write_json(
-        speed,
+        paths.speed,
         {
             "seconds": time.monotonic() - start,
             "service_seconds": ended["finished_at"] - ended["created_at"] if ended.get("finished_at") else None,

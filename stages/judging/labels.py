@@ -10,16 +10,16 @@
 
 import csv
 import time
-from pathlib import Path
 
 import numpy as np
 
-from stages.common.files import atomic_file, write_json, write_rows
+from stages.common.files import atomic_file, read_rows, write_json, write_rows
 from stages.common.sanity import answers, raised
 from stages.common.schema_models import LabelJudge
 from stages.judging.classes import accuracy, macro_f1
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.metrics import Figure
+from stages.judging.paths import Paths
 from stages.models import runtime
 
 RIVALS = ("majority", "tfidf")
@@ -76,19 +76,10 @@ def compare(found: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
     return result | {"gain": gain}
 
 
-def judge_labels(
-    name: str,
-    params: LabelJudge,
-    rows: list[dict],
-    verdicts: Path,
-    metrics: Path,
-    details: Path,
-    table: Path,
-    speed: Path,
-    **_: Path,
-) -> None:
+def judge_labels(name: str, params: LabelJudge, paths: Paths) -> None:
     """Figures of the answers; verdicts say of each row who was right."""
     start = time.monotonic()
+    rows = list(read_rows(paths.answers))
     labels = sorted({label for row in rows for answer in row["answers"].values() for label in answer["probabilities"]})
     labels = sorted({*labels, *(row["expected"] for row in rows)})
     found = {who: figures(rows, who, labels) for who in rows[0]["answers"]}
@@ -100,8 +91,8 @@ def judge_labels(
         headline[figure] |= {"low": gain["low"], "high": gain["high"]}
     given = {row["id"]: {who: answer["label"] for who, answer in row["answers"].items()} for row in rows}
     right = {row["id"]: {who: int(label == row["expected"]) for who, label in given[row["id"]].items()} for row in rows}
-    write_rows(verdicts, ({"id": row["id"], "scores": {"right": right[row["id"]]}} for row in rows))
-    with atomic_file(table) as file:
+    write_rows(paths.verdicts, ({"id": row["id"], "scores": {"right": right[row["id"]]}} for row in rows))
+    with atomic_file(paths.table) as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(["id", "actual", "predicted", "probability", *RIVALS])
         for row in rows:
@@ -109,6 +100,6 @@ def judge_labels(
             others = [given[row["id"]][who] for who in RIVALS]
             lines.writerow([row["id"], row["expected"], given[row["id"]]["tuned"], f"{sure:.4g}", *others])
     classes = {who: by_class(rows, who, labels) for who in ("tuned", *RIVALS)}
-    write_json(details, {"rows": len(rows), **results, "classes": classes})
-    write_json(metrics, headline | raised("judge", name, answers(rows)))
-    write_json(speed, {"seconds": time.monotonic() - start, **runtime.environment()})
+    write_json(paths.details, {"rows": len(rows), **results, "classes": classes})
+    write_json(paths.metrics, headline | raised("judge", name, answers(rows)))
+    write_json(paths.speed, {"seconds": time.monotonic() - start, **runtime.environment()})

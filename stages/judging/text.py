@@ -22,6 +22,7 @@ from stages.judging.likelihood import expected_scores, to_say
 from stages.judging.measures import best_constant, limerick, parts
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
 from stages.judging.opinion import Opinion, figure, health, verdict_rows
+from stages.judging.paths import Paths
 from stages.judging.scoring import headline, items, known_answers, summarize, trust
 from stages.judging.server import ServerJudge, Texts
 from stages.judging.signals import Encoder, Fluency, NoFluency, Signals
@@ -111,31 +112,17 @@ def alarms(rows: list[dict], figures: dict[str, dict[str, Figure]], results: dic
     return sanity.answers(rows) | likelihoods
 
 
-def judge_text(
-    name: str,
-    params: Judge,
-    rows: list[dict],
-    answers: Path,
-    formatted: Path,
-    model: Path,
-    base: Path,
-    root: Path,
-    encoder: Path,
-    verdicts: Path,
-    metrics: Path,
-    details: Path,
-    table: Path,
-    speed: Path,
-) -> None:
+def judge_text(name: str, params: Judge, paths: Paths) -> None:
     """Score the answers to the test rows; probes, which have no expected answer, are left out."""
     start = time.monotonic()
     runtime.deterministic()
-    rows = [row for row in rows if row["expected"] is not None]
-    field = contestants(model, base, root, shots_of(rows, read_rows(formatted / "train"), answers))
-    training = TrainingRows(formatted / "train", field[0].stop)
+    rows = [row for row in read_rows(paths.answers) if row["expected"] is not None]
+    shots = shots_of(rows, read_rows(paths.formatted / "train"), paths.answers)
+    field = contestants(paths.model, paths.base, paths.root, shots)
+    training = TrainingRows(paths.formatted / "train", field[0].stop)
     if min(len(rows), len(training)) < 2:
         raise StageError(
-            answers,
+            paths.answers,
             f"{len(rows)} test and {len(training)} training rows",
             "at least two of each",
             "more rows, or larger shares in datasets.<name>.split",
@@ -153,7 +140,7 @@ def judge_text(
             given = [row["answers"][who.name] for row in rows]
             figures[who.name] |= task_figures(params.measures, rows, given, completions)
             progress.add(1, done=f"likelihood of {who.name}")
-        reader = Encoder(directory.load(encoder, "encoder").to(runtime.device()), directory.load_tokenizer(encoder))
+        reader = Encoder(directory.load(paths.encoder, "encoder").to(runtime.device()), directory.load_tokenizer(paths.encoder))
         known = known_answers(rows, reader.vectors([row["expected"] for row in rows]), params.seed)
         plain = {kind: overlap.score(items(rows, texts)) for kind, texts in known.items()}
         texts = {who.name: [row["answers"][who.name]["text"] for row in rows] for who in field}
@@ -163,7 +150,7 @@ def judge_text(
             if judge in served:
                 opinions[judge] = served[judge].opinion(rows, texts, known, bootstrap)
             else:
-                fitted = fit_embedded(options, training, reader, root, params.seed)
+                fitted = fit_embedded(options, training, reader, paths.root, params.seed)
                 opinions[judge] = embedded_opinion(fitted, rows, texts, known)
             for who, scores in opinions[judge].scores.items():
                 figures[who][judge] = figure(scores)
@@ -171,13 +158,13 @@ def judge_text(
             progress.add(1, done=judge)
 
     figures |= references(params.measures, rows, completions)
-    write_rows(verdicts, ({**row, **likelihoods(figures, i)} for i, row in enumerate(verdict_rows(rows, opinions))))
-    write_table(table, rows, {judge: opinion.scores for judge, opinion in opinions.items()}, [who.name for who in field])
+    write_rows(paths.verdicts, ({**row, **likelihoods(figures, i)} for i, row in enumerate(verdict_rows(rows, opinions))))
+    write_table(paths.table, rows, {judge: opinion.scores for judge, opinion in opinions.items()}, [who.name for who in field])
     measured = {who: named["perplexity"][0][:, 1] for who, named in figures.items() if "perplexity" in named}
     outside = {who: int((tokens == 0).sum()) for who, tokens in measured.items()}
     results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": healths}
-    write_json(details, results | {"signatures": signatures()})
+    write_json(paths.details, results | {"signatures": signatures()})
     said = sanity.raised("judge", name, alarms(rows, figures, results))
-    write_json(metrics, headline(results, list(params.judges), params.measures) | said)
+    write_json(paths.metrics, headline(results, list(params.judges), params.measures) | said)
     spent = {"judges": {judge: one.asker.spent for judge, one in served.items()}} if served else {}
-    write_json(speed, {"seconds": time.monotonic() - start, **spent, **runtime.environment()})
+    write_json(paths.speed, {"seconds": time.monotonic() - start, **spent, **runtime.environment()})

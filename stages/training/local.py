@@ -1,7 +1,9 @@
 """Training on this machine: from formatted rows and a base to a model directory, its table of steps and its metrics."""
 
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -9,13 +11,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, read_json, read_rows, write_json
-from stages.common.schema_models import LocalTraining
+from stages.common.schema_models import CausalTraining, ClassifierTraining, LocalTraining
 from stages.common.scratch import content_hash
 from stages.models import directory, prompting, runtime
 from stages.tasks import batches, causal, classifier, score
 from stages.training import loop, parallel, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
+from stages.training.paths import Paths
 from stages.training.table import mean_of_last, write_table
 
 NOT_IN_RESULT = {"logger", "precision"}  # precision is taken as resolved
@@ -34,74 +37,78 @@ class Prepared:
     labels: list[str]
 
 
-def prepare(name: str, params: LocalTraining, rows: Path, formatted: Path, base: Path) -> Prepared:
+def prepare(name: str, params: LocalTraining, paths: Paths) -> Prepared:
     """Load the base, choose the rows and encode them.
 
     Raises:
         StageError: if the rows do not fit the base.
     """
     where = f"models.{name}.train"
-    tokenizer, context = directory.load_tokenizer(base), directory.context_length(base)
+    tokenizer, context = directory.load_tokenizer(paths.base), directory.context_length(paths.base)
     if params.max_tokens > context:
-        raise StageError(f"{where}.max_tokens", str(params.max_tokens), f"at most {context}, the context of {base}", "lower it")
-    chosen = selection.between(read_rows(rows), params.rows, f"{where}.rows")
-    again = selection.between(read_rows(rows), params.wrong_rows, f"{where}.wrong_rows")
-    make = _causal if params.method == "causal" else _classifier
-    found = make(params, tokenizer, formatted, base, chosen, again)
-    if not found.examples:
+        advice = f"at most {context}, the context of {paths.base}"
+        raise StageError(f"{where}.max_tokens", str(params.max_tokens), advice, "lower it")
+    chosen = selection.between(read_rows(paths.rows), params.rows, f"{where}.rows")
+    again = selection.between(read_rows(paths.rows), params.wrong_rows, f"{where}.wrong_rows")
+    subject = SUBJECTS[params.method](params, tokenizer, paths, chosen)
+    validation, _ = subject.encode(read_rows(paths.formatted / "validation"))
+    repeated = _wrong(subject, again, params) if again else []
+    examples, counts = subject.encode(subject.rows + repeated)
+    if again:
+        counts["repeated"] = len(repeated)
+    if not examples:
         raise StageError(
-            rows,
-            f"no row shorter than {params.max_tokens} tokens ({found.counts})",
+            paths.rows,
+            f"no row shorter than {params.max_tokens} tokens ({counts})",
             "at least one",
             f"raise {where}.max_tokens",
         )
-    return found
+    return Prepared(subject.model, tokenizer, subject.task, examples, validation, counts, subject.labels)
 
 
-def _causal(params, tokenizer, formatted: Path, base: Path, rows: list[dict], again: list[dict]) -> Prepared:
-    prompting.adopt_template(tokenizer, read_json(formatted / "prompt.json")["chat_template"])
-    model = directory.load(base).to(runtime.device())
+@dataclass
+class Subject:
+    """What is trained: a model, its task, the rows it learns from, how rows become tokens, and its labels."""
+
+    model: PreTrainedModel
+    task: causal.Causal | classifier.Classifier
+    rows: list[dict]
+    encode: Callable[[Iterable[dict]], tuple[list, dict]]
+    labels: list[str]
+
+
+def _causal(params: CausalTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[dict]) -> Subject:
+    prompting.adopt_template(tokenizer, read_json(paths.formatted / "prompt.json")["chat_template"])
+    model = directory.load(paths.base).to(runtime.device())
     _set_dropout(model, params.dropout)
     dtype = runtime.precision(params.precision, model.device)
     task = causal.task(model, params.micro_tokens, params.packing, dtype)
     if params.shuffle_pairs:
         rows = selection.shuffled_pairs(rows, params.seed)
-
-    def encode(some: list[dict]) -> tuple[list, dict]:
-        return batches.encode_all(some, tokenizer, params.max_tokens)
-
-    validation, _ = encode(read_rows(formatted / "validation"))
-    return _prepared(params, model, tokenizer, task, encode, rows, again, validation, [])
+    return Subject(model, task, rows, partial(batches.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens), [])
 
 
-def _classifier(params, tokenizer, formatted: Path, base: Path, rows: list[dict], again: list[dict]) -> Prepared:
-    labels = read_json(formatted / "labels.json")["labels"]
-    model = directory.load_classifier(base, labels, params.seed).to(runtime.device())
+def _classifier(params: ClassifierTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[dict]) -> Subject:
+    labels = read_json(paths.formatted / "labels.json")["labels"]
+    model = directory.load_classifier(paths.base, labels, params.seed).to(runtime.device())
     _set_dropout(model, params.dropout)
     classifier.set_padding(model, tokenizer)
-
-    def encode(some: list[dict]) -> tuple[list, dict]:
-        return classifier.encode_all(some, tokenizer, params.max_tokens, labels)
-
+    encode = partial(classifier.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens, labels=labels)
     weights = classifier.class_weights(encode(rows)[0], len(labels), params.class_weights)
     task = classifier.Classifier(params.micro_tokens, tokenizer.pad_token_id, weights)
-    validation, _ = encode(read_rows(formatted / "validation"))
-    return _prepared(params, model, tokenizer, task, encode, rows, again, validation, labels)
+    return Subject(model, task, rows, encode, labels)
 
 
-def _prepared(params, model, tokenizer, task, encode, rows, again, validation, labels) -> Prepared:
-    """All of it together, with the rows that the base gets wrong once more."""
-    if again:
-        examples, _ = encode(again)
-        with loop.enough_memory("wrong_rows", params):
-            right = [s.correct == s.tokens for s in score.score(model, examples, task)]
-        known = {e.id for e, correct in zip(examples, right, strict=True) if correct}
-        added = selection.repeated(again, [row["id"] in known for row in again], params.wrong_times)
-        rows = rows + added
-    examples, counts = encode(rows)
-    if again:
-        counts["repeated"] = len(added)
-    return Prepared(model, tokenizer, task, examples, validation, counts, labels)
+SUBJECTS = {"causal": _causal, "classifier": _classifier}  # by method of training
+
+
+def _wrong(subject: Subject, rows: list[dict], params: LocalTraining) -> list[dict]:
+    """Those of the rows that the base gets wrong, as often as `wrong_times` says."""
+    examples, _ = subject.encode(rows)
+    with loop.enough_memory("wrong_rows", params):
+        right = [one.correct == one.tokens for one in score.score(subject.model, examples, subject.task)]
+    known = {example.id for example, correct in zip(examples, right, strict=True) if correct}
+    return selection.repeated(rows, [row["id"] in known for row in rows], params.wrong_times)
 
 
 def _set_dropout(model: PreTrainedModel, dropout: str | float) -> None:
@@ -114,23 +121,19 @@ def _set_dropout(model: PreTrainedModel, dropout: str | float) -> None:
                 setattr(module, key, dropout)
 
 
-def train_local(
-    name: str,
-    params: LocalTraining,
-    rows: Path,
-    formatted: Path,
-    base: Path,
-    out: Path,
-    table: Path,
-    metrics: Path,
-    speed: Path,
-) -> None:
+def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     """Train on `rows`, choose the best state on formatted/validation."""
     start = time.monotonic()
     runtime.deterministic(params.deterministic)
     world = parallel.join()
-    found = prepare(name, params, rows, formatted, base)
-    inputs = [formatted / "prompt.json", formatted / "labels.json", rows, formatted / "validation", base]
+    found = prepare(name, params, paths)
+    inputs = [
+        paths.formatted / "prompt.json",
+        paths.formatted / "labels.json",
+        paths.rows,
+        paths.formatted / "validation",
+        paths.base,
+    ]
     machine = runtime.machine(runtime.precision(params.precision, runtime.device()))
     before = kept.made("training", __name__, inputs, params.model_dump(exclude=NOT_IN_RESULT), machine, name)
     fix = "give every host the same files (git pull, dvc pull), packages and kind of GPU"
@@ -142,14 +145,14 @@ def train_local(
     seconds = time.monotonic() - began
     watching.close()
     learned = sum(parameter.numel() for parameter in tune.trainable(model).values())
-    model = run.whole(lambda: prepare(name, params, rows, formatted, base).model)
+    model = run.whole(lambda: prepare(name, params, paths).model)
     if world.first:
-        with atomic_directory(out) as folder:
-            _save(folder, model, found, params, base, formatted)
-        write_table(table, state.rows)
-        write_json(metrics, _metrics(state, found, params, learned))
+        with atomic_directory(paths.out) as folder:
+            _save(folder, model, found, params, paths.base, paths.formatted)
+        write_table(paths.table, state.rows)
+        write_json(paths.metrics, _metrics(state, found, params, learned))
         times = {"seconds": time.monotonic() - start, "training_seconds": seconds, "tokens_per_second": state.tokens / seconds}
-        write_json(speed, times | {"processes": world.size} | runtime.environment())
+        write_json(paths.speed, times | {"processes": world.size} | runtime.environment())
         checkpoints.clear()
     parallel.leave()
 

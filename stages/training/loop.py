@@ -136,7 +136,7 @@ class Run:
         self.sharded = self.world.size > 1 and parallel.sharded()
         if self.sharded:
             parallel.shard(self.model, blocks(self.model))
-        self.optim = optimizer(self.model, params.learning_rate, params.weight_decay)
+        self.optim = optimizer(self.model, params.weight_decay)
         self.dtype = precision(params.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
         compiled = params.compile and self.device.type == "cuda"

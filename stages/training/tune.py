@@ -66,14 +66,17 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW (arXiv 1711.05101), fused; norms and biases (one dimension) are not decayed."""
+def optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW (arXiv 1711.05101), fused; norms and biases (one dimension) are not decayed.
+
+    It has no learning rate of its own: the loop sets that of each step.
+    """
     parameters = list(trainable(model).values())
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
 
 
 def schedule(kind: str, step: int, steps: int, warmup: float) -> float:

@@ -142,7 +142,7 @@ def test_no_network_gives_what_pip_said_last_and_leaves_nothing(pip, own_scratch
 def test_a_hosted_base_is_its_name_and_fetches_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(base, "fetch", None)
     hosted = HostedBase(kind="hosted", provider="openai", base_url="", model="gpt-4o-mini")
-    base.main("mini", hosted, tmp_path / "models" / "mini")
+    base.main("mini", hosted, base.Paths(tmp_path / "models" / "mini"))
     assert names(tmp_path / "models") == {"mini", "mini/hosted.json"}
     written = (tmp_path / "models/mini/hosted.json").read_text()
     assert written == '{\n  "provider": "openai",\n  "base_url": "",\n  "model": "gpt-4o-mini"\n}\n'

@@ -57,12 +57,14 @@ def test_rows_of_the_data_stages_are_what_their_types_say(tmp_path, style):
     source, columns = SOURCES[style], {name: name for name in SOURCES[style][0]}
     write_rows(tmp_path / "source" / "rows.jsonl", [*source, source[0]])
     required = {"required": [name for name in columns if name != "input"]}
-    scrape.main("x", scrape_params(columns=columns), tmp_path / "source", tmp_path / "raw")
+    scrape.main("x", scrape_params(columns=columns), scrape.Paths(tmp_path / "source", tmp_path / "raw"))
     paths = [tmp_path / name for name in ("labeled.jsonl", "dropped.jsonl", "label.json")]
-    label.main("x", label_params(**required), tmp_path / "raw", *paths)
-    split.main("x", split_params(), paths[0], tmp_path / "splits", tmp_path / "split.json")
+    label.main("x", label_params(**required), label.Paths(tmp_path / "raw", *paths))
+    split.main("x", split_params(), split.Paths(paths[0], tmp_path / "splits", tmp_path / "split.json"))
     format_stage.main(
-        "x", STYLES[style](), tmp_path / "splits", tmp_path / "formatted", *(tmp_path / n for n in ("m", "l.csv"))
+        "x",
+        STYLES[style](),
+        format_stage.Paths(tmp_path / "splits", tmp_path / "formatted", *(tmp_path / n for n in ("m", "l.csv"))),
     )
     formatted = rows.FormattedLabel if style == "classification" else rows.FormattedText
     files = {"raw": rows.RawRow, "labeled.jsonl": rows.LabelledRow, "dropped.jsonl": rows.DroppedRow}

@@ -173,14 +173,14 @@ def run_label(folder, rows: list[dict], alarms: dict | None = None, **changes) -
         folder / "raw" / "sources.json", {"sources": {"local": {"yields": "rows"}}, **({"alarms": alarms} if alarms else {})}
     )
     out = [folder / name for name in ("labeled.jsonl", "dropped.jsonl", "metrics.json")]
-    label.main("tiny", label_params(**changes), folder / "raw", *out)
+    label.main("tiny", label_params(**changes), label.Paths(folder / "raw", *out))
     return read_json(out[2])
 
 
 def test_scrape_says_what_a_wrong_reader_gives(tmp_path, capsys):
     rows = [{"question": f"<h2>Question {i}</h2>", "answer": f"Number {i}"} for i in range(9)]
     write_rows(tmp_path / "in" / "a.jsonl", rows)
-    scrape.main("tiny", scrape_params(files="*.jsonl"), tmp_path / "in", tmp_path / "raw")
+    scrape.main("tiny", scrape_params(files="*.jsonl"), scrape.Paths(tmp_path / "in", tmp_path / "raw"))
     assert read_json(tmp_path / "raw" / "sources.json")["alarms"]["markup"].startswith("local: ")
     assert "ALARM: scrape tiny: the reader gave rows that look like markup" in capsys.readouterr().err
 
@@ -189,7 +189,9 @@ def test_scrape_names_every_source_with_a_constant_column(tmp_path):
     rows = [{"question": f"q{i}", "answer": "yes"} for i in range(4)]
     write_rows(tmp_path / "in" / "a.jsonl", rows)
     params = {key: source_params(files="*.jsonl") for key in ("one", "two")}
-    scrape.main("tiny", type(scrape_params()).model_validate({"sources": params}), tmp_path / "in", tmp_path / "raw")
+    scrape.main(
+        "tiny", type(scrape_params()).model_validate({"sources": params}), scrape.Paths(tmp_path / "in", tmp_path / "raw")
+    )
     found = read_json(tmp_path / "raw" / "sources.json")["alarms"]["constant_column"]
     assert found == "one: response in all 4 rows; two: response in all 4 rows"
 
@@ -219,15 +221,19 @@ def test_split_says_that_most_rows_were_dropped_but_for_a_sample(tmp_path):
     split.main(
         "tiny",
         split_params(near_duplicate=0.5, **shares),
-        tmp_path / "labeled.jsonl",
-        tmp_path / "splits",
-        tmp_path / "split.json",
+        split.Paths(
+            tmp_path / "labeled.jsonl",
+            tmp_path / "splits",
+            tmp_path / "split.json",
+        ),
     )
     found = read_json(tmp_path / "split.json")
     assert 2 * sum(found["dropped"].values()) > len(rows) and "mostly_dropped" in found["alarms"]
     rows = [{"id": f"r#{i}", "task": "text", "instruction": f"question {i}", "response": f"r{i}"} for i in range(80)]
     write_rows(tmp_path / "labeled.jsonl", rows)
-    split.main("tiny", split_params(sample=0.3), tmp_path / "labeled.jsonl", tmp_path / "splits", tmp_path / "split.json")
+    split.main(
+        "tiny", split_params(sample=0.3), split.Paths(tmp_path / "labeled.jsonl", tmp_path / "splits", tmp_path / "split.json")
+    )
     found = read_json(tmp_path / "split.json")
     assert found["dropped"]["not sampled"] > 40 and "alarms" not in found
 
@@ -238,6 +244,6 @@ def test_format_says_that_most_rows_were_refused(tmp_path):
     for part, rows in {"train": good[:1] + odd, "validation": good[1:2], "test": good[2:]}.items():
         write_rows(tmp_path / "splits" / f"{part}.jsonl", rows)
     out = [tmp_path / name for name in ("formatted", "format.json", "lengths.csv")]
-    format_stage.main("tiny", completion_params(), tmp_path / "splits", *out)
+    format_stage.main("tiny", completion_params(), format_stage.Paths(tmp_path / "splits", *out))
     found = read_json(out[1])
     assert sum(found["refused"].values()) == 9 and found["alarms"]["mostly_dropped"].startswith("9 of 12")

@@ -93,18 +93,20 @@ def run_stages(dataset: str, out) -> dict[str, bytes]:
     """What label, split and format write."""
     params = PARAMS[dataset]
     with contextlib.suppress(FileExistsError):
-        scrape.main(dataset, params.scrape, source=ROOT / params.source, out=out / "raw")
+        scrape.main(dataset, params.scrape, scrape.Paths(source=ROOT / params.source, out=out / "raw"))
     files = {name: out / "labeled" / f"{name}.json" for name in ("labeled", "dropped", "metrics")}
-    label.main(dataset, params.label, raw=out / "raw", **files)
+    label.main(dataset, params.label, label.Paths(raw=out / "raw", **files))
     splits, metrics = out / "splits", out / "metrics" / "split.json"
-    split.main(dataset, params.split, labeled=files["labeled"], splits=splits, metrics=metrics)
+    split.main(dataset, params.split, split.Paths(labeled=files["labeled"], splits=splits, metrics=metrics))
     format.main(
         dataset,
         params.format,
-        splits=splits,
-        formatted=out / "formatted",
-        metrics=out / "metrics" / "format.json",
-        lengths=out / "metrics" / "lengths.csv",
+        format.Paths(
+            splits=splits,
+            formatted=out / "formatted",
+            metrics=out / "metrics" / "format.json",
+            lengths=out / "metrics" / "lengths.csv",
+        ),
     )
     return contents(*(out / name for name in ("labeled", "splits", "formatted", "metrics")))
 

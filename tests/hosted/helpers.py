@@ -8,6 +8,7 @@ from stages.common.schema_data import CompletionFormat
 from stages.common.schema_models import HostedTraining
 from stages.hosted.training import train_hosted
 from stages.prompts import completion
+from stages.training.paths import Paths
 from tests.hosted.service import MODEL
 
 CHAT = {"style": "chat", "chat_template": None, "stop": []}
@@ -63,12 +64,14 @@ def train(work: Path, out: str = "model", of: str = "base", rows_from: Path | No
     train_hosted(
         out,
         params(**changes),
-        rows=rows_from or work / "formatted" / "train",
-        formatted=work / "formatted",
-        base=work / of,
-        out=work / out,
-        table=work / f"{out}.csv",
-        metrics=work / f"{out}.json",
-        speed=work / f"{out}.speed.json",
+        Paths(
+            rows=rows_from or work / "formatted" / "train",
+            formatted=work / "formatted",
+            base=work / of,
+            out=work / out,
+            table=work / f"{out}.csv",
+            metrics=work / f"{out}.json",
+            speed=work / f"{out}.speed.json",
+        ),
     )
     return json.loads((work / out / "hosted.json").read_text(encoding="utf-8"))

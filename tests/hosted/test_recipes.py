@@ -32,22 +32,24 @@ def run(name: str, source: Path | None, service, work: Path) -> tuple[Params, di
         model = params.models[key]
         dataset, data = params.datasets[model.dataset], work / model.dataset
         if not data.exists():
-            scrape.main(model.dataset, dataset.scrape, source or ROOT / dataset.source, data / "raw")
+            scrape.main(model.dataset, dataset.scrape, scrape.Paths(source or ROOT / dataset.source, data / "raw"))
             paths = [data / "raw", data / "labeled.jsonl", data / "dropped.jsonl", data / "label.json"]
-            label.main(model.dataset, dataset.label, *paths)
-            split.main(model.dataset, dataset.split, data / "labeled.jsonl", data / "splits", data / "split.json")
+            label.main(model.dataset, dataset.label, label.Paths(*paths))
+            split.main(model.dataset, dataset.split, split.Paths(data / "labeled.jsonl", data / "splits", data / "split.json"))
             paths = [data / "splits", data / "formatted", data / "format.json", data / "lengths.csv"]
-            format.main(model.dataset, dataset.format, *paths)
+            format.main(model.dataset, dataset.format, format.Paths(*paths))
         train.main(
             key,
             model.train,
-            rows=data / "formatted" / model.shards,
-            formatted=data / "formatted",
-            base=work / "models" / model.base,
-            out=work / "models" / key,
-            table=work / f"{key}.csv",
-            metrics=work / f"{key}.json",
-            speed=work / f"{key}.speed.json",
+            train.Paths(
+                rows=data / "formatted" / model.shards,
+                formatted=data / "formatted",
+                base=work / "models" / model.base,
+                out=work / "models" / key,
+                table=work / f"{key}.csv",
+                metrics=work / f"{key}.json",
+                speed=work / f"{key}.speed.json",
+            ),
         )
         made[key] = json.loads((work / "models" / key / "hosted.json").read_text(encoding="utf-8"))
     return params, made

@@ -393,7 +393,8 @@ def test_the_key_is_in_no_file_no_log_and_no_error(work, account, monkeypatch, c
 
 def test_only_the_first_of_several_launched_processes_trains(work, account, monkeypatch):
     monkeypatch.setenv("RANK", "1")
-    stage.main("model", helpers.params(), rows=work / "formatted/train", formatted=work / "formatted", base=work / "base")
+    paths = stage.Paths(work / "formatted/train", work / "formatted", work / "base", *(work / out for out in "abcd"))
+    stage.main("model", helpers.params(), paths)
     assert account.calls == []
 
 
@@ -404,7 +405,7 @@ def test_a_hosted_run_imports_no_torch_and_other_stages_no_openai(tmp_path, serv
         "import sys, json\nfrom pathlib import Path\nimport stages.train\nassert not {'openai', 'torch'} & sys.modules.keys()\n"
         "from stages.hosted import job\njob.POLL = 0\nfrom tests.hosted import helpers\nw = Path(sys.argv[1])\n"
         "paths = {name: w / name for name in ('formatted', 'base', 'out', 'table', 'metrics', 'speed')}\n"
-        "stages.train.main('m', helpers.params(), rows=w / 'formatted' / 'train', **paths)\n"
+        "stages.train.main('m', helpers.params(), stages.train.Paths(rows=w / 'formatted' / 'train', **paths))\n"
         "print(sorted({'openai', 'torch', 'transformers'} & sys.modules.keys()))"
     )
     environment = {**os.environ, "AFFINAGE_SCRATCH": str(tmp_path / "scratch")}

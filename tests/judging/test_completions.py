@@ -45,14 +45,14 @@ def made(tmp_path_factory):
         tiny.encoder(folder / "encoder")
         files = {name: folder / f"tuned.{name}" for name in ("table", "metrics", "speed")}
         places = {"rows": formatted / "train", "formatted": formatted, "base": base, "out": model}
-        train.main("tuned", tiny.training(epochs=8), **places, **files)
+        train.main("tuned", tiny.training(epochs=8), train.Paths(**places, **files))
         places = {"formatted": formatted, "model": model, "base": base, "root": base}
         options = tiny.generation(max_new_tokens=24, shots=2)
-        generate.main("tuned", options, **places, out=folder / "answers.jsonl", speed=folder / "s.json")
+        generate.main("tuned", options, generate.Paths(**places, out=folder / "answers.jsonl", speed=folder / "s.json"))
         outs = {"verdicts": "verdicts.jsonl", "metrics": "scores.json", "details": "details.json", "table": "scores.csv"}
         outs = {what: folder / name for what, name in outs.items()} | {"speed": folder / "s.json"}
         params = tiny.judging(measures=["parts"])
-        judge.main("tuned", params, answers=folder / "answers.jsonl", encoder=folder / "encoder", **places, **outs)
+        judge.main("tuned", params, judge.Paths(answers=folder / "answers.jsonl", encoder=folder / "encoder", **places, **outs))
     return folder
 
 

@@ -23,7 +23,7 @@ def run(tmp_path, rows: list[dict], **changes) -> tuple[list[dict], list[dict], 
     write_rows(tmp_path / "raw" / "lines" / "f.jsonl", rows)
     write_rows(tmp_path / "raw" / "chart" / "f.jsonl", chart_rows(*CHART.items()))
     out = [tmp_path / "out" / name for name in ("labeled.jsonl", "dropped.jsonl", "metrics.json")]
-    label.main("set", accounts_params(**changes), tmp_path / "raw", *out)
+    label.main("set", accounts_params(**changes), label.Paths(tmp_path / "raw", *out))
     return jsonl(out[0]), jsonl(out[1]), read_json(out[2])
 
 

@@ -167,7 +167,7 @@ def run(tmp_path, reviews: list[dict], **changes) -> tuple[list[dict], list[dict
     write_rows(raw / "gold" / "g.jsonl", [gold])
     write_rows(raw / "reviews" / "r.jsonl", [{"id": f"r#{i}", **row} for i, row in enumerate(reviews, 1)])
     out = [tmp_path / "out" / name for name in ("labeled.jsonl", "dropped.jsonl", "metrics.json")]
-    label.main("cars", parts_params(**changes), raw, *out)
+    label.main("cars", parts_params(**changes), label.Paths(raw, *out))
     return jsonl(out[0]), jsonl(out[1]), read_json(out[2])
 
 
@@ -289,7 +289,7 @@ def test_a_plain_column_of_reviews_and_a_dictionary_in_any_kind_of_file(tmp_path
         "comments": source_params("csv", files="comments.csv", columns={"comment": "comment"}),
         "names": source_params(reader, files=file, columns={"name": "name"}),
     }
-    scrape.main("d", Scrape.model_validate({"sources": sources}), tmp_path / "source", tmp_path / "raw")
+    scrape.main("d", Scrape.model_validate({"sources": sources}), scrape.Paths(tmp_path / "source", tmp_path / "raw"))
     params = parts_params(reviews="comments", text="comment", dictionaries=["names"], synonyms="", gold="")
     kept = [row for row, reason in Reviews(tmp_path / "raw", params).rows() if reason is None]
     assert [row["response"] for row in kept] == ["hood", "none"]

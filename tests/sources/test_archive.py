@@ -258,7 +258,7 @@ def test_globs(pattern, path, fits):
 def test_a_local_archive_in_scrape(tmp_path):
     (tmp_path / "source").mkdir()
     zipped(tmp_path / "source" / "set.zip", FILES)
-    scrape.main("set", scrape_params("csv", members="**/*.csv"), tmp_path / "source", tmp_path / "raw")
+    scrape.main("set", scrape_params("csv", members="**/*.csv"), scrape.Paths(tmp_path / "source", tmp_path / "raw"))
     assert jsonl(tmp_path / "raw/local/set.zip/deep/a.csv.jsonl") == [
         {"id": "local/set.zip/deep/a.csv#1", "instruction": "3", "response": "4"}
     ]

@@ -16,7 +16,7 @@ ROW = b'{"question": "q", "answer": "a"}\n'
 def run(tmp_path, urls: dict[str, str], **changes) -> int:
     """Scrape one web source; how many rows there are."""
     params = Scrape.model_validate({"sources": {"web": web_params(urls, **changes)}})
-    scrape.main("set", params, tmp_path / "none", tmp_path / "raw")
+    scrape.main("set", params, scrape.Paths(tmp_path / "none", tmp_path / "raw"))
     return sum(len(jsonl(path)) for path in (tmp_path / "raw" / "web").rglob("*.jsonl"))
 
 

@@ -23,7 +23,9 @@ KAGGLE = {"kind": "kaggle", "dataset": "owner/set", "version": 3, "files": "*.js
 
 def run(tmp_path, **changes) -> dict:
     scrape.main(
-        "set", Scrape.model_validate({"sources": {"far": source_params(**changes)}}), tmp_path / "none", tmp_path / "raw"
+        "set",
+        Scrape.model_validate({"sources": {"far": source_params(**changes)}}),
+        scrape.Paths(tmp_path / "none", tmp_path / "raw"),
     )
     return read_json(tmp_path / "raw" / "sources.json")["sources"]["far"]
 

@@ -28,7 +28,7 @@ def site(server, naps) -> Server:
 def run(tmp_path, urls: dict[str, str], out: str = "raw", **changes) -> list[dict]:
     """Scrape one web source; the rows of all its files."""
     params = Scrape.model_validate({"sources": {"web": web_params(urls, **changes)}})
-    scrape.main("set", params, tmp_path / "none", tmp_path / out)
+    scrape.main("set", params, scrape.Paths(tmp_path / "none", tmp_path / out))
     return [row for path in sorted((tmp_path / out / "web").rglob("*.jsonl")) for row in jsonl(path)]
 
 

@@ -128,12 +128,14 @@ def answers(models, model, out) -> list[dict]:
     generate.main(
         "model",
         tiny.generation(),
-        formatted=models / "formatted",
-        model=models / model,
-        base=models / "base",
-        root=models / "base",
-        out=models / out,
-        speed=models / "speed.json",
+        generate.Paths(
+            formatted=models / "formatted",
+            model=models / model,
+            base=models / "base",
+            root=models / "base",
+            out=models / out,
+            speed=models / "speed.json",
+        ),
     )
     return list(read_rows(models / out))
 
@@ -160,17 +162,19 @@ def test_it_is_judged_as_the_merged_model_is(models):
         judge.main(
             "model",
             tiny.judging(),
-            formatted=models / "formatted",
-            answers=models / f"{name}.jsonl",
-            model=models / name,
-            base=models / "base",
-            root=models / "base",
-            encoder=models / "encoder",
-            verdicts=models / f"{name}.verdicts.jsonl",
-            metrics=models / f"{name}.scores.json",
-            details=models / f"{name}.details.json",
-            table=models / f"{name}.csv",
-            speed=models / "speed.json",
+            judge.Paths(
+                formatted=models / "formatted",
+                answers=models / f"{name}.jsonl",
+                model=models / name,
+                base=models / "base",
+                root=models / "base",
+                encoder=models / "encoder",
+                verdicts=models / f"{name}.verdicts.jsonl",
+                metrics=models / f"{name}.scores.json",
+                details=models / f"{name}.details.json",
+                table=models / f"{name}.csv",
+                speed=models / "speed.json",
+            ),
         )
         found.append(json.loads((models / f"{name}.scores.json").read_text()))
     assert found[0]["perplexity"] == pytest.approx(found[1]["perplexity"], rel=1e-4)

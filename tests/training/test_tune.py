@@ -58,7 +58,9 @@ def test_adapters_start_by_the_seed():
 def test_norms_and_biases_do_not_decay(architecture):
     model = tiny.model(architecture).requires_grad_(True)
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    optim = optimizer(model, 1e-2, 0.5)
+    optim = optimizer(model, 0.5)
+    for group in optim.param_groups:
+        group["lr"] = 1e-2
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optim.step()

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from pathlib import Path
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -13,6 +12,7 @@ from stages.common.progress import Progress
 from stages.common.rows import FormattedLabel, LabelAnswers
 from stages.common.schema_models import Classify
 from stages.decoding.classifier.classifying import Probabilities, probabilities, rounded
+from stages.decoding.paths import Paths
 from stages.models import runtime
 
 
@@ -31,13 +31,13 @@ def words(training: list[FormattedLabel], texts: list[str], seed: int) -> Probab
     return [rounded(dict(zip(model.classes_, map(float, shares), strict=True))) for shares in model.predict_proba(texts)]
 
 
-def generate_labels(name: str, params: Classify, formatted: Path, model: Path, base: Path, root: Path, out: Path, speed: Path):
+def generate_labels(name: str, params: Classify, paths: Paths) -> None:
     """Answer with `tuned`, `parent` (in a later round), `majority` and `tfidf`."""
     runtime.deterministic()
-    labels = read_json(formatted / "labels.json")["labels"]
-    rows, training = list(read_rows(formatted / "test")), list(read_rows(formatted / "train"))
+    labels = read_json(paths.formatted / "labels.json")["labels"]
+    rows, training = list(read_rows(paths.formatted / "test")), list(read_rows(paths.formatted / "train"))
     texts = [row["text"] for row in rows]
-    classifiers = {"tuned": model} | ({"parent": base} if base != root else {})
+    classifiers = {"tuned": paths.model} | ({"parent": paths.base} if paths.base != paths.root else {})
     made, speeds = {}, {}
     with Progress(len(rows) * len(classifiers), f"generate {name}", "label") as progress:
         for who, folder in classifiers.items():
@@ -45,8 +45,8 @@ def generate_labels(name: str, params: Classify, formatted: Path, model: Path, b
             made[who] = probabilities(folder, texts, labels, params, progress)
             speeds[who] = {"seconds": time.monotonic() - start, "texts": len(texts)}
     made |= {"majority": majority(training, len(rows)), "tfidf": words(training, texts, params.seed)}
-    write_rows(out, (answered(row, {who: shares[i] for who, shares in made.items()}) for i, row in enumerate(rows)))
-    write_json(speed, speeds | runtime.environment())
+    write_rows(paths.out, (answered(row, {who: shares[i] for who, shares in made.items()}) for i, row in enumerate(rows)))
+    write_json(paths.speed, speeds | runtime.environment())
 
 
 def answered(row: FormattedLabel, shares: dict[str, dict[str, float]]) -> LabelAnswers:

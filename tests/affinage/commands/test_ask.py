@@ -34,7 +34,9 @@ def test_answers_are_those_of_generate(made, tmp_path):
     assert list(found) == ["base", "base_chat", "tuned"]
     places = {"model": made / "tuned", "base": made / "base", "root": made / "base", "formatted": made / "formatted"}
     generate.main(
-        "tuned", tiny.generation(probes=[QUESTION]), **places, out=tmp_path / "out.jsonl", speed=tmp_path / "speed.json"
+        "tuned",
+        tiny.generation(probes=[QUESTION]),
+        generate.Paths(**places, out=tmp_path / "out.jsonl", speed=tmp_path / "speed.json"),
     )
     probe = list(read_rows(tmp_path / "out.jsonl"))[-1]["answers"]
     for who, reply in found.items():

@@ -47,12 +47,14 @@ def run(work, server, provider="openai", contract=COMPLETION, out="answers.jsonl
     generate.main(
         "model",
         tiny.generation(**options),
-        formatted=work / "formatted",
-        model=model,
-        base=root,
-        root=root,
-        out=work / out,
-        speed=work / "speed.json",
+        generate.Paths(
+            formatted=work / "formatted",
+            model=model,
+            base=root,
+            root=root,
+            out=work / out,
+            speed=work / "speed.json",
+        ),
     )
     return list(read_rows(work / out))
 
@@ -218,17 +220,19 @@ def test_hosted_answers_are_judged_without_perplexity(serve, work):
     judge.main(
         "model",
         tiny.judging(),
-        answers=work / "answers.jsonl",
-        formatted=work / "formatted",
-        model=work / "tuned",
-        base=work / "root",
-        root=work / "root",
-        encoder=work / "encoder",
-        verdicts=work / "verdicts.jsonl",
-        metrics=work / "scores.json",
-        details=work / "details.json",
-        table=work / "scores.csv",
-        speed=work / "judged.json",
+        judge.Paths(
+            answers=work / "answers.jsonl",
+            formatted=work / "formatted",
+            model=work / "tuned",
+            base=work / "root",
+            root=work / "root",
+            encoder=work / "encoder",
+            verdicts=work / "verdicts.jsonl",
+            metrics=work / "scores.json",
+            details=work / "details.json",
+            table=work / "scores.csv",
+            speed=work / "judged.json",
+        ),
     )
     short, details = (json.loads((work / name).read_text()) for name in ("scores.json", "details.json"))
     assert short.keys() == {"chrf", "embedded"} and "perplexity" not in details["tuned"]
