@@ -26,7 +26,11 @@ def run(name: str, source: Path | None, service, work: Path) -> tuple[Params, di
     hosted = [key for key, entry in params.bases.items() if entry.base.kind == "hosted"]
     assert hosted
     for key in hosted:
-        base.main(key, params.bases[key].base.model_copy(update={"base_url": service.address("main")}), work / "models" / key)
+        base.main(
+            key,
+            params.bases[key].base.model_copy(update={"base_url": service.address("main")}),
+            base.Paths(work / "models" / key),
+        )
     made = {}
     for key in own["models"]:
         model = params.models[key]

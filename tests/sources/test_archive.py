@@ -220,7 +220,7 @@ def test_a_bad_line_names_the_archive_the_member_and_the_line(tmp_path, kind):
     good = b'{"question": 1, "answer": 2}\n'
     MAKERS[kind](tmp_path / "source" / "set", {"part1.jsonl": good, "deep/part3.jsonl": good * 12 + b"{bad\n"})
     with pytest.raises(StageError) as caught:
-        scrape.main("set", scrape_params("jsonl", members="**/*"), tmp_path / "source", tmp_path / "raw")
+        scrape.main("set", scrape_params("jsonl", members="**/*"), scrape.Paths(tmp_path / "source", tmp_path / "raw"))
     assert caught.value.where == f"{tmp_path}/source/set: deep/part3.jsonl line 13"
 
 
