@@ -14,6 +14,7 @@ from stages.common.errors import report
 
 COMMANDS = {  # name: (module, what it does, on one line)
     "table": ("affinage.commands.table", "Experiments beside each other: what changed, and what came of it."),
+    "check": ("affinage.commands.check", "Alarms that stages raised; status 1 where there are any, for CI."),
     "compare": ("affinage.commands.compare", "Two revisions of a model: better, worse or within noise."),
     "report": ("affinage.commands.report", "A model's results as one HTML page."),
     "plots": ("affinage.commands.plots", "Charts of training and scores, as a page, PNG and SVG."),

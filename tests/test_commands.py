@@ -79,6 +79,9 @@ RUN = [
     Run("affinage parallel"),
     Run("git checkout params.yaml", "1 path"),
     Run("affinage table", "train.learning_rate 0.003 → 0.0001", before=BACK),
+    Run("affinage check", "ALARM", "affinage check || test $? = 1"),  # random weights never end
+    Run("affinage check my-experiment", "ALARM", "affinage check HEAD || test $? = 1"),
+    Run("affinage check --allow constant_column", "ALARM", "affinage check --allow constant_column || test $? = 1"),
     Run("dvc exp show --only-changed", "workspace"),
     Run("dvc exp show", "workspace"),
     # seeing and comparing

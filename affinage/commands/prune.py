@@ -25,7 +25,7 @@ def left_behind() -> tuple[list[str], list[Path]]:
     lock = load_yaml("dvc.lock")["stages"] if Path("dvc.lock").exists() else {}
     gone = [name for name in lock if name not in today]
     outs = {Path(out["path"]) for name in gone for out in lock[name].get("outs", [])} - written
-    models = {name.split("@", 1)[1] for name in today if "@" in name}
+    models = {name.removeprefix("train@") for name in today if name.startswith("train@")}
     speed = {path for path in SPEED.glob("*") if path.name not in models}
     return gone, sorted(path for path in outs | speed if path.exists())
 

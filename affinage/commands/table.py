@@ -1,17 +1,19 @@
 """Experiments beside each other, in the width of a terminal: `affinage table`.
 
 For each model: HEAD, the work tree if it differs, and every experiment that changed something behind the model's scores,
-with what it changed, its headline figures and their difference to HEAD (with --baseline: to another commit).
+with what it changed, its headline figures and their difference to HEAD (with --baseline: to another commit), and the alarms
+that its stages raised.
 """
 
 import shutil
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from affinage.history.alarms import behind, raised
 from affinage.history.changes import changed, headlines, parameters
 from affinage.history.revisions import contents, experiments, resolve
 from stages.common.errors import StageError
@@ -22,11 +24,12 @@ NAME, CELL = 24, 22  # columns of a name, and of a figure with its difference
 
 @dataclass(frozen=True)
 class Run:
-    """One line of the table: a revision's parameters, and each model's headlines."""
+    """One line of the table: a revision's parameters, each model's headlines, and the alarms that concern it."""
 
     name: str
     values: dict[str, object]
     scores: dict[str, dict[str, float]]
+    alarms: dict[str, list[str]] = field(default_factory=dict)
 
 
 def models(values: dict[str, object]) -> list[str]:
@@ -39,28 +42,42 @@ def from_git(revisions: dict[str, str]) -> list[Run]:
     files = contents([(commit, str(FILE)) for commit in revisions.values()])
     known = {text: parameters(text) for text in set(files.values())}
     values = {name: known[files[commit, str(FILE)]] for name, commit in revisions.items() if (commit, str(FILE)) in files}
-    places = {
-        (name, model): (revisions[name], f"metrics/{model}/scores.json") for name in values for model in models(values[name])
-    }
-    found = contents(list(dict.fromkeys(places.values())))
-    scores = {place: headlines(found[key]) for place, key in places.items() if key in found}
-    return [
-        Run(name, values[name], {model: scores[name, model] for model in models(values[name]) if (name, model) in scores})
-        for name in values
-    ]
+    paths = {name: [path for model in models(of) for path in _files(model, of)] for name, of in values.items()}
+    found = contents(list(dict.fromkeys((revisions[name], path) for name in paths for path in paths[name])))
+
+    def files_of(name: str) -> dict[str, bytes]:
+        return {path: found[revisions[name], path] for path in paths[name] if (revisions[name], path) in found}
+
+    return [_run(name, values[name], files_of(name)) for name in values]
 
 
 def from_work_tree() -> Run:
     """What lies here now."""
     values = parameters(FILE.read_bytes())
-    files = {model: Path("metrics") / model / "scores.json" for model in models(values)}
-    scores = {model: headlines(file.read_bytes()) for model, file in files.items() if file.exists()}
-    return Run("work tree", values, scores)
+    paths = {path for model in models(values) for path in _files(model, values)}
+    return _run("work tree", values, {path: Path(path).read_bytes() for path in sorted(paths) if Path(path).exists()})
+
+
+def _files(model: str, values: dict[str, object]) -> list[str]:
+    """The metrics files that the table reads for a model, `scores.json` the last one."""
+    return behind(model, values.get(f"models.{model}.dataset"))
+
+
+def _run(name: str, values: dict[str, object], files: dict[str, bytes]) -> Run:
+    scores, alarms = {}, {}
+    for model in models(values):
+        own = {path: files[path] for path in _files(model, values) if path in files}
+        if (path := f"metrics/{model}/scores.json") in own:
+            scores[model] = headlines(own[path])
+        if found := raised(own):
+            alarms[model] = [str(alarm) for alarm in found]
+    return Run(name, values, scores, alarms)
 
 
 def differs(run: Run, head: Run, model: str) -> bool:
     """Whether a run has anything to say of a model."""
-    return run.scores.get(model) != head.scores.get(model) or bool(changed(model, head.values, run.values))
+    same = run.scores.get(model) == head.scores.get(model) and run.alarms.get(model) == head.alarms.get(model)
+    return not same or bool(changed(model, head.values, run.values))
 
 
 def block(model: str, head: Run, runs: list[Run], width: int) -> list[str]:
@@ -76,8 +93,14 @@ def block(model: str, head: Run, runs: list[Run], width: int) -> list[str]:
             lines.append(f"{_short(run.name, NAME - 3):>{NAME}}" + "".join(_cell(run, head, model, name) for name in chunk))
             if run is not head and not number:
                 said = changed(model, head.values, run.values) or ["no parameter: code or data differ"]
-                lines += textwrap.wrap(", ".join(said), width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+                lines += _wrapped(", ".join(said), width)
+            if not number:
+                lines += [line for alarm in run.alarms.get(model, []) for line in _wrapped(f"ALARM: {alarm}", width)]
     return [line.rstrip() for line in lines]
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
 
 
 def _short(text: str, width: int) -> str:

@@ -5,6 +5,7 @@ import io
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from affinage.history.alarms import Raised, behind, raised
 from affinage.reports.outputs import Revision
 
 TUNED = "tuned"
@@ -111,6 +112,12 @@ class Results:
     @cached_property
     def scores(self) -> dict:
         return self.revision.json(self.path("scores.json"))
+
+    @cached_property
+    def alarms(self) -> list[Raised]:
+        """What the stages behind the model ended with that no one wants."""
+        paths = behind(self.name, self.params.get("dataset"))
+        return raised({path: data for path in paths if (data := self.revision.read(path)) is not None})
 
     @cached_property
     def details(self) -> dict:
