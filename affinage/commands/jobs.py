@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 
 from stages.common.errors import StageError
-from stages.hosted.client import Service, clean
-from stages.hosted.job import MARK, cancel
+from stages.training.hosted.client import Service, clean
+from stages.training.hosted.job import MARK, cancel
 
 Verb = StrEnum("Verb", ["list", "show", "cancel", "pause", "resume", "events"])
 

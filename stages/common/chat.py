@@ -26,11 +26,6 @@ def learned(messages: list[Message]) -> list[int]:
     return [i for i, turn in enumerate(messages) if turn["role"] == "assistant" and turn.get("weight", 1) == 1]
 
 
-def with_ending(messages: list[Message], ending: str) -> list[Message]:
-    """The turns with the prompt's mark written out after every question, for services that render no template."""
-    return [turn | {"content": turn["content"] + ending} if turn["role"] == "user" else dict(turn) for turn in messages]
-
-
 def conversation(messages: object) -> list[Message]:
     """The turns of a row's `messages`, whoever wrote them, as ours: `role`, `content`, perhaps `name` and `weight`.
 

@@ -32,6 +32,11 @@ WITHOUT_EFFECT = {
     "stages/training/loggers.py": "is told what is in the table of steps, and gives nothing back",
 }
 
+# Between us and a server: they bring what was asked for, or fail. `train` and `generate` of a hosted model use them, and what
+# is brought is kept by data and parameters (kept.py): an edit to these does not reach it. DVC could not name them as
+# dependencies of hosted models alone, for `judge` and `scrape` share them; so they are dependencies of these two only.
+ON_THE_WIRE = ("stages/common/http.py", "stages/servers/")
+
 _NAME = re.compile(r"((?:stages|affinage)(?:\.\w+)+)(?::\w+)?")
 
 
@@ -71,17 +76,20 @@ def imported(file: str) -> set[str]:
     return {other for name in names if (other := file_of(name))}
 
 
-def closure(file: str, without: Iterable[str] = ()) -> set[str]:
-    """Every file that has a say in what `file` does, itself included; not those of WITHOUT_EFFECT, nor `without`.
+def closure(file: str, without: tuple[str, ...] = ()) -> set[str]:
+    """Every file that has a say in what `file` does, itself included; not those of WITHOUT_EFFECT.
+
+    Args:
+        without: files and packages (`stages/servers/`) that are left out too.
 
     What only such a file imports has no say either. Empty `__init__.py` files are left out.
     """
-    left_out, found, waiting = {*WITHOUT_EFFECT, *without}, set(), {file}
+    found, waiting = set(), {file}
     while waiting:
-        one = waiting.pop()
-        found.add(one)
-        waiting |= imported(one) - found - left_out
-    return {one for one in found if read_source(one).strip()}
+        found.add(current := waiting.pop())
+        new = imported(current) - found - WITHOUT_EFFECT.keys()
+        waiting |= {other for other in new if not other.startswith(without)} if without else new
+    return {each for each in found if read_source(each).strip()}
 
 
 def statements(file: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stages.common.chat import with_ending
 from stages.common.rows import FormattedText, Message
+from stages.models.contract import with_ending
 from stages.models.directory import is_hosted, load_tokenizer
 from stages.models.prompting import encode_prompt, read_prompt, render
 

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from stages.common.rows import Message
+
 
 def write_config(path: Path, data: dict) -> None:
     """JSON with sorted keys, numbers as they are."""
@@ -18,3 +20,8 @@ def read_prompt(folder: Path) -> dict:
 def write_prompt(folder: Path, contract: dict) -> None:
     """The prompt contract without its chat template, which lives with the tokenizer."""
     write_config(folder / "prompt.json", {key: value for key, value in contract.items() if key != "chat_template"})
+
+
+def with_ending(messages: list[Message], ending: str) -> list[Message]:
+    """The turns with the prompt's mark written out after every question, for services that render no template."""
+    return [turn | {"content": turn["content"] + ending} if turn["role"] == "user" else dict(turn) for turn in messages]

@@ -1,9 +1,7 @@
 """Training on this machine: from formatted rows and a base to a model directory, its table of steps and its metrics."""
 
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -11,17 +9,26 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, read_json, read_rows, write_json
-from stages.common.schema_models import CausalTraining, ClassifierTraining, LocalTraining
+from stages.common.rows import FormattedRow
+from stages.common.schema_models import LocalTraining
 from stages.common.scratch import content_hash
+from stages.common.tables import entry
 from stages.models import directory, prompting, runtime
-from stages.tasks import batches, causal, classifier, score
+from stages.tasks import score
+from stages.tasks.causal import Causal
+from stages.tasks.classifier import Classifier
 from stages.training import loop, parallel, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
 from stages.training.paths import Paths
+from stages.training.subject import Subject
 from stages.training.table import mean_of_last, write_table
 
 NOT_IN_RESULT = {"logger", "precision"}  # precision is taken as resolved
+SUBJECTS = {  # by method of training
+    "causal": "stages.training.causal.causal_subject:causal_subject",
+    "classifier": "stages.training.classifier.classifier_subject:classifier_subject",
+}
 
 
 @dataclass
@@ -30,7 +37,7 @@ class Prepared:
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    task: causal.Causal | classifier.Classifier
+    task: Causal | Classifier
     examples: list
     validation: list
     counts: dict[str, int]
@@ -50,7 +57,7 @@ def prepare(name: str, params: LocalTraining, paths: Paths) -> Prepared:
         raise StageError(f"{where}.max_tokens", str(params.max_tokens), advice, "lower it")
     chosen = selection.between(read_rows(paths.rows), params.rows, f"{where}.rows")
     again = selection.between(read_rows(paths.rows), params.wrong_rows, f"{where}.wrong_rows")
-    subject = SUBJECTS[params.method](params, tokenizer, paths, chosen)
+    subject = entry(SUBJECTS, params.method)(params, tokenizer, paths, chosen)
     validation, _ = subject.encode(read_rows(paths.formatted / "validation"))
     repeated = _wrong(subject, again, params) if again else []
     examples, counts = subject.encode(subject.rows + repeated)
@@ -66,59 +73,13 @@ def prepare(name: str, params: LocalTraining, paths: Paths) -> Prepared:
     return Prepared(subject.model, tokenizer, subject.task, examples, validation, counts, subject.labels)
 
 
-@dataclass
-class Subject:
-    """What is trained: a model, its task, the rows it learns from, how rows become tokens, and its labels."""
-
-    model: PreTrainedModel
-    task: causal.Causal | classifier.Classifier
-    rows: list[dict]
-    encode: Callable[[Iterable[dict]], tuple[list, dict]]
-    labels: list[str]
-
-
-def _causal(params: CausalTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[dict]) -> Subject:
-    prompting.adopt_template(tokenizer, read_json(paths.formatted / "prompt.json")["chat_template"])
-    model = directory.load(paths.base).to(runtime.device())
-    _set_dropout(model, params.dropout)
-    dtype = runtime.precision(params.precision, model.device)
-    task = causal.task(model, params.micro_tokens, params.packing, dtype)
-    if params.shuffle_pairs:
-        rows = selection.shuffled_pairs(rows, params.seed)
-    return Subject(model, task, rows, partial(batches.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens), [])
-
-
-def _classifier(params: ClassifierTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[dict]) -> Subject:
-    labels = read_json(paths.formatted / "labels.json")["labels"]
-    model = directory.load_classifier(paths.base, labels, params.seed).to(runtime.device())
-    _set_dropout(model, params.dropout)
-    classifier.set_padding(model, tokenizer)
-    encode = partial(classifier.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens, labels=labels)
-    weights = classifier.class_weights(encode(rows)[0], len(labels), params.class_weights)
-    task = classifier.Classifier(params.micro_tokens, tokenizer.pad_token_id, weights)
-    return Subject(model, task, rows, encode, labels)
-
-
-SUBJECTS = {"causal": _causal, "classifier": _classifier}  # by method of training
-
-
-def _wrong(subject: Subject, rows: list[dict], params: LocalTraining) -> list[dict]:
+def _wrong(subject: Subject, rows: list[FormattedRow], params: LocalTraining) -> list[FormattedRow]:
     """Those of the rows that the base gets wrong, as often as `wrong_times` says."""
     examples, _ = subject.encode(rows)
     with loop.enough_memory("wrong_rows", params):
         right = [one.correct == one.tokens for one in score.score(subject.model, examples, subject.task)]
     known = {example.id for example, correct in zip(examples, right, strict=True) if correct}
     return selection.repeated(rows, [row["id"] in known for row in rows], params.wrong_times)
-
-
-def _set_dropout(model: PreTrainedModel, dropout: str | float) -> None:
-    """Every dropout of the model at one rate, unless it is to keep its own; its configuration stays as it was."""
-    if dropout == "own":
-        return
-    for module in model.modules():
-        for key in ("p",) if "Dropout" in type(module).__name__ else ("attention_dropout", "dropout_prob"):
-            if isinstance(getattr(module, key, None), float):
-                setattr(module, key, dropout)
 
 
 def train_local(name: str, params: LocalTraining, paths: Paths) -> None:

@@ -236,7 +236,7 @@ class Run:
         row = launched.row()
         self.state.rows.append(row)
         if self.world.first:
-            self.logger.log(row)
+            self.logger.log(dict(row))  # a copy: what is told changes nothing
         speed = (row["elapsed_tokens"] - self.known) / (time.monotonic() - self.began)
         progress.add(1, loss=f"{row['training_loss']:.3f}", speed=f"{speed:.0f} tok/s", memory=memory(self.device))
 

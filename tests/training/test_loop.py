@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from stages.common.errors import StageError
-from stages.training import local, loop, selection
+from stages.training import loop, selection
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import Silent
+from stages.training.subject import set_dropout
 from stages.training.tune import finish, trainable
 from tests import tiny
 
@@ -284,7 +285,7 @@ def rates(model) -> set[float]:
 def test_dropout_is_the_base_s_own_or_what_is_asked(dropout, expected):
     model = tiny.model("gpt2")
     before = model.config.to_dict()
-    local._set_dropout(model, dropout)
+    set_dropout(model, dropout)
     assert rates(model) == expected and model.config.to_dict() == before
 
 
@@ -292,8 +293,8 @@ def test_dropout_is_the_base_s_own_or_what_is_asked(dropout, expected):
 def test_a_dropout_that_is_asked_for_acts(architecture):
     """Inside attention too, where it is a number and no module."""
     model, ids = tiny.model(architecture).train(), torch.tensor([[5, 40, 41, 7, 300, 12]])
-    local._set_dropout(model, 0.0)
+    set_dropout(model, 0.0)
     assert torch.equal(model(ids).logits, model(ids).logits)
-    local._set_dropout(model, 0.5)
+    set_dropout(model, 0.5)
     assert not torch.equal(model(ids).logits, model(ids).logits)
     assert torch.equal(model.eval()(ids).logits, tiny.model(architecture)(ids).logits)

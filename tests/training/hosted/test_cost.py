@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from stages.common.errors import StageError
 from stages.common.schema_models import Price
-from stages.hosted.cost import Estimate, auto_epochs, estimate, price_of, within_limit
-from tests.hosted.helpers import params
+from stages.training.hosted.cost import Estimate, auto_epochs, estimate, price_of, within_limit
+from tests.training.hosted.helpers import params
 
 PRICES = [Price(model=name, dollars_per_million_tokens=price) for name, price in (("gpt-4o", 25.0), ("gpt-4o-mini", 3.0))]
 

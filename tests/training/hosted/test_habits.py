@@ -5,9 +5,9 @@ import json
 import pytest
 
 from stages.common.errors import StageError
-from stages.hosted import job
-from tests.hosted import helpers
-from tests.hosted.service import Fault
+from stages.training.hosted import job
+from tests.training.hosted import helpers
+from tests.training.hosted.service import Fault
 
 PLACES = pytest.mark.parametrize("shows", [("top",), ("method",), ("top", "method")], ids="+".join)
 CHOSEN = {"n_epochs": 3, "batch_size": 2, "learning_rate_multiplier": 1.8}

@@ -1,7 +1,7 @@
 """A fine-tuning service on the loopback interface that keeps state as the real one does.
 
 Files, jobs through their states, events and lists by pages, checkpoints, a result file. Every request and answer is held
-against the contract (tests/hosted/contract.py). Faults strike at chosen calls, before or after the service acted.
+against the contract (tests/training/hosted/contract.py). Faults strike at chosen calls, before or after the service acted.
 """
 
 import base64
@@ -20,7 +20,7 @@ from math import ceil
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.hosted.contract import problems, query_problems
+from tests.training.hosted.contract import problems, query_problems
 
 KEY = "sk-test-0123456789abcdefghijklmnop"
 MODEL = "gpt-4o-mini-2024-07-18"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages.common.errors import StageError
 from stages.common.files import atomic_file, clean_text
-from stages.prompts import hosted
+from stages.training.hosted import rules
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ def prepare(source: Iterable[dict], contract: dict, path: Path, least_rows: int)
                 raise StageError(
                     f"row {row['id']}", f"task {row['task']}", "task text", "a hosted job learns to answer: another dataset"
                 )
-            made = hosted.hosted_row(row, contract)
+            made = rules.hosted_row(row, contract)
             line = clean_text(json.dumps(made, ensure_ascii=False, sort_keys=True)) + "\n"  # one form, whatever code made it
             file.write(line)
             digest.update(line.encode())
             rows += 1
-            tokens += hosted.most_tokens(made)
-    hosted.check(path, least_rows=least_rows)
+            tokens += rules.most_tokens(made)
+    rules.check(path, least_rows=least_rows)
     return Prepared(path, digest.hexdigest(), rows, tokens)

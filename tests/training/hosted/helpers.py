@@ -6,10 +6,10 @@ from pathlib import Path
 from stages.common.files import write_json, write_rows
 from stages.common.schema_data import CompletionFormat
 from stages.common.schema_models import HostedTraining
-from stages.hosted.training import train_hosted
 from stages.prompts import completion
+from stages.training.hosted.training import train_hosted
 from stages.training.paths import Paths
-from tests.hosted.service import MODEL
+from tests.training.hosted.service import MODEL
 
 CHAT = {"style": "chat", "chat_template": None, "stop": []}
 MARKS = completion.contract(

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 
 from stages.common.errors import StageError
-from stages.prompts import chat, completion, hosted
+from stages.prompts import chat, completion
+from stages.training.hosted import rules
 from tests.data_helpers import ROOT, chat_params, completion_params, json_values
 
 
@@ -32,7 +33,7 @@ def test_a_good_file_has_no_problem(tmp_path):
         {"messages": used, "tools": tools, "parallel_tool_calls": False},
         {"messages": [turn("developer"), turn("user", [{"type": "text", "text": "x"}]), turn("assistant", weight=1)]},
     ]
-    assert hosted.check(file(tmp_path / "f.jsonl", *good)) is None  # problems would raise
+    assert rules.check(file(tmp_path / "f.jsonl", *good)) is None  # problems would raise
 
 
 @pytest.mark.parametrize(
@@ -67,14 +68,14 @@ def test_a_good_file_has_no_problem(tmp_path):
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path, row, problem):
-    found = list(hosted.problems(file(tmp_path / "f.jsonl", conversation(), row, fill=12)))
+    found = list(rules.problems(file(tmp_path / "f.jsonl", conversation(), row, fill=12)))
     assert len(found) == 1 and found[0].startswith("line 2: ") and problem in found[0]
 
 
 def test_all_problems_come_in_one_report(tmp_path):
     bad = [conversation(turn("poet")), "{", conversation(turn("assistant", "", weight=3))]
     with pytest.raises(StageError) as caught:
-        hosted.check(file(tmp_path / "f.jsonl", *bad, fill=0))
+        rules.check(file(tmp_path / "f.jsonl", *bad, fill=0))
     text = str(caught.value)
     assert "5 problems" in text
     for part in (
@@ -89,43 +90,43 @@ def test_all_problems_come_in_one_report(tmp_path):
 
 def test_the_file_as_a_whole(tmp_path, monkeypatch):
     path = file(tmp_path / "f.jsonl", fill=9)
-    assert list(hosted.problems(path)) == ["9 rows, expected at least 10"]
-    assert list(hosted.problems(path, least_rows=1)) == []  # a validation file
-    monkeypatch.setattr(hosted, "MOST_BYTES", 100)
-    assert list(hosted.problems(path, least_rows=1)) == [f"{path.stat().st_size} bytes, expected at most 100"]
+    assert list(rules.problems(path)) == ["9 rows, expected at least 10"]
+    assert list(rules.problems(path, least_rows=1)) == []  # a validation file
+    monkeypatch.setattr(rules, "MOST_BYTES", 100)
+    assert list(rules.problems(path, least_rows=1)) == [f"{path.stat().st_size} bytes, expected at most 100"]
     path.write_bytes(b"\xef\xbb\xbf" + b'{"messages": "\xff"}\n')
-    found = list(hosted.problems(path, least_rows=1))
+    found = list(rules.problems(path, least_rows=1))
     assert "byte order mark" in found[0] and "line 1: no JSON in UTF-8" in found[1]
     with pytest.raises(StageError, match="no such file"):
-        hosted.check(tmp_path / "none.jsonl")
+        rules.check(tmp_path / "none.jsonl")
 
 
 def test_the_bound_of_tokens_counts_bytes_and_frames():
     row = {"messages": [turn("user", "é", name="ann"), turn("assistant", "abc")]}
-    assert hosted.most_tokens(row) == 3 + (3 + 1 + 3 + 2) + (3 + 3)
+    assert rules.most_tokens(row) == 3 + (3 + 1 + 3 + 2) + (3 + 3)
 
 
 @given(json_values)
 def test_no_row_makes_the_check_itself_fail(value):
     answer = {"role": "assistant", "content": value, "name": value, "weight": value}
     for row in (value, {"messages": value}, {"messages": [value, answer]}):
-        assert all(isinstance(problem, str) and problem for problem in hosted.row_problems(row))
+        assert all(isinstance(problem, str) and problem for problem in rules.row_problems(row))
 
 
 def test_chat_rows_go_out_with_each_turn_learned_once(tmp_path):
     turns = [turn("user", "a"), turn("assistant", "b"), turn("user", "c"), turn("assistant", "d", weight=0)]
     made = chat.rows({"id": "1", "messages": [*turns, turn("user", "e"), turn("assistant", "f")]}, chat_params())
-    sent = [hosted.hosted_row(row, chat.contract(chat_params())) for row in made]
+    sent = [rules.hosted_row(row, chat.contract(chat_params())) for row in made]
     learned = [t["content"] for row in sent for t in row["messages"] if t["role"] == "assistant" and t.get("weight", 1)]
     assert learned == ["b", "f"]
-    hosted.check(file(tmp_path / "f.jsonl", *sent))
+    rules.check(file(tmp_path / "f.jsonl", *sent))
 
 
 def test_completion_rows_go_out_with_their_marks(tmp_path):
     (row,) = completion.rows({"id": "1", "instruction": "q", "response": "a"}, completion_params())
-    sent = hosted.hosted_row(row, completion.contract(completion_params()))
+    sent = rules.hosted_row(row, completion.contract(completion_params()))
     assert sent == {"messages": [turn("user", "q ->"), turn("assistant", " a END")]}
-    hosted.check(file(tmp_path / "f.jsonl", sent))
+    rules.check(file(tmp_path / "f.jsonl", sent))
 
 
 def test_keys_agree_with_the_service_s_description():
@@ -133,14 +134,14 @@ def test_keys_agree_with_the_service_s_description():
     if not path.is_file():
         pytest.skip(f"no description at {path}")
     schemas = json.loads(path.read_text(encoding="utf-8"))["components"]["schemas"]
-    for role, keys in hosted.KEYS.items():
+    for role, keys in rules.KEYS.items():
         described = schemas[f"ChatCompletionRequest{role.title()}Message"]
         assert keys - {"weight"} <= set(described["properties"])
         assert set(described["required"]) <= keys
         assert described["properties"]["role"]["enum"] == [role]
     request = json.dumps(schemas["CreateChatCompletionRequest"])
-    assert all(f'"{key}"' in request for key in hosted.ROW_KEYS)
+    assert all(f'"{key}"' in request for key in rules.ROW_KEYS)
 
 
 def test_the_embedded_conversations_are_such_a_file():
-    assert hosted.check(ROOT / "data" / "sources" / "elements" / "limericks.jsonl") is None
+    assert rules.check(ROOT / "data" / "sources" / "elements" / "limericks.jsonl") is None

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosted.service import KEY
 from tests.imports import ROOT
+from tests.training.hosted.service import KEY
 
 
 def run(folder: Path, *words: str) -> str:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.hosted import helpers
-from tests.hosted.service import KEY, Account, Service
+from tests.training.hosted import helpers
+from tests.training.hosted.service import KEY, Account, Service
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def account(service) -> Account:
 def waits(monkeypatch) -> list[float]:
     """Waits between tries and looks: not waited, but listed."""
     listed = []
-    for module in ("stages.common.http", "stages.hosted.state", "stages.hosted.job"):
+    for module in ("stages.common.http", "stages.training.hosted.state", "stages.training.hosted.job"):
         monkeypatch.setattr(f"{module}.sleep", listed.append)
     return listed
 

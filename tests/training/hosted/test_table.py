@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.hosted import table
+from stages.training.hosted import table
 
 OPENAI = "step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy\n1,1.5,0.0,,\n2,0.5,0.25,2.5,0.125\n"
 ROWS = [

@@ -8,7 +8,7 @@ from time import sleep
 
 from stages.common.errors import StageError
 from stages.common.files import read_json, write_json
-from stages.hosted.client import Refused, Service
+from stages.training.hosted.client import Refused, Service
 
 SETTLE = (0.0, 2.0, 5.0, 15.0)  # seconds before each look for what may have been made: lists of services lag behind
 

@@ -35,7 +35,7 @@ def auto_epochs(rows: int) -> int:
 
 @dataclass(frozen=True)
 class Estimate:
-    """`tokens` is a bound an epoch (stages/prompts/hosted.py): one a byte. English text has about a third of it."""
+    """`tokens` is a bound an epoch (stages/training/hosted/rules.py): one a byte. English text has about a third of it."""
 
     rows: int
     tokens: int

@@ -6,9 +6,9 @@ import pytest
 
 from affinage.commands import jobs
 from stages.common.errors import StageError
-from tests.hosted import helpers
-from tests.hosted.service import KEY, Fault
 from tests.imports import ROOT
+from tests.training.hosted import helpers
+from tests.training.hosted.service import KEY, Fault
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def running(work, account, monkeypatch) -> str:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("stages.hosted.job.sleep", interrupted)
+        patch.setattr("stages.training.hosted.job.sleep", interrupted)
         with pytest.raises(StageError, match="interrupted"):
             helpers.train(work)
     return next(iter(account.jobs))

@@ -1,8 +1,8 @@
 import pytest
 
 from stages.common.errors import StageError
-from stages.hosted.client import ADDRESS, HIDDEN, Service, clean
-from tests.hosted.service import KEY
+from stages.training.hosted.client import ADDRESS, HIDDEN, Service, clean
+from tests.training.hosted.service import KEY
 
 
 def test_the_address_is_the_parameter_s_and_not_the_environment_s(service, monkeypatch):

@@ -14,9 +14,9 @@ from stages.common.errors import StageError, shorten
 from stages.common.http import LONGEST, Again
 from stages.common.progress import Progress
 from stages.common.schema_models import HostedTraining
-from stages.hosted.client import Missing, Service, clean
-from stages.hosted.cost import DATED
-from stages.hosted.state import State, once
+from stages.training.hosted.client import Missing, Service, clean
+from stages.training.hosted.cost import DATED
+from stages.training.hosted.state import State, once
 
 MARK = "affinage"  # key of the job's metadata that holds its fingerprint
 ENDED = ("succeeded", "failed", "cancelled", "canceled")  # the last one is Azure's

@@ -9,12 +9,12 @@ import pytest
 from stages.common import files
 from stages.common.errors import StageError
 from stages.common.scratch import scratch
-from stages.hosted import job, state
-from stages.hosted.state import alone
+from stages.training.hosted import job, state
+from stages.training.hosted.state import alone
 from tests import tiny
-from tests.hosted import helpers
-from tests.hosted.service import Account, Fault
 from tests.imports import ROOT
+from tests.training.hosted import helpers
+from tests.training.hosted.service import Account, Fault
 
 IN_A_RUN = ["files.list", "files.create", "files.content", "jobs.list", "jobs.create", "jobs.retrieve", "jobs.events"]
 IN_A_RUN += ["jobs.checkpoints"]
@@ -187,7 +187,7 @@ def test_a_run_killed_anywhere_pays_once_and_ends_in_the_same_bytes(tmp_path, wo
         fresh = service.account(name, folder / "pid")
         fresh.faults = [Fault("", number, "kill", after)] if kind == "request" else []
     (tmp_path / "runs" / "plan.json").write_text(json.dumps(plan))
-    subprocess.run([sys.executable, "-m", "tests.hosted.killed", tmp_path / "runs"], cwd=ROOT, check=True, timeout=500)
+    subprocess.run([sys.executable, "-m", "tests.training.hosted.killed", tmp_path / "runs"], cwd=ROOT, check=True, timeout=500)
     for name in plan:
         folder = tmp_path / "runs" / name
         assert json.loads((folder / "ends.json").read_text()) == [-9, 0], name

@@ -10,9 +10,9 @@ from stages import train as stage
 from stages.common.errors import StageError
 from stages.common.files import write_rows
 from tests import tiny
-from tests.hosted import helpers
-from tests.hosted.service import KEY, MODEL, Fault
 from tests.imports import ROOT
+from tests.training.hosted import helpers
+from tests.training.hosted.service import KEY, MODEL, Fault
 
 OUTPUTS = ("model/hosted.json", "model/prompt.json", "model/parent.json", "model.csv", "model.json")
 
@@ -329,7 +329,7 @@ def test_ctrl_c_detaches_and_the_next_run_attaches(work, account, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("stages.hosted.job.sleep", interrupted)
+        patch.setattr("stages.training.hosted.job.sleep", interrupted)
         with pytest.raises(
             StageError, match=r"(?s)job ftjob-0001.*goes on there.*affinage jobs cancel ftjob-0001 --base-url http"
         ):
@@ -348,7 +348,7 @@ def test_a_real_ctrl_c_ends_with_a_message_and_no_traceback(tmp_path, service, c
     account.faults = [Fault(call, 1, "interrupt", True)]
     script = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom stages.common.errors import report\n"
-        "from tests.hosted import helpers\n"
+        "from tests.training.hosted import helpers\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # what a shell starts in the background ignores it
         "w = Path(sys.argv[1])\n(w / 'pid').write_text(str(os.getpid()))\nreport(lambda: helpers.train(w))"
     )
@@ -403,7 +403,8 @@ def test_a_hosted_run_imports_no_torch_and_other_stages_no_openai(tmp_path, serv
     helpers.base(tmp_path / "base", service.address("main"))
     script = (
         "import sys, json\nfrom pathlib import Path\nimport stages.train\nassert not {'openai', 'torch'} & sys.modules.keys()\n"
-        "from stages.hosted import job\njob.POLL = 0\nfrom tests.hosted import helpers\nw = Path(sys.argv[1])\n"
+        "from stages.training.hosted import job\nfrom tests.training.hosted import helpers\n"
+        "job.POLL, w = 0, Path(sys.argv[1])\n"
         "paths = {name: w / name for name in ('formatted', 'base', 'out', 'table', 'metrics', 'speed')}\n"
         "stages.train.main('m', helpers.params(), stages.train.Paths(rows=w / 'formatted' / 'train', **paths))\n"
         "print(sorted({'openai', 'torch', 'transformers'} & sys.modules.keys()))"

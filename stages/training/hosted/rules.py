@@ -8,7 +8,7 @@ Tokens are not counted but bounded, for the tokenizer is not here: a byte-level 
 so a text has at most as many tokens as bytes; every message adds three for its frame, a name one, the reply three (OpenAI's
 cookbook). A row within the bound is within the limit; one beyond it may still be, and can be let pass by a higher limit.
 
-    python -m stages.prompts.hosted FILE …
+    python -m stages.training.hosted.rules FILE …
 """
 
 import json
@@ -17,8 +17,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.common.chat import with_ending
 from stages.common.errors import StageError, report, shorten
+from stages.models.contract import with_ending
 
 LEAST_ROWS = 10
 MOST_BYTES = 512 * 2**20  # of a file

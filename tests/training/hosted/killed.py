@@ -1,4 +1,6 @@
-"""Hosted training in processes that are killed on the way: `python -m tests.hosted.killed FOLDER`, which holds plan.json.
+"""Hosted training in processes that are killed on the way: `python -m tests.training.hosted.killed FOLDER`.
+
+The folder holds plan.json.
 
 The plan lists, for each run, where its first process is killed: `request` (by the service, which knows where), or `save` and
 `output` (here). The second one ends in peace. Each fork is as good as a fresh process, without the time to start one.
@@ -14,8 +16,8 @@ from pathlib import Path
 import openai  # noqa: F401 (before the forks)
 
 from stages.common import files, http
-from stages.hosted import job, state
-from tests.hosted import helpers
+from stages.training.hosted import job, state
+from tests.training.hosted import helpers
 
 
 def die() -> None:

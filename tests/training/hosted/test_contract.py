@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.hosted import contract
+from tests.training.hosted import contract
 
 GOOD = {"model": "m", "training_file": "file-1", "seed": 1, "metadata": {"a": "b"}}
 

@@ -13,13 +13,13 @@ from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_files, read_json, read_rows, write_json
 from stages.common.schema_models import HostedTraining
 from stages.common.scratch import content_hash
-from stages.hosted import cost, job, uploads
-from stages.hosted.client import Missing, Service
-from stages.hosted.rows import prepare
-from stages.hosted.state import State, alone
-from stages.hosted.table import of_checkpoints, of_events, read
 from stages.models.contract import write_prompt
-from stages.prompts.hosted import LEAST_ROWS
+from stages.training.hosted import cost, job, uploads
+from stages.training.hosted.client import Missing, Service
+from stages.training.hosted.rows import prepare
+from stages.training.hosted.rules import LEAST_ROWS
+from stages.training.hosted.state import State, alone
+from stages.training.hosted.table import of_checkpoints, of_events, read
 from stages.training.paths import Paths
 from stages.training.selection import between
 from stages.training.table import mean_of_last, write_table

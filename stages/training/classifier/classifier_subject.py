@@ -1,0 +1,27 @@
+"""Training method `classifier`: a model with a head learns the label of a text."""
+
+from functools import partial
+
+from transformers import PreTrainedTokenizerBase
+
+from stages.common.files import read_json
+from stages.common.rows import FormattedLabel
+from stages.common.schema_models import ClassifierTraining
+from stages.models import directory, runtime
+from stages.tasks import classifier
+from stages.training.paths import Paths
+from stages.training.subject import Subject, set_dropout
+
+
+def classifier_subject(
+    params: ClassifierTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[FormattedLabel]
+) -> Subject:
+    """The base with a head for the dataset's labels."""
+    labels = read_json(paths.formatted / "labels.json")["labels"]
+    model = directory.load_classifier(paths.base, labels, params.seed).to(runtime.device())
+    set_dropout(model, params.dropout)
+    classifier.set_padding(model, tokenizer)
+    encode = partial(classifier.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens, labels=labels)
+    weights = classifier.class_weights(encode(rows)[0], len(labels), params.class_weights)
+    task = classifier.Classifier(params.micro_tokens, tokenizer.pad_token_id, weights)
+    return Subject(model, task, rows, encode, labels)
