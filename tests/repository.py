@@ -124,6 +124,7 @@ def _params(wheels: Path, work: Path) -> dict:
         }
     sections = {"train": tiny.training(), "generate": tiny.generation(), "judge": tiny.judging()}
     made["models"][MODEL] |= {name: section.model_dump(mode="json") for name, section in sections.items()}
+    del made["models"][MODEL]["train"]["weight_decay"]  # left to the defaults, which say the same
     return made
 
 

@@ -85,6 +85,7 @@ def as_read(params: dict) -> dict:
 def _entry(entry: dict, sections: dict, defaults: dict, place: Place, origins: dict[Place, str]) -> dict:
     filled = dict(entry)
     method = entry["train"].get("method") if isinstance(entry.get("train"), dict) else None
+    method = method if isinstance(method, str) else None
     for stage, annotation in sections.items():
         written = entry.get(stage, MISSING)
         if not isinstance(written, dict):

@@ -19,9 +19,7 @@ from stages.common.sections import Section
 
 def _quotable(path: str) -> str:
     if not path or path.startswith("-") or re.search(r'[\x00-\x1f"$`\\]', path):
-        raise ValueError(
-            'a directory whose name a shell takes as it is within quotes: without " $ ` \\ and line breaks, no - first'
-        )
+        raise ValueError('a directory without " $ ` \\ or a line break in its name, and no - first: a shell reads it')
     return path
 
 

@@ -57,8 +57,8 @@ class Split(Section):
     group: str  # rows that share this column stay on one side; "" for none
     stratify: str  # column of classes, each of which shall be on every side; "" for none
     train: Fraction  # 1.0: every row is trained on, those of validation and test too
-    validation: Fraction
-    test: Fraction
+    validation: Fraction  # share of the groups that training is watched and stopped by
+    test: Fraction  # share of the groups that models are judged by
     sample: Annotated[float, Field(gt=0, le=1)]  # share of the groups kept; smaller samples lie in larger ones
     near_duplicate: Fraction  # Jaccard similarity from which a train row is too like a held-back one; 0: off
     seed: Seed

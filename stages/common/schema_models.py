@@ -14,11 +14,11 @@ class WheelBase(Section):
     """Weights carried in a PyPI wheel."""
 
     kind: Literal["wheel"]
-    package: str
+    package: str  # its name on PyPI
     version: str
     sha256: Sha256  # of the wheel
     path: str  # in the wheel: a GGUF file, or a directory of Hugging Face files
-    architecture: Literal["causal", "encoder"]
+    architecture: Literal["causal", "encoder"]  # writes text, or reads it
 
 
 class HubBase(Section):
@@ -27,7 +27,7 @@ class HubBase(Section):
     kind: Literal["hub"]
     repo: str  # owner/name
     revision: Commit | Literal["newest"]  # newest: the stage names today's commit, and asks for it to be written here
-    architecture: Literal["causal", "encoder"]
+    architecture: Literal["causal", "encoder"]  # writes text, or reads it
 
 
 class HostedBase(Section):
@@ -81,15 +81,15 @@ class LocalTraining(Section):
     rows: Literal["all"] | Span  # of the train part, by `place`; a round names the rows it takes
     wrong_rows: Literal["none"] | Span  # rows looked at again: those that the base gets wrong are added ...
     wrong_times: Count  # ... so many times
-    epochs: Positive
+    epochs: Positive  # passes over the rows
     max_tokens: Annotated[int, Field(ge=8)]  # of a row; longer ones are cut and counted
     batch_rows: Positive  # rows an optimizer step, over all processes
     micro_tokens: Positive  # tokens in memory at once; batches are accumulated, results stay the same
-    learning_rate: Annotated[float, Field(gt=0)]
-    schedule: Literal["linear", "cosine", "constant"]
+    learning_rate: Annotated[float, Field(gt=0)]  # at its highest, after the warm-up
+    schedule: Literal["linear", "cosine", "constant"]  # how the learning rate falls after the warm-up
     warmup: Fraction  # share of all steps
     weight_decay: Annotated[float, Field(ge=0)]  # not on norms and biases
-    max_grad_norm: Annotated[float, Field(gt=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]  # longer gradients are shortened to it
     dropout: Literal["own"] | Annotated[float, Field(ge=0, lt=1)]  # own: as the base was built
     precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 where the device is fast at it
     gradient_checkpointing: bool  # activations are made again in the backward pass: less memory, a third more work
@@ -163,13 +163,13 @@ class Generate(Section):
     """Answers in text."""
 
     task: Literal["text"]
-    max_new_tokens: Positive
-    min_new_tokens: Count
+    max_new_tokens: Positive  # of an answer; longer ones are cut and counted
+    min_new_tokens: Count  # before an answer may end
     temperature: Annotated[float, Field(ge=0)]  # 0: greedy
     top_k: Count  # 0: off
     top_p: Annotated[float, Field(gt=0, le=1)]  # 1: off
     repetition_penalty: Annotated[float, Field(gt=0)]  # 1: off (arXiv 1909.05858)
-    batch_rows: Positive
+    batch_rows: Positive  # rows answered together
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     probes: list[str]  # fixed questions answered beside the test rows
     shots: Count  # training rows that the base is shown before each question, as one more contestant; 0: none
@@ -180,7 +180,7 @@ class Classify(Section):
     """Labels of texts, by a classifier."""
 
     task: Literal["label"]
-    batch_rows: Positive
+    batch_rows: Positive  # rows answered together
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     seed: Seed  # of the regression that it is compared with
 
@@ -232,7 +232,9 @@ class OpenAIJudge(Section):
 
 # Figures of text answers that stages/judging writes beside the judges' scores, under the same keys.
 FIGURES = {
+    "alarms",
     *("perplexity", "bits_per_byte", "token_accuracy", "bleu", "chrf", "rouge_l", "exact_match", "overlap", "tokens"),
+    "exact_match_cased",
     *("prompt_tokens", "parts_f1", "parts_precision", "parts_recall", "parts_f1_per_review", "count_error", "unreadable"),
     *("five_lines", "rhyme", "rhymed_pairs", "names_subject"),
 }
@@ -255,7 +257,7 @@ class Judge(Section):
     measures: list[Literal["parts", "limerick"]]  # figures of the task itself: stages/judging/measures.py
     judges: Annotated[dict[JudgeName, AnyJudge], Field(min_length=1)]  # scores are keyed by these names
     bootstrap: Annotated[int, Field(ge=100)]  # resamples
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]  # share of resamples that an interval holds
     seed: Seed
 
 
@@ -264,7 +266,7 @@ class LabelJudge(Section):
 
     task: Literal["label"]
     bootstrap: Annotated[int, Field(ge=100)]  # resamples
-    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]  # share of resamples that an interval holds
     seed: Seed
 
 

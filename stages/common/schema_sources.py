@@ -78,8 +78,8 @@ class WebSource(Source):
     refresh: Count  # raise it to ask the servers of what is not pinned whether it changed
     contact: str  # address for the servers' operators, sent in User-Agent; "" for none
     per_host_seconds: Annotated[float, Field(ge=0)]  # between two requests to a host; a longer Crawl-delay wins
-    hosts_at_once: Positive
-    connect_seconds: Seconds
+    hosts_at_once: Positive  # asked side by side
+    connect_seconds: Seconds  # until a server answers at all
     read_seconds: Seconds  # without a byte
     total_seconds: Seconds  # for a whole file, waits and retries included
     retries: Count  # after failures that may pass; a try that brought bytes to resume from does not count

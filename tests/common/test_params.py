@@ -388,3 +388,38 @@ def test_a_source_is_named_like_a_folder(name):
     params = copy.deepcopy(COMMITTED)
     params["datasets"]["medical_qa"]["scrape"]["sources"][name] = WEB | {"columns": {"name": "name"}}
     assert f"datasets.medical_qa.scrape.sources.{name}: found '{name}'" in problems(params)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("models.medical.train.seed", 2**32, "models.medical.train.seed: found 4294967296, expected less than 4294967296"),
+        ("datasets.medical_qa.split.seed", 2**40, "datasets.medical_qa.split.seed: found"),
+        ("models.medical.judge.seed", -1, "models.medical.judge.seed: found -1"),
+        ("models.medical.judge.judges.chrf", {}, "judges.chrf: found 'chrf', expected another name: this one is a figure's"),
+        ("models.medical.judge.judges.perplexity", {}, "judges.perplexity: found 'perplexity', expected another name"),
+        ("models.medical.judge.judges.a b", {}, "judges.a b: found 'a b', expected lower-case letters, digits and _"),
+        (
+            "datasets.medical_qa.source",
+            "data/$(id)",
+            "datasets.medical_qa.source: found 'data/$(id)', expected a directory without",
+        ),
+        ("datasets.medical_qa.source", 'a"b', "datasets.medical_qa.source: found"),
+        ("datasets.medical_qa.source", "-rf", "datasets.medical_qa.source: found"),
+        ("datasets.medical_qa.source", "", "datasets.medical_qa.source: found"),
+        ("models.medical.shards", "train; id", "models.medical.shards: found 'train; id', expected train, or one of its files"),
+    ],
+)
+def test_what_numpy_a_shell_or_the_scores_cannot_take_is_refused(path, value, message):
+    assert message in problems(changed(path, value))
+
+
+def test_a_judge_with_a_dot_in_its_name_is_refused_for_dvc_could_not_reach_it():
+    params = copy.deepcopy(COMMITTED)
+    params["models"]["medical"]["judge"]["judges"]["gpt-4.1"] = {}
+    assert "judges.gpt-4.1: found 'gpt-4.1', expected lower-case letters, digits and _" in problems(params)
+
+
+@pytest.mark.parametrize("name", ["my data", "R&D", "a;b", "it's", "data (2)", "*", "é", "/absolute/path"])
+def test_a_source_with_any_name_that_quotes_protect_is_taken(name):
+    assert check(changed("datasets.medical_qa.source", name), Path("params.yaml")).datasets["medical_qa"].source == name

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics import BLEU, CHRF
 
+from stages.common.schema_models import FIGURES
 from stages.judging.intervals import Bootstrap
+from stages.judging.measures import limerick, parts
 from stages.judging.metrics import Overlap, common_subsequence, likelihood, rouge_l, signatures, wording
 from stages.tasks.score import Score, score
 from tests import tiny
@@ -25,6 +27,14 @@ def value(figure) -> float:
 @pytest.fixture
 def figures():
     return wording(ITEMS, [7, 6, 0, 7], Overlap(EXPECTED))
+
+
+def test_no_judge_can_be_named_like_a_figure():
+    """Scores are keyed by both; a new figure's name is to be kept from judges too."""
+    scores = [Score(1.0, 1, 1)]
+    named = {*wording(ITEMS, [7, 6, 0, 7], Overlap(EXPECTED)), *likelihood(scores, ["a"])}
+    named |= {*parts(["wheel"], ["wheel"], [True]), *limerick(ANSWERS, EXPECTED, ANSWERS, EXPECTED), "prompt_tokens", "alarms"}
+    assert named <= FIGURES
 
 
 def test_perplexity_is_that_of_the_loss_of_transformers():
