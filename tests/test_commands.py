@@ -61,6 +61,10 @@ def recipe(name: str, documented: str = "") -> Run:
     return Run(documented or command, "set ", f"{command} && git checkout params.yaml", before)
 
 
+SHOW = (
+    r"dvc exp show --drop '^(?!Experiment|Created|.*\.tuned$|models\..*\.(train|generate|judge)\.|defaults\.(train|generate))'"
+)
+
 RUN = [
     Run("make run", "dvc repro", 'make --dry-run --always-make -C "$ROOT" run'),
     Run("make test", "python -m pytest", 'make --dry-run --always-make -C "$ROOT" test'),
@@ -72,7 +76,7 @@ RUN = [
     Run("dvc repro judge@<model>", "up to date", "dvc repro judge@medical"),
     Run("dvc repro --dry train@medical", "python -m stages.train medical --rows", "dvc repro --dry -f train@medical"),
     # the README's first change
-    Run("dvc exp run -S models.medical.train.learning_rate=1e-4", "Running stage 'judge@medical'"),
+    Run("dvc exp run -S ++models.medical.train.learning_rate=1e-4", "Running stage 'judge@medical'"),
     Run("git diff params.yaml", "+      learning_rate: 0.0001"),
     Run("affinage plots", "", "affinage plots && ls plots/index.html"),
     Run("affinage parallel -j 2"),
@@ -84,6 +88,14 @@ RUN = [
     Run("affinage check --allow constant_column", "ALARM", "affinage check --allow constant_column || test $? = 1"),
     Run("dvc exp show --only-changed", "workspace"),
     Run("dvc exp show", "workspace"),
+    Run(SHOW, "models.medical.train.epochs"),
+    # docs/parameters.md
+    Run("dvc exp run -S models.medical.train.epochs=2", "", "dvc exp run --dry -S models.medical.train.epochs=2"),
+    Run(
+        "dvc exp run -S +models.medical.train.weight_decay=0.1",
+        "",
+        "dvc exp run --dry -S +models.medical.train.weight_decay=0.1",
+    ),
     # seeing and comparing
     Run(
         "affinage compare main my-experiment",
@@ -193,7 +205,7 @@ ELSEWHERE = {  # which test runs it, with other names
     "dvc exp remove <name> …": EXPERIMENTS + "garbage_collection_keeps_named_experiments",
     "dvc gc": EXPERIMENTS + "garbage_collection_keeps_named_experiments",
     "dvc gc --workspace --all-commits --all-experiments": EXPERIMENTS + "garbage_collection_keeps_named_experiments",
-    "dvc exp run --queue -S models.medical.train.learning_rate=1e-3,1e-2 -S models.medical.train.epochs=1,3": GRID,
+    "dvc exp run --queue -S ++models.medical.train.learning_rate=1e-3,1e-2 -S models.medical.train.epochs=1,3": GRID,
     "dvc exp run --queue -n seed-$seed -S models.medical.train.seed=$seed judge@medical": KILLED,
     "dvc queue start -j 2": GRID,
     "dvc queue start --jobs 1": KILLED,

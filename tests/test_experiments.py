@@ -41,6 +41,16 @@ def test_going_back_to_old_values_runs_nothing(here):
     assert ran(here.dvc("exp", "run", "-n", "back", "-S", f"{bootstrap}=100")) == []
 
 
+def test_a_value_left_to_the_defaults_is_changed_with_a_plus(here):
+    leaf = f"models.{MODEL}.train.weight_decay"
+    said = here.dvc("exp", "run", "--dry", "-S", f"{leaf}=0.1", fails=True)
+    assert f"+{leaf}=0.1" in said
+    assert ran(here.dvc("exp", "run", "--dry", "-S", f"+{leaf}=0.1"))[0] == f"train@{MODEL}"
+    here.git("checkout", "-q", "-f", "main")
+    said = here.dvc("exp", "run", "-S", f"+models.{MODEL}.train.weight_dcay=0.1", fails=True)
+    assert f"models.{MODEL}.train.weight_dcay: unknown key; did you mean 'weight_decay'?" in said
+
+
 def test_a_temporary_run_leaves_the_work_tree_alone_until_it_is_applied(here):
     before = scores(here)
     here.dvc("exp", "run", "--temp", "-n", "aside", "-S", f"models.{MODEL}.judge.bootstrap=150")
