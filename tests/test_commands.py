@@ -239,7 +239,7 @@ NOWHERE = {  # why it is not run, and what is instead
     "pip install 'transformers[serving]'": "a server of others; what it reads: tests/models/test_directory.py",
     "transformers serve models/medical": "as above",
     "transformers serve models/medical --port 8000": "as above",
-    "transformers chat models/medical localhost:8000": "as above",
+    "transformers chat models/medical http://localhost:8000": "as above",
     "curl localhost:8000/v1/chat/completions -H 'content-type: application/json' -d"
     ' \'{"model": "models/medical", "messages": [{"role": "user", "content": "How is asthma treated?"}],'
     ' "max_tokens": 64, "temperature": 0}\'': "as above",

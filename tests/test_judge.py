@@ -8,6 +8,7 @@ from stages import generate, judge
 from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
 from stages.judging.intervals import Bootstrap, with_count
+from stages.judging.opinion import Opinion, health
 from stages.models import directory
 from stages.tasks.batches import encode
 from stages.tasks.score import score as score_of
@@ -131,7 +132,7 @@ def test_the_judge_is_judged(tmp_path, made):
     kinds = {"other", "orders", "echo", "half", "shuffled", "repeated", "nearest", "spliced", "base", "base_chat"}
     assert kinds <= found["auc"].keys() and kinds <= health["overlap"]["auc"].keys()
     assert all(0 <= auc["low"] <= auc["value"] <= auc["high"] <= 1 for auc in found["auc"].values())
-    assert found["failed"] == {} and found["weak"] == sorted(found["weak"]) and 0 <= found["fooled"]["value"] <= 1
+    assert found["failed"] == {} and list(found["weak"]) == sorted(found["weak"]) and 0 <= found["fooled"]["value"] <= 1
     assert all(weight >= 0 for name, weight in found["weights"].items() if name != "bias")
 
 
@@ -337,3 +338,21 @@ def test_examples_that_are_no_training_rows_any_more_are_named(tmp_path, made, p
     write_rows(lost / "train" / "000.jsonl", tiny.rows(24, 100))
     with pytest.raises(StageError, match="answers after an example(.|\n)*run generate again"):
         run(tmp_path, made, prompted, formatted=lost)
+
+
+def lists_in(tree: object):
+    """Every list in a tree of mappings, as DVC looks for the data of a plot."""
+    for value in tree.values():
+        if isinstance(value, dict):
+            yield from lists_in(value)
+        elif isinstance(value, list):
+            yield value
+
+
+def test_dvc_finds_no_empty_list_in_the_details():
+    """It takes any list of the file for a plot's data, and warns of one without a first row."""
+    texts = {who: ["a", "b", "c", "d"] for who in ("tuned", "base")}
+    good, bad = np.full(4, 5.0), np.full(4, 1.0)
+    made = Opinion(dict.fromkeys(texts, good), list(range(4)), {"good": good, "orders": bad}, (0, 5), {"kind": "embedded"})
+    found = health("j", made, texts, Bootstrap(4, 50, 0.95, 1), 0.8)
+    assert found["weak"] == {} and all(lists_in({"judges": {"j": found}}))

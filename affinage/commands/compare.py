@@ -51,7 +51,8 @@ def describe(found: Comparison, rows: int, width: int) -> str:
         if total == [len(found.pairs)] * 2
         else f"{len(found.pairs)} rows in common of {total[0]} and {total[1]};"
     )
-    lines = [f"{found.second.name}, {found.who}: {first} → {second}"]
+    was = "" if found.first.name == found.second.name else f" (was {found.first.name})"
+    lines = [f"{found.second.name}{was}, {found.who}: {first} → {second}"]
     lines.append(
         f"  {of} rows; {len(found.changed)} answers differ"
         if of.startswith("all")
@@ -92,16 +93,21 @@ def compare(revisions: list[Revision], model: str | None, who: str, rows: int, w
     both = [name for name in models[1] if name in models[0]]
     texts, failed = [], []
     for name in [model] if model else both:
+        before, _, after = name.partition("=")  # a model that was renamed
+        sides = zip((before, after or before), revisions, strict=True)
         try:
-            texts.append(describe(Comparison(*(Results(name, one) for one in revisions), who=who), rows, width))
+            texts.append(describe(Comparison(*(Results(side, one) for side, one in sides), who=who), rows, width))
         except StageError as error:
             failed.append(error)
             texts.append(f"{name}: not compared\n{textwrap.indent(str(error), '  ')}")
     if failed and len(failed) == len(texts):
         raise failed[0]
     if not texts:
-        raise StageError(" and ".join(map(str, revisions)), "no model in common", "a model that both have", "--model names one")
+        fix = "--model BEFORE=AFTER, where one was renamed"
+        raise StageError(" and ".join(map(str, revisions)), "no model in common", "a model that both have", fix)
     alone = [f"{name}: only at {revision}" for i, revision in enumerate(revisions) for name in models[i] if name not in both]
+    if all(set(names) - set(both) for names in models):
+        alone.append("--model BEFORE=AFTER compares a model that was renamed")
     return "\n\n".join([*texts, *(alone if not model else [])])
 
 
@@ -124,7 +130,7 @@ def seed_table(revisions: list[Revision], model: str, who: str) -> str:
 def command(
     revisions: Annotated[list[str], typer.Argument(metavar="REV…", help="Two revisions: before, after.")],
     seeds: Annotated[bool, typer.Option("--seeds", help="They differ in their seed alone: measure its noise.")] = False,
-    model: Annotated[str, typer.Option(help="A key of `models`. [default: every model that both have]")] = "",
+    model: Annotated[str, typer.Option(help="A key of `models`, or BEFORE=AFTER. [default: all that both have]")] = "",
     who: Annotated[str, typer.Option(help="Whose answers: tuned, base, base_chat, …")] = TUNED,
     rows: Annotated[int, typer.Option(help="How many of the rows that changed most to show.")] = 5,
 ) -> None:

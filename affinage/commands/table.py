@@ -125,6 +125,24 @@ def table(head: Run, runs: list[Run], only: list[str], width: int) -> str:
     return "\n\n".join(blocks)
 
 
+def _without_models(words: list[str]) -> tuple[list[str], list[str]]:
+    """The revisions among some words, and the models: what git and DVC do not know and params.yaml has as a model.
+
+    Raises:
+        StageError: for a word that is neither.
+    """
+    revisions, only = [], []
+    for word in words:
+        try:
+            resolve(word)
+            revisions.append(word)
+        except StageError:
+            if word not in models(parameters(FILE.read_bytes())):
+                raise
+            only.append(word)
+    return revisions, only
+
+
 def experiments_table(revisions: list[str], only: list[str], baseline: str, every: bool, width: int) -> str:
     """The table of the named revisions; without any, of the experiments of the baseline, or of every commit.
 
@@ -132,6 +150,8 @@ def experiments_table(revisions: list[str], only: list[str], baseline: str, ever
         StageError: for a revision or a model that there is not.
     """
     commit = resolve(baseline)
+    revisions, also = _without_models(revisions)
+    only = [*only, *also]
     named = {name: resolve(name) for name in revisions} or {
         experiment.name: experiment.commit for experiment in experiments() if every or experiment.baseline == commit
     }
@@ -145,7 +165,9 @@ def experiments_table(revisions: list[str], only: list[str], baseline: str, ever
 
 
 def command(
-    revisions: Annotated[list[str] | None, typer.Argument(help="Commits or experiments. [default: the baseline's]")] = None,
+    revisions: Annotated[
+        list[str] | None, typer.Argument(help="Commits or experiments, or models to show alone. [default: the baseline's]")
+    ] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated.")] = None,
     baseline: Annotated[str, typer.Option(help="The commit that the others are compared with.")] = "HEAD",
     every: Annotated[bool, typer.Option("--all", help="Experiments of every commit.")] = False,

@@ -18,10 +18,25 @@ from affinage.reports.same_judge import unlike
 from stages.common.errors import StageError
 from stages.judging.classes import accuracy, macro_f1
 from stages.judging.intervals import Bootstrap, mean, with_count
+from stages.judging.measures import limerick, parts
 from stages.judging.metrics import Figure, chrf
 
 Pair = tuple[Row, Row]
 FEWEST = 2  # rows for an interval
+
+
+def _parts(rows: list[Row], who: str) -> dict[str, Figure]:
+    whole = [row.answers[who].get("finish") == "stop" for row in rows]
+    return parts([row.expected for row in rows], [row.said(who) for row in rows], whole)
+
+
+def _form(rows: list[Row], who: str) -> dict[str, Figure]:
+    said = [row.said(who) for row in rows]
+    return limerick(["" for _ in rows], [row.expected for row in rows], said, ())
+
+
+# headlines of tasks, and what makes them of rows; `names_subject` is not among them: it needs the training rows
+OF_ANSWERS = ((("parts_f1",), _parts), (("five_lines", "rhyme", "rhymed_pairs"), _form))
 
 
 @dataclass(frozen=True)
@@ -92,7 +107,7 @@ class Comparison:
         for one in (self.first, self.second):
             dataset = one.params.get("dataset")
             data = (one.revision.params.get("datasets") or {}).get(dataset) or {}
-            sides.append(dict(flat({"models": {one.name: one.params}, "datasets": {str(dataset): data}})))
+            sides.append(dict(flat({"models": {self.second.name: one.params}, "datasets": {str(dataset): data}})))
         names = [name for name in sides[1] | sides[0] if sides[0].get(name) != sides[1].get(name)]
         return [(name, *(side.get(name, "none") for side in sides)) for name in names]
 
@@ -101,8 +116,11 @@ class Comparison:
     @cached_property
     def differences(self) -> list[Difference]:
         """Every headline of either revision, those with rows to compare by first."""
-        found = self._labels() if self.second.task == "label" else [self._likelihood(), self._chrf()]
-        found += [self._judge(judge) for judge in dict.fromkeys([*self.first.judges, *self.second.judges])]
+        if self.second.task == "label":
+            found = self._labels()
+        else:
+            found = [self._likelihood(), self._chrf(), *self._of_task()]
+            found += [self._judge(judge) for judge in dict.fromkeys([*self.first.judges, *self.second.judges])]
         known = {one.name for one in found if one} | (
             {"perplexity"} if any(o and o.name == "bits_per_byte" for o in found) else set()
         )
@@ -154,6 +172,15 @@ class Comparison:
             "chrf", self.pairs, lambda rows: chrf([row.said(self.who) for row in rows], [row.expected for row in rows])
         )
 
+    def _of_task(self) -> list[Difference]:
+        """The headlines of the task's own measures that the answers alone tell."""
+        return [
+            self._paired(name, self.pairs, lambda rows, name=name, make=make: make(rows, self.who)[name])
+            for names, make in OF_ANSWERS
+            for name in names
+            if name in self.first.scores and name in self.second.scores
+        ]
+
     def _labels(self) -> list[Difference]:
         labels = sorted({text for pair in self.pairs for row in pair for text in (row.expected, row.said(self.who))})
 
@@ -187,8 +214,10 @@ class Comparison:
     @cached_property
     def measure(self) -> str:
         """By what rows are ranked: the first judge whose scores compare, else chrF, else whether the label is right."""
+        if self.second.task == "label":
+            return "label"
         judges = [judge for judge in self.second.judges if not unlike(self.first, self.second, judge)]
-        return (judges or ["label" if self.second.task == "label" else "chrf"])[0]
+        return (judges or ["chrf"])[0]
 
     def row_change(self, pair: Pair) -> float | None:
         """How much better (or, below 0, worse) a row's answer became, by `measure`."""

@@ -42,7 +42,7 @@ class Opinion:
     pairs: dict[int, dict] = field(default_factory=dict)
     versus: dict = field(default_factory=dict)
 
-    def require_verdicts(self, judge: str, fix: str) -> None:
+    def require_verdicts(self, judge: str, fix: str = "try another model or prompt") -> None:
         """Refuse to make figures out of nothing; `fix` says what to try.
 
         Raises:
@@ -101,9 +101,9 @@ def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstra
     places, (low, high) = opinion.control_rows, opinion.scale
     own = bootstrap if len(places) == bootstrap.rows else bootstrap.over(len(places))
     found = trust(opinion.controls, own, (low + high) / 2)
-    weak = sorted(kind for kind, area in found["auc"].items() if area["value"] < warn_below)
+    weak = {kind: area["value"] for kind, area in sorted(found["auc"].items()) if area["value"] < warn_below}
     if weak:
-        areas = ", ".join(f"{kind} {found['auc'][kind]['value']:.2f}" for kind in weak)
+        areas = ", ".join(f"{kind} {area:.2f}" for kind, area in weak.items())
         print(
             f"warning: judge {judge!r} hardly tells good answers from bad ones: area under the curve {areas}; expected "
             f"at least {warn_below:g} (warn_below). Do not build on its scores: docs/judging.md",
@@ -115,7 +115,7 @@ def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstra
         **({"said_instead": dict(sorted(opinion.said.items()))} if opinion.said else {}),
         "bounds": {who: bounds(values, low, high) for who, values in opinion.scores.items()},
         **found,
-        "weak": weak,
+        "weak": weak,  # no list: DVC looks for a plot's data in every list of this file, and stumbles over an empty one
         "length_correlation": {
             who: bootstrap.interval(*rank_correlation(values, [len(text) for text in answers[who]]))
             for who, values in opinion.scores.items()

@@ -69,7 +69,7 @@ class ServerJudge:
             "kind": self.options.kind,
             "model": self.options.model,
             **self.asker.identity,
-            "answered_as": sorted(self.asker.models),
+            **({"answered_as": sorted(self.asker.models)} if self.asker.models else {}),
             **{key: {"file": prompt.name, "sha256": prompt.sha256} for key, prompt in prompts.items() if prompt},
             "options": self.asker.settings | left_out,
         }

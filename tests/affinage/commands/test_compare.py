@@ -60,3 +60,17 @@ def test_seeds(there):
 def test_a_wrong_command_line_says_so(arguments):
     with pytest.raises(Exception, match="Missing parameter|needs --model|expected two revisions"):
         affinage("compare", *arguments)
+
+
+def test_a_renamed_model_is_paired_by_both_names(there, tmp_path):
+    old, new = (
+        compare.Revision("workspace", made.write(tmp_path / "a")),
+        compare.Revision("workspace", made.write(tmp_path / "b")),
+    )
+    new.params["models"]["doctor"] = new.params["models"].pop("model")
+    for path in list((tmp_path / "b").rglob("model*")):
+        path.rename(path.with_name(path.name.replace("model", "doctor")))
+    with pytest.raises(StageError, match="BEFORE=AFTER"):
+        compare.compare([old, new], None, "tuned", 0, 100)
+    text = compare.compare([old, new], "model=doctor", "tuned", 0, 100)
+    assert "doctor (was model), tuned" in text and "0 answers differ" in text

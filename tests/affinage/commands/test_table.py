@@ -1,11 +1,15 @@
 """The table says what an experiment changed and what came of it, in the width that there is."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affinage.commands.table import Run, block, table
+from affinage.commands.table import Run, block, experiments_table, table
 from affinage.history.changes import changed, headlines, parameters, read_by
+from affinage.history.revisions import experiments
+from stages.common.errors import StageError
 
 PARAMS = b"""
 bases: {root: {base: {kind: hub}}, other: {base: {kind: hub}}}
@@ -98,3 +102,16 @@ def test_no_line_is_wider_than_the_terminal(width, figures, name, values):
     many = {f"models__one__train__p{i}": value for i, value in enumerate(values)}
     run = Run(name, edited(**many), {"one": figures})
     assert all(len(line) <= width for line in table(HEAD, [run], [], width).splitlines())
+
+
+def test_a_models_name_shows_that_model_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_bytes(PARAMS)
+    for command in ("git init -q .", "git add .", "git -c user.name=a -c user.email=a@b.c commit -qm x"):
+        assert os.system(command) == 0
+    experiments.cache_clear()
+    assert experiments_table(["one"], [], "HEAD", False, 80) == experiments_table([], ["one"], "HEAD", False, 80)
+    assert "two" not in experiments_table(["one"], [], "HEAD", False, 80)
+    with pytest.raises(StageError, match="no such revision"):
+        experiments_table(["three"], [], "HEAD", False, 80)
+    experiments.cache_clear()

@@ -206,3 +206,50 @@ def test_labels_are_compared_by_accuracy(tmp_path):
     assert names["accuracy"].reading == "better" and found.measure == "label"
     assert names["macro_f1"].second == pytest.approx(f1_score(list("babababa"), list("aabababa"), average="macro"))
     assert len(found.most_changed(9)) == 5
+
+
+def add_headline(root, name: str, value: float) -> None:
+    made.edit_json(root / "metrics" / "model" / "scores.json", lambda scores: scores.update({name: {"tuned": value}}))
+
+
+def test_headlines_of_a_task_are_made_of_the_answers(tmp_path):
+    def listed(answered, verdict):
+        answered["expected"] = "hood, door"
+        answered["answers"]["tuned"]["text"] = "hood, seat"
+
+    def improved(answered, verdict):
+        listed(answered, verdict)
+        answered["answers"]["tuned"]["text"] = "door, hood"
+
+    first, second = made.write(tmp_path / "a", change=listed), made.write(tmp_path / "b", change=improved)
+    for root, value in ((first, 0.5), (second, 1.0)):
+        add_headline(root, "parts_f1", value)
+    one = by_name(Comparison(results(first), results(second)))["parts_f1"]
+    assert (one.first, one.second, one.reading, one.rows) == (0.5, 1.0, "better", 8)
+
+
+def test_the_form_of_limericks_is_made_of_the_answers(tmp_path):
+    def lines(answered, verdict):
+        answered["answers"]["tuned"]["text"] = "a\nb\nc\nd\ne"
+
+    first, second = made.write(tmp_path / "a"), made.write(tmp_path / "b", change=lines)
+    for root, value in ((first, 0.0), (second, 1.0)):
+        add_headline(root, "five_lines", value)
+        add_headline(root, "names_subject", value)
+    found = by_name(Comparison(results(first), results(second)))
+    assert found["five_lines"].reading == "better" and found["names_subject"].low is None
+
+
+def test_figures_of_labels_stand_once(tmp_path):
+    def label(answered, verdict):
+        answered.update(task="label", text=answered.pop("messages")[0]["content"], expected="a")
+        sure = {"label": "a", "probabilities": {"a": 1.0}}
+        answered["answers"] = dict.fromkeys(("tuned", "majority"), sure)
+        verdict.clear()
+        verdict.update(id=answered["id"], scores={"right": {"tuned": 1, "majority": 1}})
+
+    roots = [made.write(tmp_path / name, change=label) for name in "ab"]
+    for root in roots:
+        made.edit_json(root / "metrics" / "model" / "scores.json", lambda scores: scores.clear())
+    found = Comparison(*map(results, roots))
+    assert [one.name for one in found.differences] == ["accuracy", "macro_f1"] and found.measure == "label"
