@@ -3,6 +3,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from stages.common import closure
 from stages.common.files import read_json, write_rows
 from stages.common.progress import Progress
 from stages.decoding.classifier.classifying import classify, rounded
@@ -142,3 +143,16 @@ def test_an_answer_is_the_likeliest_label():
         **{"id": "r", "task": "label", "text": "t", "expected": "a"},
         "answers": {"tuned": {"label": "b", "probabilities": shares}},
     }
+
+
+def test_a_changed_line_of_the_maker_labels_anew(tmp_path, models, loads, monkeypatch):
+    run(tmp_path, models)
+    run(tmp_path, models)
+    assert loads == ["tuned"]  # kept
+    plain = closure.read_source
+    changed = {"stages/decoding/classifier/classifying.py": (b".float().softmax(-1)", b".float().div(10).softmax(-1)")}
+    monkeypatch.setattr(closure, "read_source", lambda file: plain(file).replace(*changed.get(file, (b"", b""))))
+    closure.code_hash.cache_clear()
+    run(tmp_path, models)
+    closure.code_hash.cache_clear()
+    assert loads == ["tuned", "tuned"]
