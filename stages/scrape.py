@@ -16,6 +16,7 @@ from stages.common.schema import Scrape
 from stages.common.track import track
 from stages.sources import FETCHERS, SourceFile, rows_of
 from stages.sources.archive import opened
+from stages.sources.columns import column
 from stages.sources.values import json_value
 
 
@@ -29,8 +30,14 @@ class Paths:
 
 def rows(file: SourceFile, prefix: str, params) -> Iterator[RawRow]:
     """`id`, then our columns, then those carried along. Values stay as they are; ids are `<prefix>#<row>`, from 1."""
+    columns = {ours: column(theirs, ours) for ours, theirs in params.columns.items()}
     for count, values in enumerate(rows_of(file, params.reader), 1):
-        missing = [column for column in params.columns.values() if column not in values]
+        row, missing = {"id": f"{prefix}#{count}"}, []
+        for ours, value_of in columns.items():
+            try:
+                row[ours] = value_of(values)
+            except KeyError as error:
+                missing.append(error.args[0])
         if missing:
             raise StageError(
                 f"{file.place} row {count}",
@@ -38,16 +45,14 @@ def rows(file: SourceFile, prefix: str, params) -> Iterator[RawRow]:
                 f"also {', '.join(missing)}",
                 "edit datasets.<name>.scrape.sources.<source>.columns",
             )
-        row = {"id": f"{prefix}#{count}"}
-        row |= {ours: values[theirs] for ours, theirs in params.columns.items()}
-        row |= {column: values[column] for column in params.keep if column in values}
-        for column, value in row.items():
+        row |= {name: values[name] for name in params.keep if name in values}
+        for name, value in row.items():
             try:
-                row[column] = json_value(value)
+                row[name] = json_value(value)
             except TypeError as error:
                 raise StageError(
                     f"{file.place} row {count}",
-                    f"not text or numbers: {column} ({error})",
+                    f"not text or numbers: {name} ({error})",
                     "values that JSON can hold",
                     "convert them in the source, or take them out of datasets.<name>.scrape.sources.<source>.keep",
                 ) from None
@@ -66,6 +71,8 @@ def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> t
             count = write_rows(folder / f"{file.name}.jsonl", columns.watch(rows(file, f"{key}/{file.name}", params)))
             entry = {"file": file.name, **file.origin, "sha256": sha256, "bytes": size, "rows": count}
             index.append(entry | {"bad_lines": file.bad_lines.count})
+            if params.encoding == "auto" and file.encoding != "auto":
+                index[-1]["encoding"] = file.encoding
             if file.bad_lines.count:
                 index[-1]["first_bad_lines"] = file.bad_lines.first
                 note(

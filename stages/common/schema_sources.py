@@ -32,15 +32,53 @@ class HtmlXpath(HtmlReader):
     xpath: str  # of elements, attributes or text; `re:` is EXSLT's regular expressions
 
 
+class Csv(Section):
+    """CSV and its kin; encoding, quotes and what else varies are found out."""
+
+    kind: Literal["csv"]
+    delimiter: Annotated[str, Field(pattern=r"^(auto|[^\r\n\"\\])$")]  # one character; auto: the one that fits best
+
+
 class JsonRecords(Section):
-    """The objects of an array that lies in an object."""
+    """The rows that lie inside a JSON document."""
 
     kind: Literal["json_records"]
-    at: str  # the array's key
+    at: str  # where: data, data[*].qa, elements.*; "" for the document itself (stages/sources/json_path.py)
 
 
-PlainReader = Literal["json", "jsonl", "csv", "parquet", "medquad", "reviews_csv", "lines"]
-KindReader = Annotated[HtmlList | HtmlTable | HtmlXpath | JsonRecords, Field(discriminator="kind")]
+class JsonLinesRecords(Section):
+    """The rows that lie inside each line of JSON Lines."""
+
+    kind: Literal["jsonl_records"]
+    at: str  # where in a line: qa, turns[*].answers
+
+
+class Xml(Section):
+    """Elements of XML documents; names as the file writes them, without prefixes."""
+
+    kind: Literal["xml"]
+    rows: str  # XPath of the elements that are a row each: //QAPair
+    fields: dict[str, str]  # column: XPath from the row: Question/@qtype, ../Focus; {}: its attributes and children by name
+
+
+class Text(Section):
+    """Text or Markdown: columns text, heading (of Markdown, the one above), file."""
+
+    kind: Literal["text"]
+    rows: Literal["file", "paragraph", "line"]
+
+
+class Excel(Section):
+    """A sheet of an .xlsx file; the first row with anything in it is the header."""
+
+    kind: Literal["excel"]
+    sheet: str  # its name; "" for the first one
+
+
+PlainReader = Literal["json", "jsonl", "csv", "excel", "parquet", "medquad", "reviews_csv", "lines"]
+KindReader = Annotated[
+    HtmlList | HtmlTable | HtmlXpath | Csv | JsonRecords | JsonLinesRecords | Xml | Text | Excel, Field(discriminator="kind")
+]
 Reader = Annotated[
     Annotated[PlainReader, Tag("plain")] | Annotated[KindReader, Tag("kind")],
     Discriminator(lambda value: "kind" if isinstance(value, dict | Section) else "plain"),

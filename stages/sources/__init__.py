@@ -89,13 +89,13 @@ FETCHERS: dict[str, Callable[[], Fetcher]] = {"local": _local, "web": _web, "hub
 
 
 def _csv() -> Reader:
-    from stages.sources.tables import read_csv
+    from stages.sources.csv_rows import read_csv
 
     return read_csv
 
 
 def _parquet() -> Reader:
-    from stages.sources.tables import read_parquet
+    from stages.sources.parquet_rows import read_parquet
 
     return read_parquet
 
@@ -110,6 +110,24 @@ def _jsonl() -> Reader:
     from stages.sources.json_rows import read_jsonl
 
     return read_jsonl
+
+
+def _xml() -> Reader:
+    from stages.sources.xml_rows import read_xml
+
+    return read_xml
+
+
+def _text() -> Reader:
+    from stages.sources.documents import read_text
+
+    return read_text
+
+
+def _excel() -> Reader:
+    from stages.sources.excel import read_excel
+
+    return read_excel
 
 
 def _medquad() -> Reader:
@@ -154,6 +172,10 @@ READERS: dict[str, Callable[[], Reader]] = {
     "json": _json,
     "json_records": _json,
     "jsonl": _jsonl,
+    "jsonl_records": _jsonl,
+    "xml": _xml,
+    "text": _text,
+    "excel": _excel,
     "medquad": _medquad,
     "reviews_csv": _reviews_csv,
     "lines": _lines,
@@ -161,7 +183,7 @@ READERS: dict[str, Callable[[], Reader]] = {
     "html_table": _html_table,
     "html_xpath": _html_xpath,
 }
-BINARY = ("parquet", "medquad")  # readers that no encoding concerns
+BINARY = ("parquet", "medquad", "xml", "excel")  # readers that no encoding concerns
 
 
 def rows_of(file: SourceFile, reader) -> Iterator[dict]:

@@ -1,58 +1,175 @@
-"""JSON arrays and JSON Lines."""
+"""JSON documents and JSON Lines: arrays of objects, or what lies at a path in them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from typing import TextIO
 
 from stages.common.errors import StageError
-from stages.common.schema_sources import JsonRecords
+from stages.common.schema_sources import JsonLinesRecords, JsonRecords
 from stages.common.text import shorten
 from stages.sources import SourceFile
+from stages.sources.json_path import rows_at, steps, value_at
 from stages.sources.text import open_text, undecodable
 
-
-def _mapping(value: object, where: str) -> dict:
-    if not isinstance(value, dict):
-        raise StageError(where, shorten(value), "an object with named columns", "edit the source")
-    return value
+READER = "datasets.<name>.scrape.sources.<source>.reader"
+WHOLE = 1 << 28  # bytes of a file that may be parsed whole, to say where it is broken
 
 
-def read_jsonl(file: SourceFile, params: None = None) -> Iterator[dict]:
-    """One object a line; empty lines are skipped."""
+class _Odd(Exception):
+    """JSON that is to be parsed whole."""
+
+
+def read_jsonl(file: SourceFile, params: JsonLinesRecords | None = None) -> Iterator[dict]:
+    """One object a line, or the rows at a path in it; empty lines are skipped."""
+    path = _steps(params.at if params else "")
     try:
         with open_text(file) as lines:
             for number, line in enumerate(lines, 1):
                 if not line.strip():
                     continue
+                where = f"{file.place} line {number}"
                 try:
                     value = json.loads(line)
                 except (ValueError, RecursionError) as error:
-                    raise StageError(
-                        f"{file.place} line {number}",
-                        f"{shorten(line)} ({error})",
-                        "one JSON object a line",
-                        "edit the line, or set datasets.<name>.scrape.sources.<source>.reader",
-                    ) from None
-                yield _mapping(value, f"{file.place} line {number}")
+                    fix = f"edit the line, or set {READER}"
+                    raise StageError(where, f"{shorten(line)} ({error})", "one JSON object a line", fix) from None
+                yield from _rows_of([(None, value)], path, where)
     except UnicodeError as error:
         raise undecodable(file, error) from None
 
 
 def read_json(file: SourceFile, params: JsonRecords | None = None) -> Iterator[dict]:
-    """An array of objects, or the one under a key of an object. Parsed whole."""
-    value = _load(file)
-    if params is not None:
-        if not isinstance(value, dict) or params.at not in value:
-            there = f"the keys {', '.join(value) or 'none'}" if isinstance(value, dict) else f"a JSON {type(value).__name__}"
-            fix = "edit datasets.<name>.scrape.sources.<source>.reader"
-            raise StageError(file.place, there, f"an object with {params.at}", fix)
-        value = value[params.at]
-    yield from _objects(value, file.place)
+    """An array of objects, an object of objects (their keys are the field `key`), or the rows at a path.
+
+    Arrays are streamed by ijson, item by item; what lies at a path, by the outermost array or object of its way. Files with
+    NaN are parsed whole, as broken ones are to name the place.
+    """
+    path = _steps(params.at if params else "")
+    given = 0
+    try:
+        for row in _streamed(file, path):
+            yield row
+            given += 1
+    except _Odd:
+        yield from islice(_whole(file, path), given, None)
+    except UnicodeError as error:
+        raise undecodable(file, error) from None
 
 
-def _load(file: SourceFile) -> object:
+def _steps(at: str) -> list[str]:
+    try:
+        return steps(at)
+    except ValueError as error:
+        raise StageError(f"the path {at!r}", str(error), "a path such as data[*].qa", f"edit {READER}.at") from None
+
+
+def _mapping(value: object, where: str) -> dict:
+    if not isinstance(value, dict):
+        raise StageError(where, shorten(value), "an object with named columns", "edit the source, or its reader's path")
+    return value
+
+
+def _streamed(file: SourceFile, path: list[str]) -> Iterator[dict]:
+    """Raises _Odd for what is to be parsed whole: no strict JSON, or no array or object of rows at the path."""
+    from ijson.common import JSONError
+
+    with open_text(file) as text:
+        array = _first(text) == "["
+        outer, rest = _parted(path, array)
+        prefix, some = ".".join(outer), False
+        try:
+            keyed = not array and not path
+            items = _items(text, prefix, keyed)
+            for row in _rows_of(_objects(items) if keyed else items, rest, file.place):
+                some = True
+                yield row
+            if not some and not array and "*" in path:  # no array but an object, all of whose values are asked for
+                yield from _rows_of(_items(text, prefix, True), rest, file.place)
+        except UnicodeError:
+            raise
+        except (JSONError, ValueError, OverflowError):
+            raise _Odd from None
+        if not some and "*" not in path:
+            raise _Odd
+
+
+def _objects(items: Iterator[tuple[str | None, object]]) -> Iterator[tuple[str | None, object]]:
+    """The items of a document that is an object of objects; others are to be looked at whole."""
+    for key, item in items:
+        if not isinstance(item, dict):
+            raise _Odd
+        yield key, item
+
+
+def _items(text: TextIO, prefix: str, keyed: bool) -> Iterator[tuple[str | None, object]]:
+    """The items of the array at a prefix of ijson's, or, `keyed`, the values of the object there with their keys.
+
+    By ijson's parser in Python: that in C is faster and ends the process on some broken files.
+    """
+    from ijson.backends import python
+    from ijson.common import JSONError
+    from ijson.utils import sendable_list
+
+    done = sendable_list()
+    make, place = (python.kvitems_coro, prefix) if keyed else (python.items_coro, f"{prefix}.item".lstrip("."))
+    parser = make(done, place, use_float=True)
+    text.seek(0)
+    try:
+        while chunk := text.read(1 << 16):
+            parser.send(chunk.encode("utf-8", "surrogatepass"))
+            yield from done if keyed else ((None, item) for item in done)
+            del done[:]
+        parser.close()
+        yield from done if keyed else ((None, item) for item in done)
+    finally:
+        with suppress(JSONError):  # of a file that is not read to its end
+            parser.close()
+
+
+def _first(text: TextIO) -> str:
+    character = text.read(1)
+    while character and character.isspace():
+        character = text.read(1)
+    return character
+
+
+def _parted(path: list[str], array: bool) -> tuple[list[str], list[str]]:
+    """The steps to the array or object whose items are gone through, and those from each item on.
+
+    Where the document is an array it is that one, and a first `*` for its items may be left out.
+    """
+    if array:
+        return ([], path[1:] if path[:1] == ["*"] else path)
+    place = path.index("*") if "*" in path else len(path)
+    return path[:place], path[place + 1 :]
+
+
+def _rows_of(items: Iterable[tuple[str | None, object]], rest: list[str], place: str) -> Iterator[dict]:
+    """The rows in the items of an array, or in the values of an object with their keys."""
+    for number, (key, item) in enumerate(items, 1):
+        where = f"{place} row {number}" if " line " not in place else place
+        around = {} if key is None else {"key": key}
+        try:
+            yield from rows_at(item, rest, around) if rest else [around | _mapping(item, where)]
+        except KeyError as error:
+            there = ", ".join(islice(item, 12)) if isinstance(item, dict) else type(item).__name__
+            raise _no_step(where, error, there) from None
+
+
+def _no_step(where: str, error: KeyError, there: str) -> StageError:
+    return StageError(where, f"no {error.args[0]!r}; there is {there or 'nothing'}", "what the path names", f"edit {READER}.at")
+
+
+def _whole(file: SourceFile, path: list[str]) -> Iterator[dict]:
+    """The rows of a file parsed at once, or the place where it is broken."""
+    if file.path.stat().st_size > WHOLE:
+        fix = "write it as strict JSON or JSON Lines"
+        raise StageError(file.place, f"broken JSON, NaN, or one object, in over {WHOLE >> 20} MiB", "strict JSON", fix)
     try:
         with open_text(file) as text:
-            return json.load(text)
+            value = json.load(text)
     except UnicodeError as error:
         raise undecodable(file, error) from None
     except json.JSONDecodeError as error:
@@ -60,14 +177,26 @@ def _load(file: SourceFile) -> object:
             f"{file.place} line {error.lineno} column {error.colno}",
             f"broken JSON: {error.msg}",
             "an array of objects",
-            "edit the file, or set datasets.<name>.scrape.sources.<source>.reader to jsonl",
+            f"edit the file, or set {READER} to jsonl",
         ) from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in thousands of brackets
         raise StageError(file.place, str(error), "an array of objects", "edit the file") from None
+    outer, rest = _parted(path, isinstance(value, list))
+    try:
+        value = value_at(value, outer)
+    except KeyError as error:
+        raise _no_step(file.place, error, ", ".join(islice(value, 12)) if isinstance(value, dict) else "no object") from None
+    if isinstance(value, list):
+        yield from _rows_of(((None, item) for item in value), rest, file.place)
+    elif isinstance(value, dict) and (path[-1:] == ["*"] or (not path and value and _all_objects(value))):
+        yield from _rows_of(value.items(), rest, file.place)
+    elif isinstance(value, dict) and path:
+        yield value
+    else:
+        there = f" with {', '.join(islice(value, 12))}" if isinstance(value, dict) else ""
+        fix = f"set {READER} to {{kind: json_records, at: …}}"
+        raise StageError(file.place, f"a JSON {type(value).__name__}{there}", "an array of objects", fix)
 
 
-def _objects(rows: object, place: str) -> Iterator[dict]:
-    if not isinstance(rows, list):
-        raise StageError(place, f"a JSON {type(rows).__name__}", "an array of objects", "edit the file")
-    for number, row in enumerate(rows, 1):
-        yield _mapping(row, f"{place} row {number}")
+def _all_objects(value: dict) -> bool:
+    return all(isinstance(inner, dict) for inner in value.values())

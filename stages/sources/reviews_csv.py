@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from stages.common.errors import StageError
 from stages.common.text import shorten
 from stages.sources import SourceFile
-from stages.sources.text import open_text, undecodable
+from stages.sources.text import lines_of, open_text, undecodable
 
 csv.field_size_limit(1 << 24)  # characters in one field
 
@@ -37,7 +37,7 @@ def read_reviews_csv(file: SourceFile, params: None = None) -> Iterator[dict]:
     """
     try:
         with open_text(file) as text:
-            lines = _lines(text)
+            lines = (line.rstrip("\n").removesuffix("\r") for line in lines_of(text))
             header = _split(next(lines, ""), file.place, 0)
             if not header:
                 return
@@ -53,18 +53,6 @@ def read_reviews_csv(file: SourceFile, params: None = None) -> Iterator[dict]:
                 yield _row(header, _split(record, file.place, number), closed)
     except UnicodeError as error:
         raise undecodable(file, error) from None
-
-
-def _lines(file) -> Iterator[str]:
-    """Lines without their end. `\\r` ends lines only in a file whose first line has no `\\n` (old Macintosh)."""
-    rest, end = "", None
-    while chunk := file.read(1 << 20):
-        rest += chunk
-        end = end or ("\n" if "\n" in rest else "\r")
-        *lines, rest = rest.split(end)
-        yield from (line.removesuffix("\r") for line in lines)
-    if rest:
-        yield rest.removesuffix("\r")
 
 
 def _records(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:

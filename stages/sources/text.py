@@ -3,6 +3,9 @@
 import codecs
 import io
 import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import TextIO
 
 from stages.common.errors import StageError
 from stages.sources import SourceFile
@@ -21,6 +24,26 @@ def open_text(file: SourceFile):
             "a text encoding that Python knows: utf-8, latin-1, cp1252, utf-16, …",
             "set datasets.<name>.scrape.sources.<source>.encoding",
         ) from None
+
+
+def lines_of(stream: TextIO | None, head: str = "") -> Iterator[str]:
+    """Lines with their ends, of `head` and what follows it in `stream`.
+
+    A bare carriage return ends lines only where it ends the first one, as on old Macintoshes; elsewhere it is part of a field.
+    """
+    rest, end = head, ""
+    while True:
+        chunk = stream.read(1 << 20) if stream is not None else ""
+        rest += chunk
+        if not end and (first := re.search(r"\r\n|\r(?!\Z)|\n", rest)):
+            end = "\r" if first[0] == "\r" else "\n"
+        if end:
+            *lines, rest = rest.split(end)
+            yield from (line + end for line in lines)
+        if not chunk:
+            break
+    if rest:
+        yield rest
 
 
 def undecodable(file: SourceFile, error: UnicodeError) -> StageError:
@@ -49,7 +72,8 @@ LIKE_BROWSERS = {"iso8859-1": "cp1252", "ascii": "cp1252"}  # what pages that sa
 
 
 def detect(file: SourceFile) -> str:
-    """The encoding of a text file: by its byte order mark; UTF-8 where it is that; else by the server's word; else by `<meta>`.
+    """The encoding of a text file: by its byte order mark; UTF-8 where it is that; else by the server's word; else by `<meta>`;
+    else by its letters: cp1252 where all are those of Western Europe, else what charset-normalizer takes for likeliest.
 
     UTF-8 comes before what is declared because text in another encoding is never UTF-8 by chance, and servers are often
     set to a charset of their own; an encoding that shifts by escape sequences is taken at its word.
@@ -61,10 +85,12 @@ def detect(file: SourceFile) -> str:
             return encoding
     inside = META.search(start)
     said = [file.charset, (inside[1] or inside[2]).decode("ascii", "replace") if inside else ""]
+    if wide := _utf16_without_mark(start):
+        return wide
     known = [encoding for encoding in map(_known, said) if encoding]
     shifting = [encoding for encoding in known if encoding.startswith(("iso2022", "hz"))]
     tried = list(dict.fromkeys([*shifting, "utf-8", *known]))
-    for encoding in tried:
+    for encoding in [*tried, *_guesses(file)]:
         for candidate in (LIKE_BROWSERS.get(encoding, encoding), encoding):
             if _decodes(file, candidate):
                 return candidate
@@ -74,6 +100,41 @@ def detect(file: SourceFile) -> str:
         "text whose encoding can be told",
         "set datasets.<name>.scrape.sources.<source>.encoding (latin-1, cp1252, …)",
     )
+
+
+# letters and signs of Western Europe beyond ASCII, in what is written there day by day
+CYRILLIC = ("cp1251", "koi8_r", "cp866", "iso8859_5", "mac_cyrillic")
+_LETTERS = "àâäáãåæçéèêëíìîïñóòôöõøœúùûüýÿßÀÂÄÁÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜÝŸ"
+WESTERN = frozenset(_LETTERS + "«»‹›‘’‚“”„–—…·•°²³¹½¼¾±×÷µ€£¥§¶©®™¡¿ªº\u00a0\u00ad")
+
+
+def _utf16_without_mark(start: bytes) -> str:
+    """UTF-16 by its zero bytes, every other one in texts that are mostly ASCII; "" for what is not that."""
+    half = len(start) // 2
+    for encoding, zeros in (("utf-16-le", start[1::2].count(0)), ("utf-16-be", start[0::2].count(0))):
+        if half and zeros > 0.7 * half and start.count(0) < 1.1 * zeros:
+            return encoding
+    return ""
+
+
+def _guesses(file: SourceFile) -> Iterator[str]:
+    """Encodings to try where nothing is said, by the lines that are not ASCII."""
+    with open(file.path, "rb") as raw:
+        sample = b"".join(islice((line for line in raw if not line.isascii()), 2000))[: 1 << 18]
+    try:
+        letters = sample.decode("cp1252")
+    except UnicodeDecodeError:
+        letters = ""
+    if letters and all(letter.isascii() or letter in WESTERN for letter in letters):
+        yield "cp1252"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    if best is None:
+        return
+    if re.search("[\u0400-\u04ff]", sample.decode(best.encoding, "replace")):  # they swap the case of each other's letters
+        yield max(CYRILLIC, key=lambda encoding: len(re.findall("[а-яё]", sample.decode(encoding, "replace"))))
+    yield best.encoding
 
 
 def _known(name: str) -> str:

@@ -113,7 +113,7 @@ def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
         ("models.medical.judge.judges.embedded.warn_below", 80, "judges.embedded.warn_below: found 80"),
         ("models.medical.generate.probes", "one", "generate.probes: found 'one', expected a list"),
         ("datasets.medical_qa.source", None, "datasets.medical_qa.source: found None, expected text"),
-        ("datasets.medical_qa.scrape.sources.local.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'parquet'"),
+        ("datasets.medical_qa.scrape.sources.local.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'excel'"),
         ("datasets.medical_qa.split.sample", 0, "datasets.medical_qa.split.sample: found 0"),
         ("bases.minilm.base.sha256", "abc", "bases.minilm.base.sha256: found 'abc'"),
         ("models.medical.judge.measures", ["part"], "models.medical.judge.measures.0: found 'part', expected 'parts'"),
