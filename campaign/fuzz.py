@@ -24,9 +24,9 @@ from ruamel.yaml import YAML
 
 from campaign.figures import Found
 from stages.common import params as parameters
+from stages.common.check import check
 from stages.common.errors import StageError
 from stages.common.files import read_rows
-from stages.common.schema import check
 from stages.common.schema_sources import HtmlList, HtmlTable, HtmlXpath, JsonRecords
 from stages.judging.prompt_files import BadVerdict, load
 from stages.servers.chat import Options
@@ -199,6 +199,7 @@ def _small_parameters() -> list[bytes]:
         {"datasets": ["elements"]},
     ):
         kept = {kind: {name: given[kind][name] for name in chosen.get(kind, [])} for kind in ("bases", "datasets", "models")}
+        kept |= {"judge_base": given["judge_base"], "defaults": given["defaults"]}
         out = io.BytesIO()
         yaml.dump(kept, out)
         seeds.append(out.getvalue())

@@ -42,7 +42,7 @@ def wiring(params: dict) -> Iterator[str]:
     for name, method in methods.items():
         yield from _task(name, _mapping(models, name), method)
         yield from _style(name, models[name].get("dataset"), method, styles)
-    if params.get("judge_base") not in encoders:
+    if models and params.get("judge_base") not in encoders:
         yield f"judge_base: no encoder {params.get('judge_base')!r}; expected one of {', '.join(encoders) or 'none'}"
     models = {  # what is no text there has been reported already
         name: {wire: model.get(wire) if isinstance(model.get(wire), str) else None for wire in WIRES}
