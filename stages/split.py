@@ -1,4 +1,9 @@
-"""Split the labelled rows into train, validation and test, with nothing on both sides."""
+"""Split the labelled rows into train, validation and test, with nothing on both sides.
+
+1. Sort: a hash of its group says to which part a row belongs.
+2. Sift: part by part, test first, a row is dropped that repeats or nearly repeats a row held back before.
+3. Count leaks: once more, on the files as they were written.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -9,16 +14,20 @@ from pathlib import Path
 
 from stages.common.cli import path, run_stage
 from stages.common.errors import StageError
-from stages.common.files import atomic_directory, json_files, json_line, write_json
+from stages.common.files import atomic_directory, json_files, json_line, read_rows, write_json
+from stages.common.rows import LabelledRow
 from stages.common.sanity import mostly_dropped, raised
 from stages.common.schema_data import Split
 from stages.common.spread import batched, mapped
+from stages.common.temporary import Temporary
 from stages.common.track import track
 from stages.splits import PARTS
-from stages.splits.held_back import Facts, HeldBack, facts
-from stages.splits.membership import Cuts, class_cuts, class_of, part_of, said, sampled
+from stages.splits.held_back import HeldBack, Traits, traits
+from stages.splits.membership import Membership, class_of, says_its_part
 
 BATCH = 256  # rows looked up together
+HELD_BACK = ("test", "validation")
+NOT_SAMPLED = "not sampled"
 
 
 @dataclass(frozen=True)
@@ -30,65 +39,86 @@ class Paths:
     metrics: Path = path("counts and leakage to write")
 
 
-def whole(params: Split) -> bool:
-    """Whether every row is trained on, what is held back elsewhere included."""
-    return params.train == 1 and not params.given
-
-
-def examined(row: dict, params: Split, part: str, cuts: Cuts) -> tuple[dict, str | None, Facts | None] | None:
-    """The work on one row, when the rows of one part are looked for: None if it is not among them, else the row, why it is
-    dropped whatever the others are, and what tells whether it repeats another one (None: that does not matter)."""
-    if not sampled(row, params):
-        return (row, "not sampled", None) if part == "train" else None
-    if part == "train" and whole(params):
-        return row, None, None
-    if part_of(row, params, cuts) != part:
-        return None
-    return row, None, facts(row, params)
-
-
-def divide(rows: Iterable, params: Split, each: Callable = map) -> Iterator[tuple[str, dict]]:
+def divide(rows: Iterable, membership: Membership, each: Callable = map) -> Iterator[tuple[str, LabelledRow]]:
     """Pairs of a part and a row; the part `dropped` holds the rows left out, each with its `reason`.
 
-    Test rows come first, then validation, then train, each in the order of the source. A row that repeats or nearly
-    repeats one held back before is dropped, except where the row says itself where it belongs: that is taken as it is.
-    At a train share of 1 every row is in train, and those of validation and test are there besides. `rows` (files where
-    `each` is `mapped`) are gone through once for each part, and once more for the cuts of classes.
+    Within each part rows come in the order of the source.
+
+    Args:
+        rows: labelled rows, or files of them where `each` is `mapped`.
+        membership: which part a row belongs to. Where it leaves a side empty, rows stand in.
+        each: `map`, or what does the same on all rows of files.
     """
-    held, cuts = HeldBack(params), class_cuts(rows, params, each)
-    for part in reversed(PARTS):
-        work = partial(examined, params=params, part=part, cuts=cuts)
-        for batch in batched(filter(None, each(work, rows)), BATCH):
-            reasons = iter(held.reasons([known for _, _, known in batch if known], part))
-            for row, dropped, known in batch:
-                reason = next(reasons) if known else dropped
-                reason = None if said(row, params) else reason  # taken as it is
-                if known and part != "train":
-                    held.add(known, part)
+    params = membership.params
+    with Temporary() as folder:
+        files = {part: Path(folder) / f"{part}.jsonl" for part in (*PARTS, NOT_SAMPLED)}
+        sort(rows, membership, each, files)
+        if not params.given and any(getattr(params, part) and not files[part].stat().st_size for part in PARTS):
+            sort(rows, Membership.with_stand_ins(rows, params, each), each, files)
+        for row in read_rows(files[NOT_SAMPLED]):
+            yield "dropped", {"reason": NOT_SAMPLED, **row}
+        held_back = HeldBack(params)
+        for part in (*HELD_BACK, "train"):
+            for row, reason in sift(files[part], part, params, held_back):
                 yield ("dropped", {"reason": reason, **row}) if reason else (part, row)
+
+
+def sort(rows: Iterable, membership: Membership, each: Callable, files: dict[str, Path]) -> None:
+    """Write each row to the file of its part. At a train share of 1 the rows of validation and test go to train as well."""
+    with ExitStack() as stack:
+        open_files = {part: stack.enter_context(open(file, "w", encoding="utf-8")) for part, file in files.items()}
+        for row, part in each(membership.placed, rows):
+            line = json_line(row)
+            open_files[part or NOT_SAMPLED].write(line)
+            if part in HELD_BACK and trains_on_every_row(membership.params):
+                open_files["train"].write(line)
+
+
+def sift(file: Path, part: str, params: Split, held_back: HeldBack) -> Iterator[tuple[LabelledRow, str | None]]:
+    """Rows of one part, each with the reason to drop it or None; what stays of test and validation is held back from now on.
+
+    A row that says itself where it belongs is taken as it is; so is every row of train at a train share of 1.
+    """
+    if part == "train" and trains_on_every_row(params):
+        yield from ((row, None) for row in read_rows(file))
+        return
+    for batch in batched(mapped(partial(_with_traits, params=params), [file]), BATCH):
+        reasons = held_back.reasons([of_row for _, of_row in batch], part)
+        for (row, of_row), reason in zip(batch, reasons, strict=True):
+            if part in HELD_BACK:
+                held_back.add(of_row, part)
+            yield row, None if says_its_part(row, params) else reason
+
+
+def _with_traits(row: LabelledRow, params: Split) -> tuple[LabelledRow, Traits]:
+    return row, traits(row, params)
+
+
+def trains_on_every_row(params: Split) -> bool:
+    """Whether every row is trained on, what is held back included."""
+    return params.train == 1 and not params.given
 
 
 def leaks(parts: dict[str, Path], params: Split) -> int:
     """Train rows that repeat or nearly repeat a held-back row, counted afresh on what was written."""
-    held, work = HeldBack(params), partial(facts, params=params)
-    for part in ("test", "validation"):
-        for known in mapped(work, [parts[part]]):
-            held.add(known, part)
-    return sum(
-        reason is not None
-        for batch in batched(mapped(work, [parts["train"]]), BATCH)
-        for reason in held.reasons(batch, "train")
-    )
+    held_back, of_row = HeldBack(params), partial(traits, params=params)
+    for part in HELD_BACK:
+        for row in mapped(of_row, [parts[part]]):
+            held_back.add(row, part)
+    train = batched(mapped(of_row, [parts["train"]]), BATCH)
+    return sum(reason is not None for batch in train for reason in held_back.reasons(batch, "train"))
 
 
 def main(name: str, params: Split, paths: Paths) -> None:
     """Split by a hash of each row's group: seeded, stable when rows are added, in nested samples."""
     counts, reasons, classes = Counter(), Counter(), {part: set() for part in PARTS}
+    rows = json_files(paths.labeled)
+    membership = Membership.of(rows, params, mapped)
     with atomic_directory(paths.splits) as folder:
         parts = {part: folder / f"{part}.jsonl" for part in (*PARTS, "dropped")}
         with ExitStack() as stack:
-            files = {part: stack.enter_context(open(path, "w", encoding="utf-8")) for part, path in parts.items()}
-            for part, row in track(divide(json_files(paths.labeled), params, mapped), f"split {name}"):
+            files = {part: stack.enter_context(open(file, "w", encoding="utf-8")) for part, file in parts.items()}
+            for part, row in track(divide(rows, membership, mapped), f"split {name}"):
                 files[part].write(json_line(row))
                 counts[part] += 1
                 if part == "dropped":
@@ -97,20 +127,28 @@ def main(name: str, params: Split, paths: Paths) -> None:
                     classes[part].add(class_of(row, params))
         for part in PARTS:
             if not counts[part] and (params.given or getattr(params, part)):
-                raise StageError(
-                    paths.labeled,
-                    f"no row in {part} out of {counts.total()} ({dict(counts)})",
-                    "at least one row in each part",
-                    "more rows, another datasets.<name>.split.seed, larger shares or a larger sample",
-                )
+                raise _empty(paths.labeled, part, counts, params)
         leaking = leaks(parts, params)
-    found = {part: counts[part] for part in PARTS} | {"dropped": dict(sorted(reasons.items())), "leakage": leaking}
+    summary = {part: counts[part] for part in PARTS} | {"dropped": dict(sorted(reasons.items())), "leakage": leaking}
     if params.stratify:
-        found["classes"] = {part: len(classes[part]) for part in PARTS}
-    if whole(params):
-        found["trained_on_every_row"] = True  # leakage is then meant, or nothing is held back that could leak
-    unmeant = {reason: count for reason, count in reasons.items() if reason != "not sampled"}
-    write_json(paths.metrics, found | raised("split", name, mostly_dropped(counts.total(), unmeant)))
+        summary["classes"] = {part: len(classes[part]) for part in PARTS}
+        summary["shares"] = membership.shares
+    if trains_on_every_row(params):
+        summary["trained_on_every_row"] = True  # leakage is then meant, or nothing is held back that could leak
+    unmeant = {reason: count for reason, count in reasons.items() if reason != NOT_SAMPLED}
+    write_json(paths.metrics, summary | raised("split", name, mostly_dropped(counts.total(), unmeant)))
+
+
+def _empty(labeled: Path, part: str, counts: Counter, params: Split) -> StageError:
+    """A part without a row, and what to set."""
+    found = f"no row in {part} out of {counts.total()} ({dict(counts)})"
+    if params.given:
+        fix = f'give a row {params.given}: {part} in the source, or set datasets.<name>.split.given to ""'
+    elif part == "train":
+        fix = "add rows, raise datasets.<name>.split.sample, or set its train to 1 and its validation and test to 0"
+    else:
+        fix = f"add rows, raise datasets.<name>.split.sample, or set its {part} to 0 and its train higher by as much"
+    return StageError(labeled, found, "at least one row in each part whose share is not 0", fix)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def label_params(**changes) -> Clean:
 
 
 def split_params(**changes) -> Split:
-    given = {"given": "", "group": "", "stratify": "", "train": 0.6, "validation": 0.2, "test": 0.2}
+    given = {"given": "", "group": "", "stratify": "", "exact": False, "train": 0.6, "validation": 0.2, "test": 0.2}
     return Split.model_validate(given | {"sample": 1.0, "near_duplicate": 0, "seed": 1} | changes)
 
 

@@ -11,7 +11,7 @@ from stages.common import chat
 from stages.common.row_keys import answer_key, question_key
 from stages.judging.measures import rhymes_as_limerick
 from stages.labels.accounts import read_chart
-from stages.splits.near_duplicates import signature
+from stages.splits.near_duplicates import signature_of
 from tests.imports import ROOT
 
 SOURCES = ROOT / "data" / "sources"
@@ -68,7 +68,7 @@ def chart() -> dict[str, str]:
 
 def near_duplicates(texts: list[str]) -> int:
     """How many are like an earlier one."""
-    found = np.stack([signature(text) for text in texts])
+    found = np.stack([signature_of(text) for text in texts])
     return sum((found[:i] == one).mean(axis=1).max() >= 0.6 for i, one in enumerate(found) if i)
 
 

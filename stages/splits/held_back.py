@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from stages.common.row_keys import answer_key, question_key
+from stages.common.rows import LabelledRow
 from stages.common.schema_data import Split
 from stages.common.seen import Seen, digest
 from stages.splits.membership import group_of
@@ -10,8 +11,10 @@ from stages.splits.membership import group_of
 if TYPE_CHECKING:
     import numpy as np
 
+BEFORE = {"test": (), "validation": ("test",), "train": ("test", "validation")}  # whose rows a part must not repeat
 
-class Facts(NamedTuple):
+
+class Traits(NamedTuple):
     """All that is asked of a row to say whether it repeats another one."""
 
     id: str
@@ -20,45 +23,46 @@ class Facts(NamedTuple):
     signature: "np.ndarray | None"  # None where near-duplicates are not looked for
 
 
-def facts(row: dict, params: Split) -> Facts:
-    """The facts of a row; the signature takes most of the time that a split takes."""
-    found = None
+def traits(row: LabelledRow, params: Split) -> Traits:
+    """The traits of a row; the signature takes most of the time that a split takes."""
+    signature = None
     if params.near_duplicate:
-        from stages.splits.near_duplicates import signature
+        from stages.splits.near_duplicates import signature_of
 
-        found = signature(f"{question_key(row)}\n{answer_key(row)}")
-    return Facts(row["id"], digest(f"question\0{question_key(row)}"), digest(f"group\0{group_of(row, params)}"), found)
+        signature = signature_of(f"{question_key(row)}\n{answer_key(row)}")
+    return Traits(row["id"], digest(f"question\0{question_key(row)}"), digest(f"group\0{group_of(row, params)}"), signature)
 
 
 class HeldBack:
     """Remembers held-back rows by question, by group and by near-duplicate search (unless `near_duplicate` is 0)."""
 
     def __init__(self, params: Split):
-        self.seen = Seen()
+        self.parts = Seen()
         self.near = {}
         if params.near_duplicate:
             from stages.splits.near_duplicates import NearDuplicates
 
             self.near = {part: NearDuplicates(params.near_duplicate) for part in ("test", "validation")}
 
-    def add(self, row: Facts, part: str) -> None:
-        for key in (row.question, row.group):
-            self.seen.first(key, part)
+    def add(self, row: Traits, part: str) -> None:
+        """Remember a row of test or validation."""
+        self.parts.first(row.question, part)
+        self.parts.first(row.group, part)
         if self.near:
             self.near[part].add(row.id, row.signature)
 
-    def reasons(self, rows: list[Facts], part: str) -> list[str | None]:
+    def reasons(self, rows: list[Traits], part: str) -> list[str | None]:
         """Why rows must not be in `part` (train, validation or test); None where one may."""
-        before = {"test": (), "validation": ("test",), "train": ("test", "validation")}[part]
-        found = [self._repeated(row, before) for row in rows]
-        for other in before if self.near else ():
-            open_still = [place for place, reason in enumerate(found) if reason is None]
-            for place, twin in zip(open_still, self.near[other].like([rows[i].signature for i in open_still]), strict=True):
-                found[place] = twin and f"near-duplicate held back in {other}: {twin}"
-        return found
+        reasons = [self._repeated(row, BEFORE[part]) for row in rows]
+        for other in BEFORE[part] if self.near else ():
+            open_places = [place for place, reason in enumerate(reasons) if reason is None]
+            twins = self.near[other].like([rows[place].signature for place in open_places])
+            for place, twin in zip(open_places, twins, strict=True):
+                reasons[place] = twin and f"near-duplicate held back in {other}: {twin}"
+        return reasons
 
-    def _repeated(self, row: Facts, before: tuple[str, ...]) -> str | None:
+    def _repeated(self, row: Traits, before: tuple[str, ...]) -> str | None:
         for what, key in (("same question", row.question), ("same group", row.group)):
-            if (part := self.seen.get(key)) in before:
+            if (part := self.parts.get(key)) in before:
                 return f"{what} held back in {part}"
         return None

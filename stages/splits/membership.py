@@ -1,27 +1,34 @@
-"""Which part a row belongs to: decided by a hash of its group, so it never depends on order.
+"""Which part a row belongs to: decided by a hash of its group, so it depends neither on order nor on other rows.
 
-Without classes it does not depend on other rows either. With classes (`stratify`) each class is to be on every side,
-and no rule can promise both that and that no row ever moves: a class whose rows all hash to train must lend one out.
-The rule here moves as few as can be. Within a class the groups are put in order of their hash; the cuts between test,
-validation and train lie where the shares say, and are moved only where a side would be empty, just so far that it has
-one group. A class that is on every side by its hashes alone has the plain cuts: whatever is added to it, no row moves.
-A class of fewer groups than sides fills train first, then test, then validation.
+Two things need to know other rows:
+
+- A side that would be empty gets a stand-in. The groups are put in order of their hash; the cuts between test, validation and
+  train lie where the shares say, and are moved only where a side would be empty, just so far that it has one group. With
+  `stratify` this is done for each class, so that every class is on every side. Fewer groups than sides fill train first, then
+  test, then validation. Where no side is empty by the hashes alone, no row moves whatever is added.
+- `exact` moves the cuts to the exact shares, of each class where there are classes. Then added rows may move others.
+
+Example: three groups lie at 0.10, 0.60 and 0.85; test ends at 0.2 and validation at 0.4. Validation would be empty, so its end
+moves up to 0.85, and the group at 0.60 stands in.
 """
 
 import hashlib
+import math
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import NamedTuple
 
 from stages.common.errors import StageError, shorten
 from stages.common.row_keys import question_key
+from stages.common.rows import LabelledRow
 from stages.common.schema_data import Split
 from stages.common.text import folded_key, text_key
 from stages.splits import PARTS
 
-Cuts = dict[str, tuple[float, float]]  # class: below the first lies test, below the second validation, then train
+Cuts = tuple[float, float]  # below the first lies test, below the second validation, then train
 
 
 def uniform(seed: int, purpose: str, group: str) -> float:
@@ -30,84 +37,59 @@ def uniform(seed: int, purpose: str, group: str) -> float:
     return int.from_bytes(digest[:8]) / 2**64
 
 
-def group_of(row: dict, params: Split) -> str:
-    """The group that must stay on one side: the value of the group column, else the question itself."""
-    return (params.group and folded_key(row.get(params.group))) or question_key(row)
+def group_of(row: LabelledRow, params: Split) -> str:
+    """The group that must stay on one side: the first of the group columns that has a value, else the question itself."""
+    for column in [params.group] if isinstance(params.group, str) else params.group:
+        if column and (value := folded_key(row.get(column))):
+            return value
+    return question_key(row)
 
 
-def sampled(row: dict, params: Split) -> bool:
-    """Whether the row is in the sample; the rows of a smaller sample are all in a larger one."""
-    return uniform(params.seed, "sample", group_of(row, params)) < params.sample
-
-
-def class_of(row: dict, params: Split) -> str:
+def class_of(row: LabelledRow, params: Split) -> str:
     """The row's class; "" where none is asked for.
 
     Raises:
         StageError: if the row has no value in the column of classes.
     """
-    found = text_key(row.get(params.stratify)) if params.stratify else ""
-    if params.stratify and not found:
+    name = text_key(row.get(params.stratify)) if params.stratify else ""
+    if params.stratify and not name:
         raise StageError(
             f"row {row['id']}",
             f"{params.stratify} = {shorten(row.get(params.stratify))}",
             "a class",
             "make the label stage require it, or edit datasets.<name>.split.stratify",
         )
-    return found
+    return name
 
 
-def place_of(row: dict, params: Split) -> float:
+def is_sampled(row: LabelledRow, params: Split) -> bool:
+    """Whether the row is in the sample; the rows of a smaller sample are all in a larger one."""
+    return uniform(params.seed, "sample", group_of(row, params)) < params.sample
+
+
+def place_of(row: LabelledRow, params: Split) -> float:
     """Where its group lies in [0, 1). With classes, each has an order of its own; a group of two classes is two groups."""
     group = group_of(row, params)
     return uniform(params.seed, "part", f"{class_of(row, params)}\0{group}" if params.stratify else group)
 
 
-def class_cuts(rows: Iterable, params: Split, each: Callable = map) -> Cuts:
-    """The cuts of every class; none without `stratify`. `rows` may be files where `each` is `mapped`.
-
-    Holds one number a row (8 bytes).
-    """
-    places = defaultdict(lambda: array("d"))
-    for found in each(partial(_class_and_place, params=params), rows) if params.stratify else ():
-        if found:
-            places[found[0]].append(found[1])
-    return {name: cuts(sorted(set(found)), params) for name, found in places.items()}
-
-
-def _class_and_place(row: dict, params: Split) -> tuple[str, float] | None:
-    return (class_of(row, params), place_of(row, params)) if sampled(row, params) else None
-
-
-def cuts(places: list[float], params: Split) -> tuple[float, float]:
-    """Where test and validation end, for a class with groups at `places` (ascending, distinct)."""
-    total = len(places)
-    train = int(0 < params.train < 1)  # at 1 every row is trained on anyway
-    test = int(params.test > 0 and total > train)
-    validation = int(params.validation > 0 and total > train + test)
-    ends = params.test, params.test + params.validation
-    plain = [bisect_left(places, end) for end in ends]
-    first = min(max(plain[0], test), total - train - validation)
-    second = min(max(plain[1], first + validation), total - train)
-
-    def cut(side: int, index: int) -> float:
-        return ends[side] if index == plain[side] else places[index] if index < total else 1.0
-
-    return cut(0, first), cut(1, second)
-
-
-def said(row: dict, params: Split) -> bool:
+def says_its_part(row: LabelledRow, params: Split) -> bool:
     """Whether the row itself says which part it belongs to."""
     return bool(params.given and folded_key(row.get(params.given)))
 
 
-def part_of(row: dict, params: Split, found: Cuts | None = None) -> str:
-    """train, validation or test; `found`: the cuts of the classes, where there are any.
+def plain_cuts(params: Split) -> Cuts:
+    """The cuts where the shares say."""
+    return params.test, params.test + params.validation
+
+
+def part_of(row: LabelledRow, params: Split, cuts: Cuts | None = None) -> str:
+    """train, validation or test; `cuts` of the row's class, where they are not the plain ones.
 
     Raises:
         StageError: if the source says the part itself (`given`) and says something else.
     """
-    if said(row, params):
+    if says_its_part(row, params):
         part = folded_key(row.get(params.given))
         if part not in PARTS:
             raise StageError(
@@ -117,6 +99,87 @@ def part_of(row: dict, params: Split, found: Cuts | None = None) -> str:
                 'edit the source, or set datasets.<name>.split.given to ""',
             )
         return part
-    test, validation = (found or {}).get(class_of(row, params), (params.test, params.test + params.validation))
+    test, validation = cuts or plain_cuts(params)
     place = place_of(row, params)
     return "test" if place < test else "validation" if place < validation else "train"
+
+
+def cuts_of(places: list[float], params: Split) -> Cuts:
+    """Where test and validation end, for groups at `places` (ascending, distinct)."""
+    total = len(places)
+    train = int(0 < params.train < 1)  # at 1 every row is trained on anyway
+    test = int(params.test > 0 and total > train)
+    validation = int(params.validation > 0 and total > train + test)
+    ends = plain_cuts(params)
+    wanted = [round(total * end) if params.exact else bisect_left(places, end) for end in ends]
+    first = min(max(wanted[0], test), total - train - validation)
+    second = min(max(wanted[1], first + validation), total - train)
+
+    def cut(side: int, index: int) -> float:
+        if not params.exact and index == wanted[side]:
+            return ends[side]
+        return places[index] if index < total else 1.0
+
+    return cut(0, first), cut(1, second)
+
+
+class Membership(NamedTuple):
+    """The rule of one set of rows; picklable."""
+
+    params: Split
+    cuts: dict[str, Cuts]  # of each class; none where the plain cuts hold for every row
+    shares: dict  # how near the shares of the classes come to those asked for
+
+    @classmethod
+    def of(cls, rows: Iterable, params: Split, each: Callable = map) -> "Membership":
+        """The rule for `rows` (files of rows where `each` is `mapped`), which are looked at only if it needs to know them."""
+        needs_rows = params.stratify or params.exact
+        return cls.with_stand_ins(rows, params, each) if needs_rows else cls(params, {}, {})
+
+    @classmethod
+    def with_stand_ins(cls, rows: Iterable, params: Split, each: Callable = map) -> "Membership":
+        """The rule that leaves no side empty. Holds one number a row (8 bytes) while it is made."""
+        places = defaultdict(lambda: array("d"))
+        for name_and_place in each(partial(_class_and_place, params=params), rows):
+            if name_and_place is not None:
+                places[name_and_place[0]].append(name_and_place[1])
+        cuts, counts = {}, {}
+        for name in sorted(places):
+            of_class = sorted(set(places.pop(name)))
+            cuts[name] = cuts_of(of_class, params)
+            first, second = (bisect_left(of_class, cut) for cut in cuts[name])
+            counts[name] = {"test": first, "validation": second - first, "train": len(of_class) - second}
+        return cls(params, cuts, shares_of(counts, params))
+
+    def placed(self, row: LabelledRow) -> tuple[LabelledRow, str | None]:
+        """A row and its part; None if it is not in the sample."""
+        if not is_sampled(row, self.params):
+            return row, None
+        return row, part_of(row, self.params, self.cuts.get(class_of(row, self.params)))
+
+
+def _class_and_place(row: LabelledRow, params: Split) -> tuple[str, float] | None:
+    if not is_sampled(row, params) or says_its_part(row, params):
+        return None
+    return class_of(row, params), place_of(row, params)
+
+
+def shares_of(counts: dict[str, dict[str, int]], params: Split) -> dict:
+    """How near the shares of the classes come to those asked for, in groups; {} where there are no classes.
+
+    A stable hash gives a class of n groups about n·p of them for a share p, give or take the binomial standard error
+    √(n·p·(1-p)). `beyond_bound` counts the shares that are off by over three of these and one group; `widest` is the share
+    that is furthest off. Of exact shares none is off by over one group.
+    """
+    asked = {part: getattr(params, part) for part in PARTS if part != "train" or params.train < 1}
+    widest, beyond = None, 0
+    for name, of_class in counts.items() if params.stratify else ():
+        total = sum(of_class.values())
+        for part, share in asked.items():
+            error = math.sqrt(total * share * (1 - share))
+            off = abs(of_class[part] - total * share)
+            beyond += off > 3 * error + 1
+            if error and (widest is None or off / error > widest["standard_errors"]):
+                got = of_class[part] / total
+                widest = {"class": name, "part": part, "share": got, "asked": share, "standard_errors": off / error}
+    return {"beyond_bound": beyond, "widest": widest} if widest else {}

@@ -1,4 +1,4 @@
-"""Near-duplicates by MinHash (Broder 1997, by datasketch), searched by locality-sensitive hashing in an index on disk.
+"""Near-duplicates by MinHash (Broder 1997, by rensa), searched by locality-sensitive hashing in an index on disk.
 
 The index holds, for each band of a signature, the sorted hashes of that band with the numbers of their texts: 12 bytes a text
 and band, beside 512 bytes a signature. It is memory-mapped, so that what has been seen may outgrow memory.
@@ -8,28 +8,44 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
-from datasketch import MinHash, MinHashLSH
+from rensa import RMinHash
 
 from stages.common.temporary import Temporary
 from stages.common.text import loose_key
 
 PERMUTATIONS = 128
-SHINGLE = 3  # words
 BUFFER = 1024  # signatures held before they are written
-_FIRST = MinHash(num_perm=PERMUTATIONS, seed=1)  # its permutations are those of all others
+STEPS = 1000  # of the integrals over similarity
 
 
 def shingles(text: str) -> set[str]:
     """Every run of three words; the whole text if it is shorter."""
     words = loose_key(text).split()
-    return {" ".join(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
+    return set(map(" ".join, zip(words, words[1:], words[2:], strict=False))) or {" ".join(words)}
 
 
-def signature(text: str) -> np.ndarray:
+def signature_of(text: str) -> np.ndarray:
     """128 numbers, of which two texts share the share that their shingles do, about."""
-    minhash = MinHash(num_perm=PERMUTATIONS, seed=1, permutations=_FIRST.permutations, scheme=_FIRST.scheme)
-    minhash.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in shingles(text)])
-    return minhash.hashvalues
+    minhash = RMinHash(num_perm=PERMUTATIONS, seed=1)
+    minhash.update([shingle.encode("utf-8", "surrogatepass") for shingle in shingles(text)])
+    return np.array(minhash.digest(), np.uint32)
+
+
+def bands_of(threshold: float) -> tuple[int, int]:
+    """Bands and numbers a band, so that false finds and misses are fewest (Leskovec et al., Mining of Massive Datasets, 3.4).
+
+    Two texts of similarity s meet in one of b bands of r numbers with probability 1 - (1 - s^r)^b. False finds are its integral
+    below the threshold, misses that of its complement above.
+    """
+    below, above = (np.arange(STEPS) + 0.5) / STEPS * threshold, threshold + (np.arange(STEPS) + 0.5) / STEPS * (1 - threshold)
+
+    def error(bands: int, width: int) -> float:
+        false_finds = 1 - (1 - below**width) ** bands
+        misses = (1 - above**width) ** bands
+        return false_finds.mean() * threshold + misses.mean() * (1 - threshold)
+
+    pairs = ((bands, width) for bands in range(1, PERMUTATIONS + 1) for width in range(1, PERMUTATIONS // bands + 1))
+    return min(pairs, key=lambda pair: error(*pair))
 
 
 class NearDuplicates:
@@ -43,10 +59,9 @@ class NearDuplicates:
     def __init__(self, threshold: float):
         self.threshold = threshold
         # bands for the threshold itself would miss over half of the pairs that just reach it; `like` sorts out the rest
-        best = MinHashLSH(threshold=0.75 * threshold, num_perm=PERMUTATIONS)
-        self.bands, self.width = best.b, best.r
+        self.bands, self.width = bands_of(0.75 * threshold)
         # odd numbers: a band's hash is its values times these, summed up modulo 2^64
-        self.factors = np.random.RandomState(1).randint(0, 1 << 63, best.r, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        self.factors = np.random.RandomState(1).randint(0, 1 << 63, self.width, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
         self.total, self.waiting, self.index = 0, [], None
         self.temporary = Temporary()
         self.folder = Path(self.temporary.name)
@@ -55,11 +70,11 @@ class NearDuplicates:
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN; CREATE TABLE names (number INTEGER PRIMARY KEY, key TEXT)"
         )
 
-    def add(self, key: str, one: np.ndarray) -> None:
+    def add(self, key: str, signature: np.ndarray) -> None:
         """Remember the signature of a text under its key."""
         self.names.execute("INSERT INTO names VALUES (?, ?)", (self.total, key))
         self.total += 1
-        self.waiting.append(one)
+        self.waiting.append(signature)
         self.index = None
         if len(self.waiting) == BUFFER:
             self._write()
@@ -75,10 +90,13 @@ class NearDuplicates:
             begins, ends = np.searchsorted(hashes, wanted, "left"), np.searchsorted(hashes, wanted, "right")
             for place in np.flatnonzero(begins < ends):
                 candidates[place].update(numbers[begins[place] : ends[place]].tolist())
-        return [self._nearest(one, sorted(found)) if found else None for one, found in zip(signatures, candidates, strict=True)]
+        return [
+            self._nearest(signature, sorted(numbers)) if numbers else None
+            for signature, numbers in zip(signatures, candidates, strict=True)
+        ]
 
-    def _nearest(self, one: np.ndarray, candidates: list[int]) -> str | None:
-        shared = np.count_nonzero(self.signatures[candidates] == one, axis=1)
+    def _nearest(self, signature: np.ndarray, candidates: list[int]) -> str | None:
+        shared = np.count_nonzero(self.signatures[candidates] == signature, axis=1)
         most = int(shared.max())
         if most / PERMUTATIONS < self.threshold:
             return None

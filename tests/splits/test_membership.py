@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stages.common.errors import StageError
 from stages.splits import PARTS
-from stages.splits.membership import class_cuts, part_of, place_of
+from stages.splits.membership import Membership, part_of, place_of, shares_of
 from tests.data_helpers import split_params
 
 
@@ -18,13 +18,13 @@ def row(number: int, name: str = "a", **more) -> dict:
 
 def divided(rows: list[dict], **changes) -> dict[str, str]:
     params = split_params(stratify="label", **changes)
-    cuts = class_cuts(rows, params)
-    return {one["id"]: part_of(one, params, cuts) for one in rows}
+    membership = Membership.of(rows, params)
+    return {one["id"]: membership.placed(one)[1] for one in rows}
 
 
 def natural(one: dict, **changes) -> str:
     """Where a row's own hash puts it."""
-    return part_of(one, split_params(stratify="label", **changes), {})
+    return part_of(one, split_params(stratify="label", **changes))
 
 
 def sides(rows: list[dict], found: dict[str, str]) -> dict[str, Counter]:
@@ -90,6 +90,36 @@ def test_a_large_class_keeps_the_shares():
     assert all(
         abs(counts[part] / 3000 - share) < 0.03 for part, share in {"train": 0.6, "validation": 0.2, "test": 0.2}.items()
     )
+
+
+def test_shares_are_within_the_binomial_bound_and_reported():
+    rows = [row(i, f"class {i % 5}") for i in range(2000)]
+    shares = Membership.of(rows, split_params(stratify="label")).shares
+    assert shares["beyond_bound"] == 0
+    widest = shares["widest"]
+    assert abs(widest["share"] - widest["asked"]) == pytest.approx(
+        widest["standard_errors"] * (widest["asked"] * (1 - widest["asked"]) / 400) ** 0.5
+    )
+
+
+def test_a_share_beyond_the_bound_is_counted():
+    counts = {"a": {"train": 60, "validation": 20, "test": 20}, "b": {"train": 100, "validation": 0, "test": 0}}
+    shares = shares_of(counts, split_params(stratify="label"))
+    assert shares["beyond_bound"] == 3
+    assert (shares["widest"]["class"], shares["widest"]["share"]) == ("b", 1)
+
+
+@given(st.integers(10, 60), st.sampled_from([(0.6, 0.2, 0.2), (0.8, 0.1, 0.1), (0.5, 0.0, 0.5)]), st.booleans())
+def test_exact_shares_are_exact_to_the_group(count, shares, stratify):
+    asked = dict(zip(PARTS, shares, strict=True))
+    rows = [row(i, f"class {i % 2}" if stratify else "a") for i in range(2 * count)]
+    params = split_params(stratify="label" if stratify else "", exact=True, **asked)
+    membership = Membership.of(rows, params)
+    of_class = [one for one in rows if one["label"] == rows[0]["label"]]
+    counts = Counter(membership.placed(one)[1] for one in of_class)
+    for part, share in asked.items():
+        assert abs(counts[part] - share * len(of_class)) <= 1
+        assert bool(counts[part]) == bool(share)
 
 
 def test_classes_have_orders_of_their_own():
