@@ -85,7 +85,7 @@ def test_no_is_text_and_no_truth_value(params_file):
 def test_an_unknown_key_is_refused_with_a_suggestion():
     text = problems(changed("datasets.medical_qa.split.tset", 0.1))
     assert "datasets.medical_qa.split.tset: unknown key; did you mean 'test'?" in text
-    assert "legal: given, group, near_duplicate, sample, seed, stratify, test, train, validation" in text
+    assert "legal: exact, given, group, near_duplicate, sample, seed, stratify, test, train, validation" in text
 
 
 def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
