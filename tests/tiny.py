@@ -41,7 +41,8 @@ PAD, BOS, EOS = 0, 1, 2
 VOCABULARY = 336  # of the models: some more than the tokenizer's 330, as in many real ones
 CONTEXT = 256
 CHAT = (
-    "{% for message in messages %}<{{ message.role }}> {{ message.content }}\n{% endfor %}"
+    "{% for message in messages %}<{{ message.role }}> {{ message.content }}"
+    "{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}\n{% endfor %}"
     "{% if add_generation_prompt %}<assistant> {% endif %}"
 )
 CONTRACT = style("alpaca").contract(AlpacaFormat(style="alpaca", preamble="", shard_rows=1000))

@@ -1,31 +1,141 @@
 """The one place where prompts are rendered: by the chat template that lies with the model.
 
-The same template serves training, generation, judging and every server that loads the model directory.
+The same template serves training, generation, judging and every server that loads the model directory. What is learned is
+what the template itself writes between the prompt and the mark that ends the answer.
 """
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from stages.common.errors import StageError
+from stages.common.errors import StageError, shorten
+from stages.models import templates
 from stages.models.contract import read_prompt, write_prompt  # noqa: F401 (callers find all of prompting here)
+from stages.models.marks import Unreadable, bare, encode, marks
+
+
+@dataclass(frozen=True)
+class Said:
+    """A prompt and what is learned after it, the mark that ends the answer included, in tokens.
+    `marked`: a text among them holds a mark of the tokenizer, which is read as letters."""
+
+    prompt: list[int]
+    answer: list[int]
+    marked: bool
 
 
 def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> str:
-    """The prompt for `messages`, up to where the answer begins, by the chat template saved with the model."""
-    return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    """The prompt for `messages`, up to where the answer begins, by the chat template saved with the model.
+
+    Raises:
+        Refusal: if the template refuses the conversation.
+    """
+    return templates.rendered(tokenizer, messages, True)
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[int]:
-    """Token ids of the rendered prompt; the template itself writes the special tokens."""
-    return tokenizer(render(tokenizer, messages), add_special_tokens=False)["input_ids"]
+    """Token ids of the rendered prompt; the template alone writes special tokens.
+
+    Raises:
+        Refusal: if the template refuses the conversation.
+        Unreadable: if marks in the texts cannot be read as letters.
+    """
+    return encode(tokenizer, render(tokenizer, _shielded(tokenizer, messages)))
+
+
+def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer: str) -> Said:
+    """A conversation and the answer to learn, in tokens of the template's own rendering.
+
+    Raises:
+        Refusal: if the template refuses the conversation, leaves a text out, or begins it otherwise than the prompt.
+        Unreadable: if marks in the texts cannot be read as letters.
+    """
+    turn = templates.turn(tokenizer)
+    finished = _shielded(tokenizer, [*messages, {"role": "assistant", "content": answer}])
+    before = finished[:-1]
+    prompt, whole = render(tokenizer, before), templates.rendered(tokenizer, finished, False)
+    if not whole.startswith(prompt):
+        raise templates.Refusal(tokenizer, f"its prompt {prompt!r} does not begin the finished conversation {whole!r}")
+    if not whole.endswith(turn.end + turn.rest):
+        raise templates.Refusal(tokenizer, f"it ends {whole!r} otherwise than with {turn.end + turn.rest!r}")
+    for message in before:
+        if message["role"] != "assistant" and message["content"].strip() not in prompt:
+            raise templates.Refusal(tokenizer, f"it leaves out a text of role {message['role']}")
+    said = whole[len(prompt) : len(whole) - len(turn.end + turn.rest)]
+    marked = finished != [*messages, {"role": "assistant", "content": answer}]
+    if marked and bare(whole) != templates.rendered(tokenizer, [*messages, {"role": "assistant", "content": answer}], False):
+        raise Unreadable("a mark at which the template takes the text apart")
+    if answer.strip() not in bare(said):
+        raise templates.Refusal(tokenizer, f"it writes the answer {shorten(answer)} as {shorten(bare(said))}")
+    if any(stop in bare(said) for stop in turn.stop):
+        raise Unreadable(f"{turn.stop[0]!r}, which ends a turn, in the answer")
+    asked = encode(tokenizer, prompt)
+    return Said(asked, _after(tokenizer, prompt, asked, said + turn.end), marked)
+
+
+def _shielded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[dict]:
+    """The turns with the marks in their texts shielded, names included; roles are ours."""
+    known = marks(tokenizer)
+    return [
+        {key: value if key == "role" or not isinstance(value, str) else known.shielded(value) for key, value in turn.items()}
+        for turn in messages
+    ]
+
+
+def _after(tokenizer: PreTrainedTokenizerBase, prompt: str, asked: list[int], said: str) -> list[int]:
+    """Tokens of what is said after a prompt: those that follow the prompt's in the whole text.
+
+    Where a token reaches over the boundary (a prompt that ends with a space), the text is read by itself: a model that is
+    prompted cannot change the prompt's last token. Some tokenizers put a space before a text; then it is read after a new line.
+    """
+    whole = encode(tokenizer, prompt + said)
+    if whole[: len(asked)] == asked:
+        return whole[len(asked) :]
+    meant = tokenizer.decode(whole)
+    line = encode(tokenizer, "\n")
+    after_line = encode(tokenizer, "\n" + said)
+    candidates = [encode(tokenizer, said), after_line[len(line) :] if after_line[: len(line)] == line else []]
+    for ids in candidates:
+        if tokenizer.decode([*asked, *ids]) == meant:
+            return ids
+    raise Unreadable("an answer whose tokens cannot be told from the prompt's")
+
+
+class Refusals:
+    """Rows that a template refuses, collected, so that one error names them all."""
+
+    def __init__(self):
+        self.rows: list[tuple[str, templates.Refusal]] = []
+
+    def add(self, row: str, refusal: templates.Refusal) -> None:
+        """One more row, by its id."""
+        self.rows.append((row, refusal))
+
+    def check(self, parameters: Iterable[str]) -> None:
+        """
+        Raises:
+            StageError: if there are any; it names the first three rows, `parameters` and the template's own words.
+        """
+        if not self.rows:
+            return
+        names = ", ".join(row for row, _ in self.rows[:3]) + (", …" if len(self.rows) > 3 else "")
+        words = dict.fromkeys(refusal.words for _, refusal in self.rows[:3])
+        raise StageError(
+            f"{len(self.rows)} rows ({names}), {self.rows[0][1].where}",
+            f"the template refuses them: {'; '.join(words)}",
+            "conversations in the roles of the template",
+            f"change {' or '.join(parameters)}, or the turns of these rows",
+        )
 
 
 def adopt_template(tokenizer: PreTrainedTokenizerBase, template: str | None) -> None:
     """Give the tokenizer the dataset's prompt; one that begins every text with a token of its own keeps doing so.
 
-    None: the tokenizer keeps its own (style `chat`), as it is.
+    None: the tokenizer keeps its own (style `chat`), with today's date pinned and its prompt led up to the answer.
 
     Raises:
-        StageError: if it is to keep its own and has none.
+        StageError: if it is to keep its own and has none, or the template cannot be trained with.
     """
     if template is None:
         if not tokenizer.chat_template:
@@ -35,6 +145,14 @@ def adopt_template(tokenizer: PreTrainedTokenizerBase, template: str | None) -> 
                 "one of its own: style chat keeps the template that the base was trained with",
                 "choose a base tuned for chat, or another datasets.<name>.format.style",
             )
-        return
-    begins = tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]
-    tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template
+    else:
+        if tokenizer.eos_token_id is None:
+            raise StageError(
+                "tokenizer of the base model",
+                "no end token",
+                "a tokenizer with eos_token: a model must learn where to stop",
+                "choose another base",
+            )
+        begins = tokenizer.bos_token_id is not None and tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]
+        tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template
+    templates.prepare(tokenizer)

@@ -1,5 +1,6 @@
 """From rows to tensors: tokens, masks, and batches that fit in memory."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -9,16 +10,20 @@ from transformers import PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
 from stages.common.rows import FormattedText
-from stages.models.prompting import encode_prompt
+from stages.models import prompting, templates
+from stages.models.marks import Unreadable
 
 
 @dataclass(frozen=True)
 class Example:
-    """One row in tokens. Only `completion` is learned and scored; it ends with the end token unless it was cut."""
+    """One row in tokens. Only `completion` is learned and scored; it ends with what ends a turn, unless it was `cut`.
+    `marked`: a text of the row holds a mark of the tokenizer, read as letters."""
 
     id: str
     prompt: list[int]
     completion: list[int]
+    cut: bool = False
+    marked: bool = False
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.completion)
@@ -67,48 +72,63 @@ class Batch:
 
 
 def encode(row: FormattedText, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Example | None:
-    """A formatted row in tokens. An answer that is too long is cut and loses its end token, for it does not end there.
+    """A formatted row in tokens. An answer that is too long is cut and loses its end, for it does not end there.
 
     Returns:
         None if the prompt alone takes all of `max_tokens`.
 
     Raises:
         StageError: if the answer has no token at all: such a row would count as a loss of zero.
+        Refusal, Unreadable: as `prompting.encode_turn`.
     """
-    prompt = encode_prompt(tokenizer, row["messages"])
-    answer = tokenizer(row["completion"], add_special_tokens=False)["input_ids"]
-    if not answer or not prompt:
+    if not row["completion"].strip():
         raise StageError(
             f"row {row['id']}",
-            f"{len(prompt)} prompt and {len(answer)} answer tokens",
-            "at least one of each",
+            f"the answer {row['completion']!r}",
+            "at least one token",
             "look at the row in data/<dataset>/formatted, and at the label stage's `required`",
         )
-    room = max_tokens - len(prompt)
-    return Example(row["id"], prompt, [*answer, tokenizer.eos_token_id][:room]) if room > 0 else None
+    said = prompting.encode_turn(tokenizer, row["messages"], row["completion"])
+    room = max_tokens - len(said.prompt)
+    return Example(row["id"], said.prompt, said.answer[:room], len(said.answer) > room, said.marked) if room > 0 else None
 
 
 def encode_all(
     rows: Iterable[FormattedText], tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> tuple[list[Example], dict[str, int]]:
-    """All rows in tokens, and how many were cut or left out for their length."""
-    if tokenizer.eos_token_id is None:
-        raise StageError(
-            "tokenizer",
-            "no end token",
-            "a tokenizer with eos_token: a model must learn where to stop",
-            "choose another base",
-        )
-    examples, counts = [], {"rows": 0, "cut": 0, "prompt_too_long": 0}
+    """All rows in tokens. Counted: those cut, those left out for their length, those with a mark of the tokenizer in a text
+    (`marked`), and, if any, those left out because such a mark cannot be read as letters (`refused`).
+
+    Raises:
+        StageError: if the template refuses rows; it names them.
+    """
+    examples, counts = [], {"rows": 0, "cut": 0, "prompt_too_long": 0, "marked": 0}
+    refusals, unreadable = prompting.Refusals(), {}
     for row in rows:
-        example = encode(row, tokenizer, max_tokens)
         counts["rows"] += 1
+        try:
+            example = encode(row, tokenizer, max_tokens)
+        except templates.Refusal as refusal:
+            refusals.add(row["id"], refusal)
+            continue
+        except Unreadable as reason:
+            unreadable[row["id"]] = str(reason)
+            continue
         if example is None:
             counts["prompt_too_long"] += 1
             continue
-        counts["cut"] += example.completion[-1] != tokenizer.eos_token_id
+        counts["cut"] += example.cut
+        counts["marked"] += example.marked
         examples.append(example)
-    return examples, counts
+    refusals.check(["datasets.<name>.format.system", "models.<name>.base"])
+    return examples, counts | left_out(unreadable)
+
+
+def left_out(unreadable: dict[str, str]) -> dict[str, int]:
+    """How many rows were left out for what is in their texts (`refused`), if any; the first three are told."""
+    for row, reason in list(unreadable.items())[:3]:
+        print(f"row {row} is left out: {reason}", file=sys.stderr)
+    return {"refused": len(unreadable)} if unreadable else {}
 
 
 def micro_batches(examples: list[Example], micro_tokens: int, packing: bool) -> Iterator[list[Example]]:

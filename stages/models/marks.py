@@ -1,0 +1,126 @@
+"""Text is text: only the marks that a template writes become a tokenizer's own tokens.
+
+A tokenizer reads its added tokens (`<|im_end|>`, `</s>`, `<tool_call>`) wherever they stand: in the template, and in a row's
+text. Read from a text, `<|im_end|>` would end the turn. So a text is shielded before it is rendered: a private character on
+each side of every mark in it. What stands between the two is then read letter by letter. Both halves are transformers' own
+(`mark_control_tokens`, `encode_marked_chat`). A conversation without a mark in its texts is read in one piece, as ever.
+
+    shielded("Write <|im_end|> here.")  ->  "Write \\U000f0000<|im_end|>\\U000f0001 here."
+
+An added token of white space alone is no mark: several tokenizers write indentation with such tokens.
+"""
+
+import re
+from collections.abc import Iterable
+from weakref import WeakKeyDictionary
+
+from transformers import PreTrainedTokenizerBase
+from transformers.utils.chat_template_utils import encode_marked_chat, mark_control_tokens
+
+OPEN, CLOSE = "\U000f0000", "\U000f0001"  # what transformers puts around a mark
+_SHIELD = re.compile(f"{OPEN}.*?{CLOSE}", re.DOTALL)
+
+
+class Unreadable(ValueError):
+    """A text whose marks the tokenizer cannot read as letters. Its text is the reason, which is counted."""
+
+
+class Marks:
+    """The marks of one tokenizer, and how to read texts that hold some.
+
+    Args:
+        tokenizer: of a model; its added tokens stay as they are.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        self.tokens = {text: number for text, number in tokenizer.added_tokens_encoder.items() if text.strip()}
+        longest_first = sorted(self.tokens, key=len, reverse=True)
+        self.pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")  # (?!) matches nothing
+        self.unknown = tokenizer.unk_token_id  # stands for any letter that the vocabulary lacks
+        self.numbers = {*self.tokens.values()} - {self.unknown}
+
+    def inside(self, text: str) -> bool:
+        """Whether a text holds a mark."""
+        return self.pattern.search(text) is not None
+
+    def shielded(self, text: str) -> str:
+        """The text with its marks shielded.
+
+        Raises:
+            Unreadable: if it holds one of the two private characters itself.
+        """
+        if OPEN in text or CLOSE in text:
+            raise Unreadable("a private character (U+F0000 or U+F0001) in the text")
+        return mark_control_tokens(text, self.pattern) if self.inside(text) else text
+
+    def written(self, rendered: str) -> int:
+        """How many marks a rendered text holds outside of its shields."""
+        return len(self.pattern.findall(_SHIELD.sub(OPEN, rendered)))
+
+
+_KNOWN: WeakKeyDictionary[PreTrainedTokenizerBase, Marks] = WeakKeyDictionary()
+
+
+def marks(tokenizer: PreTrainedTokenizerBase) -> Marks:
+    """The marks of a tokenizer, looked up once."""
+    if tokenizer not in _KNOWN:
+        _KNOWN[tokenizer] = Marks(tokenizer)
+    return _KNOWN[tokenizer]
+
+
+def bare(text: str) -> str:
+    """A shielded text without its shields, as a reader sees it."""
+    return text.replace(OPEN, "").replace(CLOSE, "")
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, rendered: str) -> list[int]:
+    """Token ids of a rendered text: marks outside of shields are tokens, all else is letters.
+
+    Raises:
+        Unreadable: if the tokenizer makes a mark out of what should be letters.
+    """
+    known = marks(tokenizer)
+    if OPEN in rendered or CLOSE in rendered:
+        try:
+            ids = encode_marked_chat(tokenizer, rendered)
+        except ValueError as error:
+            raise Unreadable(f"a mark that the tokenizer cannot read as letters ({error})") from None
+    else:
+        ids = tokenizer(rendered, add_special_tokens=False)["input_ids"]
+    if sum(number in known.numbers for number in ids) > known.written(rendered):
+        raise Unreadable("a mark that the tokenizer cannot read as letters")
+    return ids
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int | None = None, bounds: bool = False) -> list[int]:
+    """Token ids of a plain text, its marks read as letters.
+
+    Args:
+        max_tokens: cut to so many, `bounds` among them.
+        bounds: with the tokenizer's own beginning and end (`[CLS]` and `[SEP]`).
+
+    Raises:
+        Unreadable: as `encode`.
+    """
+    if not marks(tokenizer).inside(text):
+        cut = {} if max_tokens is None else {"truncation": True, "max_length": max_tokens}
+        return tokenizer(text, add_special_tokens=bounds, **cut)["input_ids"]
+    ids = encode(tokenizer, marks(tokenizer).shielded(text))
+    before, after = around(tokenizer) if bounds else ([], [])
+    room = len(ids) if max_tokens is None else max(0, max_tokens - len(before) - len(after))
+    kept = ids[:room] if tokenizer.truncation_side == "right" else ids[max(0, len(ids) - room) :]
+    return [*before, *kept, *after]
+
+
+def encode_texts(
+    tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], max_tokens: int | None = None, bounds: bool = False
+) -> list[list[int]]:
+    """Each text as `encode_text` reads it."""
+    return [encode_text(tokenizer, text, max_tokens, bounds) for text in texts]
+
+
+def around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """The tokens that the tokenizer itself puts before and after every text."""
+    whole, inner = (tokenizer("a", add_special_tokens=bounds)["input_ids"] for bounds in (True, False))
+    place = next(i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
+    return whole[:place], whole[place + len(inner) :]

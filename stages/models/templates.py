@@ -1,0 +1,142 @@
+"""Chat templates that others wrote: what they write around an answer, and what in them must be mended before use.
+
+A template is tried on one question and its answer. The prompt must be the beginning of the finished conversation, or a model
+learns answers that its prompts never lead to. What the template writes after an answer says where answers end.
+
+| template | after the question | after the answer | learned | ends answers |
+|---|---|---|---|---|
+| ChatML | `<\\|im_start\\|>assistant\\n` | `<\\|im_end\\|>\\n` | answer, `<\\|im_end\\|>` | `<\\|im_end\\|>` |
+| Llama 2 | ` ` | ` </s>` | space, answer, space, `</s>` | `</s>` |
+| Gemma | `<start_of_turn>model\\n` | `<end_of_turn>\\n` | answer, `<end_of_turn>` | `<end_of_turn>` |
+| Qwen 3 | `<\\|im_start\\|>assistant\\n`, an empty thought | `<\\|im_end\\|>\\n` | thought, answer, `<\\|im_end\\|>` | `<\\|im_end\\|>` |
+"""
+
+import ast
+import json
+import re
+from dataclasses import dataclass
+from datetime import date
+from weakref import WeakKeyDictionary
+
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from stages.common.errors import StageError
+from stages.models.marks import marks
+
+DATE = date(2024, 7, 26)  # for templates that write today's: the one that Llama 3.1's falls back on
+QUESTION, ANSWER = "\ue100", "\ue101"  # stand for texts: private characters, which no template knows
+ELSE = "choose another base, or a datasets.<name>.format.style with a template of its own (alpaca)"
+_TODAY = re.compile(r"""strftime_now\s*\(\s*("[^"]*"|'[^']*')\s*\)""")
+_TESTED = re.compile(r"strftime_now\s+is\s+(not\s+)?(un)?defined")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a template writes around the last answer.
+
+    `lead` stands between prompt and answer, and is learned: a space, or an empty thought. `end` comes after the answer, is
+    learned, and ends an answer: `token` is its last token, None where the template ends a turn with plain text, which is then a
+    stop string. `rest` is written after that, and never learned.
+    """
+
+    lead: str
+    end: str
+    rest: str
+    token: int | None
+
+    @property
+    def stop(self) -> list[str]:
+        """The stop string, where no token ends a turn."""
+        return [] if self.token is not None else [self.end.strip()]
+
+
+class Refusal(StageError):
+    """A conversation that a template refuses; `words` are the template's own."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, words: str):
+        self.words = words
+        super().__init__(place(tokenizer), f"it refuses the conversation: {words}", "a conversation in its roles", ELSE)
+
+
+def place(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Where the user finds a tokenizer's template."""
+    return f"chat template of {tokenizer.name_or_path or 'the base'}"
+
+
+def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict], asks: bool) -> str:
+    """A conversation as the template writes it; `asks`: up to where an answer begins.
+
+    Raises:
+        Refusal: with the template's own words.
+    """
+    try:
+        return tokenizer.apply_chat_template(messages, add_generation_prompt=asks, tokenize=False)
+    except (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:  # whatever a template does wrong
+        raise Refusal(tokenizer, " ".join(str(error).split()) or type(error).__name__) from None
+
+
+def pinned(template: str, where: str) -> str:
+    """The template with DATE for today's date: the same prompt tomorrow.
+
+    Raises:
+        StageError: if the date's format is worked out by the template.
+    """
+    fixed = _TODAY.sub(lambda call: json.dumps(DATE.strftime(ast.literal_eval(call[1])), ensure_ascii=False), template)
+    if "strftime_now" in _TESTED.sub("", fixed):
+        raise StageError(where, "today's date in a format of its own making", "strftime_now with a format in quotes", ELSE)
+    return fixed
+
+
+def prepare(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Mend the tokenizer's own template where it can be mended: today's date pinned, and the prompt led up to the answer
+    where the template passes over `add_generation_prompt`.
+
+    Raises:
+        StageError: if it cannot be used, with the texts that show why.
+    """
+    own = tokenizer.chat_template
+    own = own.get("default", next(iter(own.values()))) if isinstance(own, dict) else own
+    tokenizer.chat_template = pinned(own, place(tokenizer))
+    question, answer = {"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}
+    asked, silent = (rendered(tokenizer, [question], asks) for asks in (True, False))
+    lead = turn(tokenizer).lead
+    if asked == silent and lead.strip():
+        finished = rendered(tokenizer, [question, answer], False)
+        said = "{% if add_generation_prompt %}{{ " + json.dumps(lead, ensure_ascii=False) + " }}{% endif %}"
+        tokenizer.chat_template = tokenizer.chat_template.removesuffix("\n") + said
+        again = [rendered(tokenizer, *call) for call in (([question], True), ([question], False), ([question, answer], False))]
+        if again != [asked + lead, silent, finished]:
+            raise StageError(place(tokenizer), f"a prompt {asked!r} without {lead!r}", "add_generation_prompt in use", ELSE)
+
+
+_KNOWN: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[str, Turn]] = WeakKeyDictionary()
+
+
+def turn(tokenizer: PreTrainedTokenizerBase) -> Turn:
+    """What the tokenizer's template writes around an answer; looked at once.
+
+    Raises:
+        StageError: if the prompt is not the beginning of the finished conversation, or nothing ends an answer; with both texts.
+    """
+    template, known = _KNOWN.get(tokenizer, (None, None))
+    if known is None or template != tokenizer.chat_template:
+        known = _look(tokenizer)
+        _KNOWN[tokenizer] = tokenizer.chat_template, known
+    return known
+
+
+def _look(tokenizer: PreTrainedTokenizerBase) -> Turn:
+    question, answer = {"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}
+    prompt, finished = rendered(tokenizer, [question], True), rendered(tokenizer, [question, answer], False)
+    shown = f"the prompt {prompt!r} and the finished conversation {finished!r}"
+    if not finished.startswith(prompt) or QUESTION not in prompt:
+        raise StageError(place(tokenizer), shown, "a prompt that the finished conversation begins with", ELSE)
+    if finished.count(ANSWER) != 1:
+        raise StageError(place(tokenizer), shown, "a finished conversation that holds the answer once", ELSE)
+    lead, tail = finished.removeprefix(prompt).split(ANSWER)
+    mark = marks(tokenizer).pattern.search(tail)
+    end = tail[: mark.end()] if mark else tail.rstrip()
+    if not end:
+        raise StageError(place(tokenizer), shown, "a mark after the answer, by which a model learns to stop", ELSE)
+    return Turn(lead, end, tail.removeprefix(end), marks(tokenizer).tokens[mark[0]] if mark else None)
