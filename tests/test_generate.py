@@ -178,7 +178,7 @@ def test_an_interrupted_run_goes_on(work, models, groups, monkeypatch):
 def test_speed_stands_apart(work, models):
     rows = run(work, models, probes=PROBES)
     speed = json.loads((work / "speed.json").read_text())
-    totals = {"seconds", "tokens", "tokens_per_second", "latency_median", "latency_highest", "answers"}
+    totals = {"seconds", "tokens", "tokens_per_second", "latency_median", "latency_highest", "answers", "marked"}
     assert speed["base"]["tokens"] > 0 and speed["tuned"].keys() == totals
     for who in ("tuned", "base", "base_chat"):
         assert [one["id"] for one in speed[who]["answers"]] == [row["id"] for row in rows]

@@ -53,7 +53,7 @@ def test_the_table_has_the_columns_of_the_completion_era(work):
 
 def test_metrics_agree_with_the_table_and_the_model(work):
     found, rows = run(work), trained.table(work)
-    assert found["rows"] == {"rows": 24, "cut": 0, "prompt_too_long": 0} and found["validation_rows"] == 6
+    assert found["rows"] == {"rows": 24, "cut": 0, "prompt_too_long": 0, "marked": 0} and found["validation_rows"] == 6
     assert (found["steps"], found["tokens"]) == (6, int(rows[-1]["elapsed_tokens"]))
     assert found["validation_loss"] == min(float(row["validation_loss"]) for row in rows if row["validation_loss"])
     assert found["trained_parameters"] == sum(p.numel() for p in tiny.model().parameters())
@@ -112,7 +112,7 @@ def test_cut_and_left_out_rows_are_counted(work):
     rows[0]["completion"] *= 20
     rows[1]["messages"][0]["content"] *= 20
     write_rows(work / "formatted" / "train" / "000.jsonl", rows)
-    assert run(work)["rows"] == {"rows": 12, "cut": 1, "prompt_too_long": 1}
+    assert run(work)["rows"] == {"rows": 12, "cut": 1, "prompt_too_long": 1, "marked": 0}
 
 
 def test_shards_are_read_together(work):

@@ -42,7 +42,7 @@ VOCABULARY = 336  # of the models: some more than the tokenizer's 330, as in man
 CONTEXT = 256
 CHAT = (
     "{% for message in messages %}<{{ message.role }}> {{ message.content }}"
-    "{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}\n{% endfor %}"
+    "{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}<assistant> {% endif %}"
 )
 CONTRACT = style("alpaca").contract(AlpacaFormat(style="alpaca", preamble="", shard_rows=1000))

@@ -6,9 +6,8 @@ import requests
 import torch
 
 from stages.common.errors import StageError
-from stages.decoding.causal.local import end_tokens
 from stages.models.directory import load, load_tokenizer
-from stages.models.prompting import encode_prompt, render
+from stages.models.prompting import encode_prompt, end_tokens, render
 
 
 def serve(file: Path, context: int):

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass(frozen=True)
 class Answer:
-    """`finish`: `stop` (end token or stop string), `length` (maximum reached), `refused` (by a server) or `prompt too long` (no
-    answer made).
+    """`finish`: `stop` (end token or stop string), `length` (maximum reached), `refused` (by a server, or because a mark in the
+    prompt's texts cannot be read as letters) or `prompt too long` (no answer made).
 
     `seconds` are those it took when it was made: behind a server from the request to the reply, here from the start of its
     batch to the step that ended it. They are no part of what was said: two answers are equal without them.
@@ -29,9 +29,14 @@ def too_long(prompt: list[int]) -> Answer:
     return Answer("", 0, len(prompt), "prompt too long")
 
 
+def unreadable() -> Answer:
+    """What stands for an answer where a mark in the prompt's texts cannot be read as letters."""
+    return Answer("", 0, 0, "refused")
+
+
 def latencies(rows: list[dict], answers: list[Answer]) -> dict:
     """Tokens and seconds of each answer as it was made (a list: tables of metrics leave lists out)."""
-    seconds = [answer.seconds for answer in answers if answer.finish != "prompt too long"]
+    seconds = [answer.seconds for answer in answers if answer.finish not in ("prompt too long", "refused")]
     listed = zip(rows, answers, strict=True)
     return {
         "latency_median": statistics.median(seconds) if seconds else 0.0,

@@ -2,14 +2,19 @@
 
 import json
 import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerBase
+
+from stages.common.errors import StageError
 from stages.common.rows import FormattedText, Message
 from stages.models.contract import with_ending
 from stages.models.directory import is_hosted, load_tokenizer
 from stages.models.prompting import encode_prompt, read_prompt, render
+from stages.models.templates import prepare, turn
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,8 @@ def contestants(model: Path, base: Path, root: Path, shots: Sequence[FormattedTe
         own, trained = load_tokenizer(root), load_tokenizer(root)
         trained.chat_template = tuned.tokenizer.chat_template
         found.append(Contestant("base", root, trained, contract["stop"]))
-        if own.chat_template and own.chat_template != trained.chat_template:
-            found.append(Contestant("base_chat", root, own, read_prompt(root)["stop"]))
+        if own.chat_template and usable(own) and own.chat_template != trained.chat_template:
+            found.append(Contestant("base_chat", root, own, read_prompt(root)["stop"] + turn(own).stop))
     if shots:
         before = [turn for row in shots for turn in [*row["messages"], {"role": "assistant", "content": row["completion"]}]]
         kept = tuple({key: turn[key] for key in ("role", "content")} for turn in before if turn["role"] != "system")
@@ -86,6 +91,16 @@ def contestants(model: Path, base: Path, root: Path, shots: Sequence[FormattedTe
     if base != root:
         found.append(_prompted("parent", base, read_prompt(base)))
     return found
+
+
+def usable(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a base can be prompted by its own chat template, which is mended where it can be; if not, the reason is told."""
+    try:
+        prepare(tokenizer)
+    except StageError as refused:
+        print(f"no comparison with the base under its own template: {refused}", file=sys.stderr)
+        return False
+    return True
 
 
 def _prompted(name: str, folder: Path, contract: dict) -> Contestant:

@@ -9,19 +9,21 @@ from stages.common.errors import StageError
 from stages.common.rows import TextAnswers
 from stages.decoding.contestants import Contestant
 from stages.models import directory, runtime
+from stages.models.marks import Unreadable
 from stages.tasks import batches, causal, score
 
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
 
 
 def expected_scores(who: Contestant, rows: list[TextAnswers]) -> list[score.Score]:
-    """A Score for each row's expected answer; one of zero tokens where prompt and answer do not fit the context.
+    """A Score for each row's expected answer; one of zero tokens where prompt and answer do not fit the context,
+    or a mark in their texts cannot be read as letters.
 
     Made once for the same weights, prompts, answers and code.
     """
     room = directory.context_length(who.folder)
-    examples = [batches.encode(_shown(who, row), who.tokenizer, room) for row in rows]
-    whole = [e if e is not None and e.completion[-1] == who.tokenizer.eos_token_id else None for e in examples]
+    examples = [_encoded(who, row, room) for row in rows]
+    whole = [e if e is not None and not e.cut else None for e in examples]
     if not any(whole):
         raise StageError(who.folder, f"no expected answer that fits {room} tokens", "at least one", "a base of longer context")
 
@@ -33,6 +35,14 @@ def expected_scores(who: Contestant, rows: list[TextAnswers]) -> list[score.Scor
     before = kept.made("likelihood", __name__, [who.folder], MICRO_TOKENS, runtime.machine(torch.float32))
     scores = iter(before.get([(e.prompt, e.completion) for e in whole if e is not None], make))
     return [score.Score(*next(scores)) if e is not None else score.Score(0.0, 0, 0) for e in whole]
+
+
+def _encoded(who: Contestant, row: TextAnswers, room: int) -> batches.Example | None:
+    """The row in tokens; None where its prompt takes all the room, or a mark in its texts cannot be read as letters."""
+    try:
+        return batches.encode(_shown(who, row), who.tokenizer, room)
+    except Unreadable:
+        return None
 
 
 def _shown(who: Contestant, row: TextAnswers) -> dict:

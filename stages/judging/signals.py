@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from stages.models.marks import readable
 from stages.tasks import causal
 from stages.tasks.batches import Example
 from stages.tasks.score import score
@@ -45,13 +46,8 @@ class Encoder:
         new = sorted(set(texts) - self.known.keys(), key=lambda text: (len(text), text))
         for start in range(0, len(new), self.batch):
             part = new[start : start + self.batch]
-            tokens = self.tokenizer(
-                [text or " " for text in part],
-                padding=True,
-                truncation=True,
-                max_length=MAX_TOKENS,
-                return_tensors="pt",
-            )
+            ids = readable(self.tokenizer, [text or " " for text in part], MAX_TOKENS, bounds=True)
+            tokens = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
             states = self.model(**tokens.to(self.model.device)).last_hidden_state.float().cpu()
             for text, state, ids, mask in zip(
                 part, states, tokens["input_ids"].tolist(), tokens["attention_mask"].tolist(), strict=True
@@ -76,13 +72,13 @@ class Fluency:
         self.known: dict[tuple[int, ...], float] = {}
 
     def _beginning(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"][: self.prefix_tokens])
+        return tuple(readable(self.tokenizer, [text])[0][: self.prefix_tokens])
 
     def read(self, texts: list[str]) -> None:
         """Score those not yet known. A text of fewer than two tokens has no order and counts as 0."""
-        start = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
+        begin = [i for i in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id) if i is not None][:1]
         new = sorted({self._beginning(text) for text in texts} - self.known.keys())
-        examples = {tokens: Example("", [start, tokens[0]], list(tokens[1:])) for tokens in new if len(tokens) > 1}
+        examples = {tokens: Example("", [*begin, tokens[0]], list(tokens[1:])) for tokens in new if len(tokens) > 1}
         self.known |= dict.fromkeys(new, 0.0)
         found = score(self.model, list(examples.values()), self.task)
         self.known |= {tokens: -one.nll / one.tokens for tokens, one in zip(examples, found, strict=True)}
@@ -108,7 +104,7 @@ class Signals:
         self.encoder, self.fluency = encoder, fluency
         size, frequency, texts = 0, Counter(), iter(corpus)
         while part := list(islice(texts, CORPUS_BATCH)):
-            ids = encoder.tokenizer(part, add_special_tokens=False, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+            ids = readable(encoder.tokenizer, part, MAX_TOKENS)
             frequency.update(token for text in ids for token in set(text))
             size += len(part)
         self.rarity = {token: math.log((size + 1) / (count + 1)) for token, count in frequency.items()}

@@ -17,12 +17,18 @@ from weakref import WeakKeyDictionary
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import encode_marked_chat, mark_control_tokens
 
+from stages.common.errors import StageError
+
 OPEN, CLOSE = "\U000f0000", "\U000f0001"  # what transformers puts around a mark
 _SHIELD = re.compile(f"{OPEN}.*?{CLOSE}", re.DOTALL)
 
 
-class Unreadable(ValueError):
-    """A text whose marks the tokenizer cannot read as letters. Its text is the reason, which is counted."""
+class Unreadable(StageError):
+    """A text whose marks cannot be told from those of the template. `reason` is counted."""
+
+    def __init__(self, reason: str):
+        self.reason = reason
+        super().__init__("text", reason, "a text whose marks can be read as letters", "take the mark out of the text")
 
 
 class Marks:
@@ -38,6 +44,7 @@ class Marks:
         self.pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")  # (?!) matches nothing
         self.unknown = tokenizer.unk_token_id  # stands for any letter that the vocabulary lacks
         self.numbers = {*self.tokens.values()} - {self.unknown}
+        self.bounds = self.count(tokenizer("a")["input_ids"])  # that the tokenizer itself puts around a text
 
     def inside(self, text: str) -> bool:
         """Whether a text holds a mark."""
@@ -52,6 +59,10 @@ class Marks:
         if OPEN in text or CLOSE in text:
             raise Unreadable("a private character (U+F0000 or U+F0001) in the text")
         return mark_control_tokens(text, self.pattern) if self.inside(text) else text
+
+    def count(self, ids: list[int]) -> int:
+        """How many of the tokens are marks."""
+        return sum(number in self.numbers for number in ids)
 
     def written(self, rendered: str) -> int:
         """How many marks a rendered text holds outside of its shields."""
@@ -87,12 +98,14 @@ def encode(tokenizer: PreTrainedTokenizerBase, rendered: str) -> list[int]:
             raise Unreadable(f"a mark that the tokenizer cannot read as letters ({error})") from None
     else:
         ids = tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    if sum(number in known.numbers for number in ids) > known.written(rendered):
+    if known.count(ids) > known.written(rendered):
         raise Unreadable("a mark that the tokenizer cannot read as letters")
     return ids
 
 
-def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int | None = None, bounds: bool = False) -> list[int]:
+def encode_text(
+    tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int | None = None, bounds: bool = False
+) -> list[int]:
     """Token ids of a plain text, its marks read as letters.
 
     Args:
@@ -104,7 +117,10 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int |
     """
     if not marks(tokenizer).inside(text):
         cut = {} if max_tokens is None else {"truncation": True, "max_length": max_tokens}
-        return tokenizer(text, add_special_tokens=bounds, **cut)["input_ids"]
+        ids = tokenizer(text, add_special_tokens=bounds, **cut)["input_ids"]
+        if marks(tokenizer).count(ids) > marks(tokenizer).bounds * bounds:
+            raise Unreadable("a mark that the tokenizer cannot read as letters")
+        return ids
     ids = encode(tokenizer, marks(tokenizer).shielded(text))
     before, after = around(tokenizer) if bounds else ([], [])
     room = len(ids) if max_tokens is None else max(0, max_tokens - len(before) - len(after))
@@ -112,11 +128,19 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int |
     return [*before, *kept, *after]
 
 
-def encode_texts(
+def readable(
     tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], max_tokens: int | None = None, bounds: bool = False
 ) -> list[list[int]]:
-    """Each text as `encode_text` reads it."""
-    return [encode_text(tokenizer, text, max_tokens, bounds) for text in texts]
+    """Each text as `encode_text` reads it. A mark that cannot be read as letters is left out: a judge must not stop for it."""
+    return [_readable(tokenizer, text, max_tokens, bounds) for text in texts]
+
+
+def _readable(tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int | None, bounds: bool) -> list[int]:
+    try:
+        return encode_text(tokenizer, text, max_tokens, bounds)
+    except Unreadable:
+        plain = marks(tokenizer).pattern.sub(" ", bare(text))
+        return encode_text(tokenizer, plain, max_tokens, bounds)
 
 
 def around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

@@ -7,7 +7,7 @@ what the template itself writes between the prompt and the mark that ends the an
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.errors import StageError, shorten
 from stages.models import templates
@@ -52,7 +52,8 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
         Unreadable: if marks in the texts cannot be read as letters.
     """
     turn = templates.turn(tokenizer)
-    finished = _shielded(tokenizer, [*messages, {"role": "assistant", "content": answer}])
+    plain = [*messages, {"role": "assistant", "content": answer}]
+    finished = _shielded(tokenizer, plain)
     before = finished[:-1]
     prompt, whole = render(tokenizer, before), templates.rendered(tokenizer, finished, False)
     if not whole.startswith(prompt):
@@ -63,15 +64,37 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
         if message["role"] != "assistant" and message["content"].strip() not in prompt:
             raise templates.Refusal(tokenizer, f"it leaves out a text of role {message['role']}")
     said = whole[len(prompt) : len(whole) - len(turn.end + turn.rest)]
-    marked = finished != [*messages, {"role": "assistant", "content": answer}]
-    if marked and bare(whole) != templates.rendered(tokenizer, [*messages, {"role": "assistant", "content": answer}], False):
+    marked, kept = finished != plain, answer.strip() in bare(said)
+    if marked and not (kept and bare(whole) == templates.rendered(tokenizer, plain, False)):
         raise Unreadable("a mark at which the template takes the text apart")
-    if answer.strip() not in bare(said):
+    if not kept:
         raise templates.Refusal(tokenizer, f"it writes the answer {shorten(answer)} as {shorten(bare(said))}")
     if any(stop in bare(said) for stop in turn.stop):
         raise Unreadable(f"{turn.stop[0]!r}, which ends a turn, in the answer")
     asked = encode(tokenizer, prompt)
     return Said(asked, _after(tokenizer, prompt, asked, said + turn.end), marked)
+
+
+def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Every token that ends an answer: the one that the template writes after it, the tokenizer's end token, and those that
+    the model's generation settings name."""
+    named = model.generation_config.eos_token_id
+    named = named if isinstance(named, list) else [named]
+    written = templates.turn(tokenizer).token if tokenizer.chat_template else None
+    return sorted({*named, tokenizer.eos_token_id, written} - {None})
+
+
+def end_at_turns(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let the model's generation settings name every token that ends an answer, for whoever loads the directory."""
+    first = templates.turn(tokenizer).token
+    ends = sorted(end_tokens(model, tokenizer), key=lambda token: token != first)
+    model.generation_config.eos_token_id = ends if len(ends) > 1 else next(iter(ends), None)
+
+
+def contract(formatted: dict, tokenizer: PreTrainedTokenizerBase) -> dict:
+    """The prompt contract of a model: that of its formatted rows, with the stop string of a template that ends a turn with
+    plain text."""
+    return formatted | {"stop": [*formatted["stop"], *templates.turn(tokenizer).stop]}
 
 
 def _shielded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[dict]:

@@ -6,9 +6,9 @@ learns answers that its prompts never lead to. What the template writes after an
 | template | after the question | after the answer | learned | ends answers |
 |---|---|---|---|---|
 | ChatML | `<\\|im_start\\|>assistant\\n` | `<\\|im_end\\|>\\n` | answer, `<\\|im_end\\|>` | `<\\|im_end\\|>` |
+| Qwen 3 | the same, and an empty thought | `<\\|im_end\\|>\\n` | thought, answer, `<\\|im_end\\|>` | `<\\|im_end\\|>` |
 | Llama 2 | ` ` | ` </s>` | space, answer, space, `</s>` | `</s>` |
 | Gemma | `<start_of_turn>model\\n` | `<end_of_turn>\\n` | answer, `<end_of_turn>` | `<end_of_turn>` |
-| Qwen 3 | `<\\|im_start\\|>assistant\\n`, an empty thought | `<\\|im_end\\|>\\n` | thought, answer, `<\\|im_end\\|>` | `<\\|im_end\\|>` |
 """
 
 import ast
@@ -72,7 +72,7 @@ def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict], asks: boo
     """
     try:
         return tokenizer.apply_chat_template(messages, add_generation_prompt=asks, tokenize=False)
-    except (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:  # whatever a template does wrong
+    except (TemplateError, TypeError, ValueError, KeyError, IndexError, AttributeError) as error:  # whatever it does wrong
         raise Refusal(tokenizer, " ".join(str(error).split()) or type(error).__name__) from None
 
 
@@ -130,6 +130,7 @@ def _look(tokenizer: PreTrainedTokenizerBase) -> Turn:
     question, answer = {"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}
     prompt, finished = rendered(tokenizer, [question], True), rendered(tokenizer, [question, answer], False)
     shown = f"the prompt {prompt!r} and the finished conversation {finished!r}"
+    shown = shown.replace(repr(QUESTION)[1:-1], "QUESTION").replace(repr(ANSWER)[1:-1], "ANSWER")
     if not finished.startswith(prompt) or QUESTION not in prompt:
         raise StageError(place(tokenizer), shown, "a prompt that the finished conversation begins with", ELSE)
     if finished.count(ANSWER) != 1:

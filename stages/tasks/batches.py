@@ -112,7 +112,7 @@ def encode_all(
             refusals.add(row["id"], refusal)
             continue
         except Unreadable as reason:
-            unreadable[row["id"]] = str(reason)
+            unreadable[row["id"]] = reason.reason
             continue
         if example is None:
             counts["prompt_too_long"] += 1

@@ -10,7 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
 from stages.common.rows import FormattedLabel
-from stages.tasks.batches import Batch, micro_batches
+from stages.models import marks
+from stages.tasks.batches import Batch, left_out, micro_batches
 
 
 @dataclass(frozen=True)
@@ -27,30 +28,41 @@ class Labelled:
 
 
 def encode_texts(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[list[int]]:
-    """Each text in tokens with the tokenizer's own beginning and end, cut to `max_tokens`."""
-    return [tokenizer(text, truncation=True, max_length=max_tokens)["input_ids"] for text in texts]
+    """Each text in tokens with the tokenizer's own beginning and end, cut to `max_tokens`. Text is text: a mark of the
+    tokenizer in it is read as letters.
+
+    Raises:
+        Unreadable: if a mark cannot be read as letters.
+    """
+    return [marks.encode_text(tokenizer, text, max_tokens, bounds=True) for text in texts]
 
 
 def encode_all(
     rows: Iterable[FormattedLabel], tokenizer: PreTrainedTokenizerBase, max_tokens: int, labels: list[str]
 ) -> tuple[list[Labelled], dict[str, int]]:
-    """All rows of task `label` in tokens, and how many were cut for their length.
+    """All rows of task `label` in tokens, and how many were cut for their length, have a mark of the tokenizer in their text
+    (`marked`), and were left out because it cannot be read as letters (`refused`, if any).
 
     Raises:
         StageError: naming a row whose label is none of `labels`, or whose text has no token.
     """
     place = {label: i for i, label in enumerate(labels)}
-    examples, counts = [], {"rows": 0, "cut": 0}
+    examples, counts, unreadable = [], {"rows": 0, "cut": 0, "marked": 0}, {}
     for row in rows:
         if row["label"] not in place:
             raise StageError(f"row {row['id']}", f"label {row['label']!r}", f"one of {', '.join(labels)}", "dvc repro")
-        (tokens,) = encode_texts([row["text"]], tokenizer, max_tokens)
+        counts["rows"] += 1
+        try:
+            (tokens,) = encode_texts([row["text"]], tokenizer, max_tokens)
+        except marks.Unreadable as reason:
+            unreadable[row["id"]] = reason.reason
+            continue
         if not tokens:
             raise StageError(f"row {row['id']}", "a text without a token", "at least one", "edit datasets.<name>.label")
-        counts["rows"] += 1
-        counts["cut"] += len(tokens) == max_tokens and len(tokenizer(row["text"])["input_ids"]) > max_tokens
+        counts["cut"] += len(tokens) == max_tokens and len(marks.encode_text(tokenizer, row["text"], bounds=True)) > max_tokens
+        counts["marked"] += marks.marks(tokenizer).inside(row["text"])
         examples.append(Labelled(row["id"], tokens, place[row["label"]]))
-    return examples, counts
+    return examples, counts | left_out(unreadable)
 
 
 def class_weights(examples: list[Labelled], classes: int, kind: str) -> list[float]:

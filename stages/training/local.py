@@ -123,7 +123,8 @@ def _save(folder: Path, model: PreTrainedModel, found: Prepared, params: LocalTr
         directory.save_adapter(folder, model, found.tokenizer)
     else:
         directory.save(folder, tune.finish(model, params.tune), found.tokenizer)
-    prompting.write_prompt(folder, read_json(formatted / "prompt.json"))
+    contract = read_json(formatted / "prompt.json")
+    prompting.write_prompt(folder, contract if found.labels else prompting.contract(contract, found.tokenizer))
     if found.labels:
         write_json(folder / "labels.json", read_json(formatted / "labels.json"))
     write_json(folder / "parent.json", {"base": base.name, "sha256": content_hash(base)})

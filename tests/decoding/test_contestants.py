@@ -42,7 +42,7 @@ def test_the_base_is_shown_examples_before_the_question(tmp_path, base):
     field = contestants(tuned(tmp_path / "tuned", base, stop=["END"]), base, base, shots)
     assert [who.name for who in field] == ["tuned", "base", "base_chat", "base_shots"]
     who = field[-1]
-    said = [f"<user> {row['messages'][-1]['content']}\n<assistant> {row['completion']}\n" for row in shots]
+    said = [f"<user> {row['messages'][-1]['content']}\n<assistant> {row['completion']}</s>\n" for row in shots]
     assert who.prompt(MESSAGES) == "".join(said) + OWN and "odd" not in who.prompt(MESSAGES)
     assert who.shots == ("row#0", "row#1") and who.stop == ["END"]
     brief = [{"role": "system", "content": "Brief."}, *MESSAGES]

@@ -62,10 +62,13 @@ def test_a_completion_ends_with_the_end_token():
 def test_a_cut_row_is_counted_and_loses_its_end_token():
     row = tiny.rows(1)[0]
     whole = encode(row, tiny.tokenizer(), 128)
-    assert encode_all([row], tiny.tokenizer(), len(whole)) == ([whole], {"rows": 1, "cut": 0, "prompt_too_long": 0})
+    assert encode_all([row], tiny.tokenizer(), len(whole)) == (
+        [whole],
+        {"rows": 1, "cut": 0, "prompt_too_long": 0, "marked": 0},
+    )
     for less in (1, 3):
         (cut,), counts = encode_all([row], tiny.tokenizer(), len(whole) - less)
-        assert counts == {"rows": 1, "cut": 1, "prompt_too_long": 0}
+        assert counts == {"rows": 1, "cut": 1, "prompt_too_long": 0, "marked": 0}
         assert cut.prompt == whole.prompt and cut.completion == whole.completion[:-less]
 
 
@@ -83,13 +86,6 @@ def test_a_prompt_too_long_is_left_out_and_counted():
 def test_a_row_without_targets_is_an_error():
     with pytest.raises(StageError, match="row#0"):
         encode({**tiny.rows(1)[0], "completion": ""}, tiny.tokenizer(), 128)
-
-
-def test_a_tokenizer_without_end_token_is_refused():
-    tokenizer = tiny.tokenizer()
-    tokenizer.eos_token = None
-    with pytest.raises(StageError, match="eos_token"):
-        encode_all(tiny.rows(1), tokenizer, 128)
 
 
 @given(st.lists(st.integers(2, 40), max_size=30), st.integers(1, 100), st.booleans())

@@ -8,10 +8,13 @@ from stages.common import kept
 from stages.common.progress import Progress
 from stages.common.rows import FormattedText
 from stages.common.schema_models import Generate
-from stages.decoding.answers import Answer, latencies, too_long
+from stages.decoding.answers import Answer, latencies, too_long, unreadable
 from stages.decoding.causal import local
 from stages.decoding.contestants import Contestant
 from stages.models import directory, runtime
+from stages.models.marks import Unreadable, marks
+from stages.models.prompting import Refusals
+from stages.models.templates import Refusal
 
 NO_SAY = {"probes", "shots", "precision"}  # these stand in the prompts; precision is taken as resolved
 
@@ -24,7 +27,7 @@ def answers(
     Rows are answered in groups. Those answered before are kept (stages/common/kept.py).
     """
     start = time.monotonic()
-    prompts = [contestant.tokens(row["messages"]) for row in rows]
+    prompts, marked = prompted(contestant, rows)
     device = runtime.device()
     dtype = runtime.precision(options.precision, device)
     answered, loaded, fresh = {}, [], []
@@ -44,6 +47,26 @@ def answers(
         answered |= {i: Answer(**answer) for i, answer in zip(group, group_answers, strict=True)}
         progress.add(len(group), contestant=contestant.name)
     seconds = time.monotonic() - start
-    all_answers = [answered.get(i) or too_long(prompt) for i, prompt in enumerate(prompts)]
-    speed = {"seconds": seconds, "tokens": sum(fresh), "tokens_per_second": sum(fresh) / seconds}
+    all_answers = [answered.get(i) or (too_long(prompt) if prompt else unreadable()) for i, prompt in enumerate(prompts)]
+    speed = {"seconds": seconds, "tokens": sum(fresh), "tokens_per_second": sum(fresh) / seconds, "marked": marked}
     return all_answers, speed | latencies(rows, all_answers)
+
+
+def prompted(contestant: Contestant, rows: list[FormattedText]) -> tuple[list[list[int]], int]:
+    """Token ids of each row's prompt, none where a mark in its texts cannot be read as letters; and how many rows have a mark
+    of the tokenizer in their texts.
+
+    Raises:
+        StageError: if the template refuses rows; it names them.
+    """
+    prompts, refusals = [], Refusals()
+    for row in rows:
+        try:
+            prompts.append(contestant.tokens(row["messages"]))
+        except Refusal as refusal:
+            refusals.add(row["id"], refusal)
+        except Unreadable:
+            prompts.append([])
+    refusals.check(["datasets.<name>.format.system", "models.<name>.base"])
+    known = marks(contestant.tokenizer)
+    return prompts, sum(any(known.inside(turn["content"]) for turn in row["messages"]) for row in rows)

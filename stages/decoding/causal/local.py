@@ -11,28 +11,26 @@ from stages.common.text import until
 from stages.decoding.answers import Answer
 from stages.decoding.causal import caches
 from stages.decoding.causal.sampling import choose, penalize, stream
-
-
-def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Every token that ends an answer: the tokenizer's and those that the model's generation settings name."""
-    named = model.generation_config.eos_token_id
-    named = named if isinstance(named, list) else [] if named is None else [named]
-    return sorted({*named, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])})
+from stages.models.prompting import end_tokens
+from stages.models.templates import turn
 
 
 def groups(prompts: list[list[int]], batch_rows: int, longest: int) -> list[list[int]]:
-    """Which prompts are answered together: like lengths, shortest first. Prompts over `longest` tokens are in no group."""
-    fitting = [i for i in sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i)) if len(prompts[i]) <= longest]
+    """Which prompts are answered together: like lengths, shortest first. Prompts of no token, or of over `longest`, are in
+    no group."""
+    fitting = [i for i in sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i)) if 0 < len(prompts[i]) <= longest]
     return [fitting[start : start + batch_rows] for start in range(0, len(fitting), batch_rows)]
 
 
 @dataclass
 class _Writing:
-    """The answers of a group as they are written, a column of tokens at a time."""
+    """The answers of a group as they are written, a column of tokens at a time. `lead` is what the template writes before
+    every answer: learned, and no part of what is said."""
 
     tokenizer: PreTrainedTokenizerBase
     ends: set[int]
     stop: list[str]
+    lead: str
     most: int
     written: list[list[int]]
     finish: list[str]
@@ -61,6 +59,7 @@ class _Writing:
     def answers(self, prompts: list[list[int]]) -> list[Answer]:
         texts = [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in self.written]
         texts = [until(text, self.stop).strip() for text in texts]
+        texts = [text.removeprefix(self.lead).strip() for text in texts]
         counts = [list(map(len, sequences)) for sequences in (self.written, prompts)]
         return list(map(Answer, texts, *counts, self.finish, self.seconds))
 
@@ -77,7 +76,8 @@ def answer(
     ends = end_tokens(model, tokenizer)
     count = len(prompts)
     fresh = ([[] for _ in prompts], ["length"] * count, [0.0] * count)
-    writing = _Writing(tokenizer, {*ends}, stop, options.max_new_tokens, *fresh)
+    lead = turn(tokenizer).lead.strip() if tokenizer.chat_template else ""
+    writing = _Writing(tokenizer, {*ends}, stop, lead, options.max_new_tokens, *fresh)
     ids, mask = _padded(prompts, model.device)
     seen = _seen(prompts, ids, mask, model) if options.repetition_penalty != 1 else None
     streams = [stream(options.seed, str(prompt)) for prompt in prompts]

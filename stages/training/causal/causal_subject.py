@@ -20,6 +20,7 @@ def causal_subject(
     """The base, prompted as the dataset is formatted."""
     prompting.adopt_template(tokenizer, read_json(paths.formatted / "prompt.json")["chat_template"])
     model = directory.load(paths.base).to(runtime.device())
+    prompting.end_at_turns(model, tokenizer)
     set_dropout(model, params.dropout)
     dtype = runtime.precision(params.precision, model.device)
     task = causal.task(model, params.micro_tokens, params.packing, dtype)

@@ -6,8 +6,8 @@ import torch
 
 from stages.decoding.answers import Answer, latencies, too_long
 from stages.decoding.causal import local
-from stages.decoding.causal.local import answer, end_tokens, groups
-from stages.models.prompting import encode_prompt
+from stages.decoding.causal.local import answer, groups
+from stages.models.prompting import encode_prompt, end_tokens
 from tests import tiny
 
 PROMPTS = [encode_prompt(tiny.tokenizer(), row["messages"]) for row in tiny.rows(4)]
