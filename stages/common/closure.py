@@ -28,6 +28,7 @@ WITHOUT_EFFECT = {
     "stages/common/wiring.py": "refuses parameters, holds no value",
     "stages/common/rows.py": "holds types alone",
     "stages/common/errors.py": "ends the work or words why it ended",
+    "stages/common/locks.py": "waits for another process or refuses, and gives nothing back",
     "stages/common/progress.py": "is told how many rows went by, and gives nothing back",
     "stages/training/loggers.py": "is told what is in the table of steps, and gives nothing back",
 }

@@ -4,7 +4,6 @@ Below `.cache/http/<host>/<address>/` lie `entry.json` and the body that it name
 (gzip and all, for only so can it be resumed), and `partial.json` what identifies it.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -12,7 +11,6 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,6 +21,7 @@ from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import read_json, write_json
 from stages.common.http import Again, passing
+from stages.common.locks import alone
 from stages.common.schema_sources import WebSource
 from stages.sources.visitor import Visitor
 
@@ -64,7 +63,7 @@ class Download:
         Raises:
             StageError: where it cannot be had, is larger than `max_bytes` or takes longer than `total_seconds`.
         """
-        with self._alone():
+        with alone(self.folder, wait=True):  # queued experiments share the cache
             entry = self.entry()
             if entry and fresh(entry):
                 return entry
@@ -231,13 +230,6 @@ class Download:
                 f"a download in {seconds}",
                 f"run the same command again: it goes on from where it stopped; or {FIX}.total_seconds",
             )
-
-    @contextmanager
-    def _alone(self):
-        """One process at a time: queued experiments share the cache."""
-        with open(self.folder / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 def _length(response: requests.Response) -> int | None:

@@ -1,8 +1,6 @@
 """What is known of things made at a service, saved before and after each call; and making them exactly once."""
 
-import fcntl
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from time import sleep
 
@@ -27,23 +25,6 @@ class State:
         """Remember `changes`, on disk before this returns."""
         self.known = {**self.known, **changes}
         write_json(self.path, self.known)
-
-
-@contextmanager
-def alone(folder: Path, wait: bool = False):
-    """Hold a lock on a scratch folder.
-
-    Raises:
-        StageError: if another process holds it and is not to be waited for.
-    """
-    with open(folder / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            raise StageError(
-                folder, "another process at work on the same job", "one at a time", "wait for it, or end it: the job goes on"
-            ) from None
-        yield
 
 
 def once(service: Service, state: State, what: str, find: Callable[[], dict | None], make: Callable[[], dict]) -> dict:

@@ -11,6 +11,7 @@ from pathlib import Path
 from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_files, read_json, read_rows, write_json
+from stages.common.locks import alone
 from stages.common.schema_models import HostedTraining
 from stages.common.scratch import content_hash
 from stages.models.contract import write_prompt
@@ -18,7 +19,7 @@ from stages.training.hosted import cost, job, uploads
 from stages.training.hosted.client import Missing, Service
 from stages.training.hosted.rows import prepare
 from stages.training.hosted.rules import LEAST_ROWS
-from stages.training.hosted.state import State, alone
+from stages.training.hosted.state import State
 from stages.training.hosted.table import of_checkpoints, of_events, read
 from stages.training.paths import Paths
 from stages.training.selection import between
@@ -36,12 +37,12 @@ def starting_model(name: str, params: HostedTraining, base: Path) -> tuple[dict,
     about = read_json(base / "hosted.json")
     if not params.checkpoint:
         return about, about["model"]
-    kept = {str(one["step"]): one["model"] for one in about.get("checkpoints", [])}
-    wanted = max(kept, key=int, default="") if params.checkpoint == "last" else params.checkpoint
-    if wanted not in kept:
-        there = f'"", last or one of {", ".join(kept)}' if kept else '"", for it has no checkpoints'
+    models = {str(checkpoint["step"]): checkpoint["model"] for checkpoint in about.get("checkpoints", [])}
+    wanted = max(models, key=int, default="") if params.checkpoint == "last" else params.checkpoint
+    if wanted not in models:
+        there = f'"", last or one of {", ".join(models)}' if models else '"", for it has no checkpoints'
         raise StageError(f"models.{name}.train.checkpoint", repr(params.checkpoint), f"of {base}: {there}", "edit params.yaml")
-    return about, kept[wanted]
+    return about, models[wanted]
 
 
 class Run:
@@ -64,7 +65,7 @@ class Run:
             StageError: if it may cost more than the limit, or ended without a model.
         """
         folder = kept.placed("hosted job", self.mark).folder
-        with alone(folder):
+        with alone(folder, wait=False):
             state = State(folder)
             made = self._existing(state) or self._new(state)
             self.job_id = made["id"]
@@ -153,8 +154,8 @@ class Run:
             listed = self.service.patiently(lambda: list(self.service.checkpoints(self.job_id)))
         except Missing:
             return []
-        kept = [{ours: one.get(theirs) for ours, theirs in names.items()} for one in listed]
-        return sorted(kept, key=lambda one: one["step"])
+        checkpoints = [{ours: entry.get(theirs) for ours, theirs in names.items()} for entry in listed]
+        return sorted(checkpoints, key=lambda checkpoint: checkpoint["step"])
 
 
 def about_model(run: Run, parent: dict, ended: dict, checkpoints: list[dict]) -> dict:
@@ -206,7 +207,7 @@ def train_hosted(name: str, params: HostedTraining, paths: Paths) -> None:
     parent, model = starting_model(name, params, paths.base)
     contract = read_json(paths.formatted / "prompt.json")
     folder = kept.placed("rows of a hosted job", "files", name=name).folder
-    with alone(folder):
+    with alone(folder, wait=False):
         taken = between(read_rows(paths.rows), params.rows, f"models.{name}.train.rows")
         files = {"training_file": prepare(taken, contract, folder / "training.jsonl", LEAST_ROWS)}
         if json_files(paths.formatted / "validation"):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from stages.common import kept
 from stages.common.errors import StageError
+from stages.common.locks import alone
 from stages.training.hosted.client import Missing, Service
-from stages.training.hosted.state import State, alone, once
+from stages.training.hosted.state import State, once
 
 
 def name_of(sha256: str) -> str:

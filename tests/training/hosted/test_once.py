@@ -8,9 +8,9 @@ import pytest
 
 from stages.common import files
 from stages.common.errors import StageError
+from stages.common.locks import alone
 from stages.common.scratch import scratch
 from stages.training.hosted import job, state
-from stages.training.hosted.state import alone
 from tests import tiny
 from tests.imports import ROOT
 from tests.training.hosted import helpers
@@ -131,7 +131,7 @@ def test_which_job_is_taken_for_ours_where_metadata_is_not_kept(tmp_path, change
 
 
 def test_two_processes_do_not_work_on_one_job(work, account):
-    with alone(scratch("hosted", "model", "files")), pytest.raises(StageError, match="another process"):
+    with alone(scratch("hosted", "model", "files"), wait=False), pytest.raises(StageError, match="another process"):
         helpers.train(work)
     assert account.calls == []
     helpers.train(work)
