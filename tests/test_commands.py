@@ -259,6 +259,7 @@ NOWHERE = {  # why it is not run, and what is instead
     'export AFFINAGE_LAUNCH="srun torchrun --nnodes $SLURM_NNODES --nproc-per-node 8 --rdzv-id $SLURM_JOB_ID'
     ' --rdzv-backend c10d --rdzv-endpoint $first:29500"': f"needs Slurm; another launcher: {LAUNCHER}",
     "ray start": "as above",
+    "rm -rf .dvc/tmp/exps/tmp* .dvc/tmp/exps/standalone": f"after a kill by force: {KILLED}",
     "dvc exp run -S": "half a command; whole ones are run",
     "dvc exp run -S …": "as above",
     "du -sh --apparent-size": "how a table was measured",

@@ -12,6 +12,7 @@ metrics of a good run stay what they were. The values are text: DVC shows them i
 A function here returns alarms by name: an empty dict, or what was found. It imports nothing heavy and reads no file.
 """
 
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -187,6 +188,27 @@ def perfect_tokens(accuracies: Mapping[str, float]) -> Alarms:
     """Whether any token accuracy on rows that were not trained on is 1, by the contestant or the part that it is of."""
     perfect = [who for who, value in accuracies.items() if value >= 1]
     return {"perfect_tokens": ", ".join(perfect)} if perfect else {}
+
+
+def training(history: list[dict], best_step: int) -> Alarms:
+    """What is wrong with the answers of validation rows under the state of a model that is kept, and with that state.
+
+    Args:
+        history: `step`, `validation_loss` (nats a token) and `validation_token_accuracy` of each time that they were measured,
+            the state before the first step among them.
+        best_step: the step whose state is kept.
+    """
+    kept = [measured for measured in history if measured["step"] == best_step]
+    found = {}
+    for measured in kept[-1:]:
+        found |= low_perplexity({"validation": math.exp(min(700.0, measured["validation_loss"]))})
+        if (accuracy := measured.get("validation_token_accuracy")) is not None:
+            found |= perfect_tokens({"validation": accuracy})
+    losses = {measured["validation_loss"] for measured in history}
+    if len(history) > 1 and (best_step == 0 or len(losses) == 1):
+        kept_base = "no step made the validation loss lower than the base's, whose state is kept"
+        found["same_as_base"] = kept_base if best_step == 0 else "the validation loss never changed"
+    return found
 
 
 def answers(rows: Iterable[dict]) -> Alarms:

@@ -1,5 +1,6 @@
 """Answers in text: every test row and every probe, by the tuned model and by what it is compared with."""
 
+from stages.common import sanity
 from stages.common.files import read_rows, write_json, write_rows
 from stages.common.progress import Progress
 from stages.common.rows import FormattedText, TextAnswers
@@ -48,6 +49,7 @@ def generate_text(name: str, params: Generate, paths: Paths) -> None:
         for who in field:
             make = entry(ANSWERING, "hosted" if who.hosted else "here")
             made[who.name], speeds[who.name] = make(who, rows, params, progress)
-    lines = (side_by_side(row, [(who, made[who.name][i]) for who in field]) for i, row in enumerate(rows))
+    lines = [side_by_side(row, [(who, made[who.name][i]) for who in field]) for i, row in enumerate(rows)]
     write_rows(paths.out, lines)
+    sanity.raised("generate", name, sanity.answers(lines))  # said here, and written down by judge
     write_json(paths.speed, {**speeds, **runtime.environment()})

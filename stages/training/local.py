@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.common import kept
+from stages.common import kept, sanity
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, read_json, read_rows, write_json
 from stages.common.rows import FormattedRow
@@ -111,7 +111,8 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
         with atomic_directory(paths.out) as folder:
             _save(folder, model, found, params, paths.base, paths.formatted)
         write_table(paths.table, state.rows)
-        write_json(paths.metrics, _metrics(state, found, params, learned))
+        figures = _metrics(state, found, params, learned)
+        write_json(paths.metrics, figures | sanity.raised("train", name, _alarms(state, found, figures["best_step"])))
         times = {"seconds": time.monotonic() - start, "training_seconds": seconds, "tokens_per_second": state.tokens / seconds}
         write_json(paths.speed, times | {"processes": world.size} | runtime.environment())
         checkpoints.clear()
@@ -128,6 +129,16 @@ def _save(folder: Path, model: PreTrainedModel, found: Prepared, params: LocalTr
     if found.labels:
         write_json(folder / "labels.json", read_json(formatted / "labels.json"))
     write_json(folder / "parent.json", {"base": base.name, "sha256": content_hash(base)})
+
+
+def _alarms(state: loop.State, found: Prepared, best_step: int) -> sanity.Alarms:
+    """What no one wants of the rows and of the losses; a classifier may well be sure of every label."""
+    counts = found.counts
+    dropped = sanity.mostly_dropped(counts["rows"], {"prompt too long": counts.get("prompt_too_long", 0)})
+    measured = sanity.training(state.history, best_step)
+    if found.labels:
+        measured = {alarm: said for alarm, said in measured.items() if alarm == "same_as_base"}
+    return dropped | measured
 
 
 def _metrics(state: loop.State, found: Prepared, params: LocalTraining, learned: int) -> dict:

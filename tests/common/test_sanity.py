@@ -163,6 +163,32 @@ def test_labels_that_are_all_the_same_are_the_tuned_models_alone():
     assert sanity.answers(labelled(["a", "b", "a", "b"], ["a", "b", "a", "b"])) == {}
 
 
+def measured(*losses: float, accuracy: float = 0.5) -> list[dict]:
+    return [
+        {"step": 10 * place, "validation_loss": loss, "validation_token_accuracy": accuracy if place else 0.1}
+        for place, loss in enumerate(losses)
+    ]
+
+
+def test_training_that_went_well_raises_nothing():
+    assert sanity.training(measured(3.0, 2.0, 1.5), 20) == {}
+    assert sanity.training([], 5) == {}  # no validation rows
+
+
+@pytest.mark.parametrize(
+    ("history", "best", "alarms"),
+    [
+        (measured(3.0, 0.01), 10, {"low_perplexity"}),
+        (measured(3.0, 0.0, accuracy=1.0), 10, {"low_perplexity", "perfect_tokens"}),
+        (measured(3.0, 0.5, accuracy=1.0), 10, {"perfect_tokens"}),
+        (measured(3.0, 3.5, 4.0), 0, {"same_as_base"}),
+        (measured(3.0, 3.0, 3.0), 20, {"same_as_base"}),
+    ],
+)
+def test_training_that_gave_what_no_one_wants(history, best, alarms):
+    assert sanity.training(history, best).keys() == alarms
+
+
 # the stages ------------------------------------------------------------------------------------------------------------
 
 

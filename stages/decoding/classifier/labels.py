@@ -7,6 +7,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from stages.common import sanity
 from stages.common.files import read_json, read_rows, write_json, write_rows
 from stages.common.progress import Progress
 from stages.common.rows import FormattedLabel, LabelAnswers
@@ -45,7 +46,9 @@ def generate_labels(name: str, params: Classify, paths: Paths) -> None:
             made[who] = probabilities(folder, texts, labels, params, progress)
             speeds[who] = {"seconds": time.monotonic() - start, "texts": len(texts)}
     made |= {"majority": majority(training, len(rows)), "tfidf": words(training, texts, params.seed)}
-    write_rows(paths.out, (answered(row, {who: shares[i] for who, shares in made.items()}) for i, row in enumerate(rows)))
+    lines = [answered(row, {who: shares[i] for who, shares in made.items()}) for i, row in enumerate(rows)]
+    write_rows(paths.out, lines)
+    sanity.raised("generate", name, sanity.answers(lines))  # said here, and written down by judge
     write_json(paths.speed, speeds | runtime.environment())
 
 

@@ -12,6 +12,7 @@ from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_files, read_json, read_rows, write_json
 from stages.common.locks import alone
+from stages.common.sanity import raised, training
 from stages.common.schema_models import HostedTraining
 from stages.common.scratch import content_hash
 from stages.models.contract import write_prompt
@@ -228,7 +229,10 @@ def train_hosted(name: str, params: HostedTraining, paths: Paths) -> None:
         write_json(made / "parent.json", {"base": paths.base.name, "sha256": content_hash(paths.base)})
     write_table(paths.table, steps)
     figures = summary(run, ended, steps)
-    write_json(paths.metrics, figures)
+    accuracy = next((row["validation_token_accuracy"] for row in reversed(steps) if "validation_token_accuracy" in row), None)
+    loss = figures["validation_loss"]
+    measured = [] if loss is None else [{"step": 1, "validation_loss": loss, "validation_token_accuracy": accuracy}]
+    write_json(paths.metrics, figures | raised("train", name, training(measured, best_step=1)))
     write_json(
         paths.speed,
         {
