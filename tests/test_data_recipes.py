@@ -162,7 +162,7 @@ def test_recipe_invoices_pcg(run):
 
 
 def test_a_chart_in_another_shape_names_the_keys_that_there_are(run):
-    with pytest.raises(StageError, match=r"the keys accounts\n[^$]*an object with flat[^$]*reader"):
+    with pytest.raises(StageError, match=r"no 'flat'; there is accounts\n[^$]*reader\.at"):
         run("invoices_pcg", {"pcg.json": b'{"accounts": []}'})
 
 

@@ -22,6 +22,7 @@ MOST_LINES = 10_000  # of one record; a quote that does not close before is an o
 HEAD = 1 << 16  # characters by which the dialect is found out
 SAMPLE = 200  # records by which the dialect and the number of columns are found out
 RETURN = "\ufdd0"  # a noncharacter that stands for a bare \r while `csv` reads: there it would end a record
+_BARE_RETURN = re.compile(r"\r(?!\n|\Z)")
 ONE_COLUMN = "\x1f"  # stands for the delimiter where there is none
 FIX = "set reader: {kind: csv, delimiter: …} in datasets.<name>.scrape.sources.<source>, or edit the file"
 
@@ -35,7 +36,7 @@ class Dialect:
     escape: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Record:
     """Fields of one record, and the line that it begins on, from 1; or why it cannot be split."""
 
@@ -82,37 +83,36 @@ def read_csv(file: SourceFile, params: Csv | None = None) -> Iterator[dict]:
 def _records(lines: Iterator[str], dialect: Dialect) -> Iterator[Record]:
     """Every record in order. One that cannot be split is its first line alone: the next begins on the line after it."""
     waiting: deque[str] = deque()
-    number = 1
+    held: list[str] = []  # lines of the record on its way
+
+    def feed() -> Iterator[str]:
+        while len(held) < MOST_LINES:
+            line = waiting.popleft() if waiting else next(lines, None)
+            if line is None:
+                return
+            held.append(line)
+            yield _BARE_RETURN.sub(RETURN, line) if "\r" in line else line
+
+    options = {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "escapechar": dialect.escape, "strict": True}
+    options["doublequote"] = dialect.escape is None
+    number, reader = 1, csv.reader(feed(), **options)
     while True:
-        held: list[str] = []
-
-        def feed(held=held) -> Iterator[str]:
-            while len(held) < MOST_LINES:
-                line = waiting.popleft() if waiting else next(lines, None)
-                if line is None:
-                    return
-                held.append(line)
-                yield re.sub(r"\r(?!\n|\Z)", RETURN, line) if "\r" in line else line
-
-        reader = csv.reader(
-            feed(),
-            delimiter=dialect.delimiter,
-            quotechar=dialect.quote,
-            escapechar=dialect.escape,
-            doublequote=dialect.escape is None,
-            strict=True,
-        )
         try:
             fields = next(reader, None)
         except csv.Error as error:
             waiting.extendleft(reversed(held[1:]))
             yield Record(number, [], f"{error}: {shorten(held[0])}")
             number += 1
+            held.clear()
+            reader = csv.reader(feed(), **options)
             continue
         if fields is None:
             return
-        yield Record(number, [field.replace(RETURN, "\r") for field in fields] if "\r" in "".join(held) else fields)
+        yield Record(
+            number, [field.replace(RETURN, "\r") for field in fields] if any("\r" in line for line in held) else fields
+        )
         number += len(held)
+        held.clear()
 
 
 def _dialect(head: str, delimiter: str) -> Dialect:

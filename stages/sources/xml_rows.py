@@ -39,10 +39,8 @@ def load(file: SourceFile) -> etree._Element:
 
 def read_xml(file: SourceFile, params: Xml) -> Iterator[dict]:
     """A row for each element of the XPath `rows`; white space is folded, and what an XPath finds more than once is joined by a
-    line end. Prefixes of namespaces are left out of all names.
-
-    Raises:
-        StageError: where `rows` selects nothing, with the names that there are.
+    line end. Prefixes of namespaces are left out of all names. A document without
+    such an element has no rows.
     """
     root = load(file)
     for element in root.iter(etree.Element):
@@ -50,12 +48,6 @@ def read_xml(file: SourceFile, params: Xml) -> Iterator[dict]:
         for name in [name for name in element.attrib if name.startswith("{")]:
             element.attrib[etree.QName(name).localname] = element.attrib.pop(name)
     elements = [node for node in _select(root, params.rows, file.place, "rows") if isinstance(node, etree._Element)]
-    if not elements:
-        names = dict.fromkeys(element.tag for element in root.iter(etree.Element))
-        listing = ", ".join(list(names)[:20])
-        raise StageError(
-            f"{file.place}: XPath {shorten(params.rows)}", f"no element; there are {listing}", "one", f"edit {READER}.rows"
-        )
     for element in elements:
         if params.fields:
             found = {ours: _select(element, xpath, file.place, f"fields.{ours}") for ours, xpath in params.fields.items()}

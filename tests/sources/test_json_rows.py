@@ -1,9 +1,12 @@
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.common.errors import StageError
+from stages.common.schema_sources import JsonLinesRecords, JsonRecords
 from stages.sources import SourceFile, rows_of
 from tests.data_helpers import json_values, read_file
 
@@ -80,3 +83,84 @@ def test_any_value_comes_back(tmp_path_factory, value):
     folder = tmp_path_factory.mktemp("json")
     assert read(folder, "json", json.dumps([{"a": value}])) == [{"a": value}]
     assert read(folder, "jsonl", json.dumps({"a": value})) == [{"a": value}]
+
+
+keys = st.text("ab. é", min_size=1, max_size=3).filter(str.strip)
+SQUAD = {
+    "version": "2",
+    "data": [
+        {"title": "T", "paragraphs": [{"context": "C", "qas": [{"q": 1}, {"q": 2}]}, {"context": "D", "qas": []}]},
+        {"title": "U", "paragraphs": [{"context": "E", "qas": [{"q": 3, "title": "own"}]}]},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "at", "rows"),
+    [
+        (
+            SQUAD,
+            "data[*].paragraphs[*].qas",
+            [
+                {"title": "T", "context": "C", "q": 1},
+                {"title": "T", "context": "C", "q": 2},
+                {"title": "own", "context": "E", "q": 3},
+            ],
+        ),
+        (SQUAD, "data.1.paragraphs", [{"context": "E", "qas": [{"q": 3, "title": "own"}]}]),
+        (SQUAD, "data", SQUAD["data"]),
+        ([{"qa": [{"q": 1}, {"q": 2}], "k": 5}, {"qa": []}], "qa", [{"k": 5, "q": 1}, {"k": 5, "q": 2}]),
+        ([{"qa": [{"q": 1}], "k": 5}], "[*].qa", [{"k": 5, "q": 1}]),
+        ([{"questions": ["a?", "b?"], "x": "y"}], "questions", [{"x": "y", "value": "a?"}, {"x": "y", "value": "b?"}]),
+        ({"H": {"n": 1}, "He": {"n": 2}}, "", [{"key": "H", "n": 1}, {"key": "He", "n": 2}]),
+        ({"e": {"H": {"n": 1}, "He": {"n": 2}}}, "e.*", [{"key": "H", "n": 1}, {"key": "He", "n": 2}]),
+        ({"a.b": {"c": [{"x": 1}]}}, '["a.b"].c', [{"x": 1}]),
+        ({"e": []}, "e", []),
+    ],
+)
+def test_rows_at_any_depth(tmp_path, document, at, rows):
+    (tmp_path / "f").write_text(json.dumps(document))
+    assert read_file(JsonRecords(kind="json_records", at=at), tmp_path / "f") == rows
+
+
+def test_rows_inside_json_lines(tmp_path):
+    (tmp_path / "f").write_text('{"qa": [{"q": 1}, {"q": 2}], "t": "x"}\n{"qa": []}\n')
+    rows = read_file(JsonLinesRecords(kind="jsonl_records", at="qa"), tmp_path / "f")
+    assert rows == [{"t": "x", "q": 1}, {"t": "x", "q": 2}]
+
+
+@pytest.mark.parametrize("at", ["nope", "data[*].nope", "data.9", "data[*].title.x"])
+def test_a_path_that_leads_nowhere_is_named_with_what_is_there(tmp_path, at):
+    (tmp_path / "f").write_text(json.dumps(SQUAD))
+    with pytest.raises(StageError, match=r"f[^$]*no '(nope|9|x)'; there is [^$]*reader\.at"):
+        read_file(JsonRecords(kind="json_records", at=at), tmp_path / "f")
+
+
+def test_what_is_no_path_is_named():
+    with pytest.raises(StageError, match=r"the path 'a\[b'"):
+        list(rows_of(SourceFile(Path("f")), JsonRecords(kind="json_records", at="a[b")))
+
+
+def test_nan_in_an_array_is_read_with_every_row_once(tmp_path):
+    rows = [{"a": number, "b": "x" * 3000} for number in range(100)]
+    (tmp_path / "f").write_text(json.dumps([*rows, {"a": float("nan")}, {"a": 7}]))
+    found = read_file("json", tmp_path / "f")
+    assert (len(found), found[99]["a"], found[101]["a"]) == (102, 99, 7)
+
+
+@given(
+    st.recursive(
+        st.lists(st.fixed_dictionaries({"v": json_values}), max_size=3),
+        lambda inner: st.dictionaries(keys, inner, min_size=1, max_size=1),
+        max_leaves=4,
+    )
+)
+def test_rows_at_any_path_come_back(tmp_path_factory, document):
+    path, value = [], document
+    while isinstance(value, dict):
+        (key,) = value
+        path.append(f'["{key}"]')
+        value = value[key]
+    file = tmp_path_factory.mktemp("json") / "f"
+    file.write_text(json.dumps(document))
+    assert read_file(JsonRecords(kind="json_records", at=".".join(path).replace(".[", "[")), file) == value

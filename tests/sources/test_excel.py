@@ -1,0 +1,48 @@
+import datetime
+
+import openpyxl
+import pytest
+
+from stages.common.errors import StageError
+from stages.common.schema_sources import Excel
+from tests.data_helpers import read_file
+
+
+@pytest.fixture
+def book(tmp_path):
+    made = openpyxl.Workbook()
+    sheet = made.active
+    sheet.title = "Lines"
+    for row in (
+        ["Invoices of March"],
+        [],
+        ["Supplier", "Amount", "Paid", "Day"],
+        ["EDF", 12, True, datetime.datetime(2024, 1, 31)],
+    ):
+        sheet.append(row)
+    sheet.append([None, None, None, None])
+    sheet.append(["NA", 1.5, None, "n/a"])
+    made.create_sheet("Other").append(["a", "b"])
+    made["Other"].append(["007", "=1+1"])
+    made.save(tmp_path / "f.xlsx")
+    return tmp_path / "f.xlsx"
+
+
+def test_cells_are_text_under_the_header(book):
+    assert read_file("excel", book) == [
+        {"Supplier": "EDF", "Amount": "12", "Paid": "True", "Day": "2024-01-31 00:00:00"},
+        {"Supplier": "NA", "Amount": "1.5", "Paid": "", "Day": "n/a"},
+    ]
+
+
+def test_a_sheet_by_its_name(book):
+    assert [row["a"] for row in read_file(Excel(kind="excel", sheet="Other"), book)] == ["007"]
+    with pytest.raises(StageError, match=r"f\.xlsx\n[^$]*sheets Lines, Other[^$]*sheet 'Third'"):
+        read_file(Excel(kind="excel", sheet="Third"), book)
+
+
+@pytest.mark.parametrize("data", [b"", b"a,b\n1,2\n", b"PK\x03\x04nothing", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)])
+def test_other_files_are_refused(tmp_path, data):
+    (tmp_path / "f.xlsx").write_bytes(data)
+    with pytest.raises(StageError, match=r"f\.xlsx\n[^$]*an \.xlsx file without a password"):
+        read_file("excel", tmp_path / "f.xlsx")

@@ -1,0 +1,45 @@
+import pytest
+
+from stages.common.errors import StageError
+from stages.common.schema_sources import Xml
+from tests.data_helpers import read_file
+
+PARTS = """<?xml version="1.0"?><Catalogue xmlns="urn:x" xmlns:b="urn:b" Year="2017"><Group Name="Brakes">
+<Part No="1"><Name>Brake  <i>pad</i></Name><Alias>pad</Alias><Alias>lining</Alias><Price b:Currency="EUR">9</Price></Part>
+<Part No="2"><Name>Disc<!-- no text --></Name></Part></Group></Catalogue>"""
+
+
+def rows(tmp_path, xpath: str, text: str = PARTS, **fields: str) -> list[dict]:
+    (tmp_path / "f.xml").write_text(text)
+    return read_file(Xml(kind="xml", rows=xpath, fields=fields), tmp_path / "f.xml")
+
+
+def test_fields_by_xpath(tmp_path):
+    assert rows(tmp_path, "//Part", name="Name", alias="Alias", group="../@Name", year="/Catalogue/@Year") == [
+        {"name": "Brake pad", "alias": "pad\nlining", "group": "Brakes", "year": "2017"},
+        {"name": "Disc", "alias": "", "group": "Brakes", "year": "2017"},
+    ]
+
+
+def test_without_fields_attributes_and_children_are_columns(tmp_path):
+    first, second = rows(tmp_path, "//Part")
+    assert first == {"@No": "1", "Name": "Brake pad", "Alias": "pad\nlining", "Price": "9", "Price/@Currency": "EUR"}
+    assert second == {"@No": "2", "Name": "Disc"}
+    assert [row["text"] for row in rows(tmp_path, "//Alias")] == ["pad", "lining"]
+
+
+def test_names_are_those_of_the_file_in_their_case(tmp_path):
+    assert rows(tmp_path, "//part") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "xpath", "words"),
+    [
+        (PARTS, "//[", "XPath '//\\['"),
+        ("<a><b></a>", "//b", "line 1\n  found:    broken XML"),
+        ('<!DOCTYPE a [<!ENTITY e "x">]><a>&e;</a>', "//a", "a document type definition"),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, text, xpath, words):
+    with pytest.raises(StageError, match=rf"f\.xml[^$]*{words}|f\.xml {words}"):
+        rows(tmp_path, xpath, text)
