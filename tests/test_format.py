@@ -279,3 +279,15 @@ def test_alpaca_from_its_source_to_prompts(tmp_path, real_data):
         assert prompt.startswith(f"### Instruction:\n{r['instruction']}\n\n### ")
         assert ("### Input:\n" + r["input"] in prompt) == bool(r["input"])
         assert found[r["id"]]["completion"] == r["response"]
+
+
+@pytest.mark.parametrize("params", [chat_params(shard_rows=2), completion_params()])
+def test_the_package_datasets_loads_what_is_formatted(tmp_path, params, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    datasets = pytest.importorskip("datasets")
+    formatted(tmp_path, params, train=[row(1), row(2), row(3)], validation=[row(4)], test=[row(5)])
+    folder = tmp_path / "out"
+    files = {part: f"{folder}/{part}/*.jsonl" for part in ("train", "validation", "test")}
+    loaded = datasets.load_dataset("json", data_files=files, cache_dir=str(tmp_path / "cache"))
+    assert {part: rows.num_rows for part, rows in loaded.items()} == {"train": 3, "validation": 1, "test": 1}
+    assert loaded["train"].to_list() == [read for file in sorted((folder / "train").glob("*.jsonl")) for read in jsonl(file)]
