@@ -26,7 +26,7 @@ from tests.data_helpers import jsonl
 from tests.imports import ROOT
 from tests.server import Answer, Server
 
-RECIPES = {path.stem for path in (ROOT / "recipes").glob("*.yaml") if "models" not in read(path)}
+RECIPES = {path.stem for path in (ROOT / "recipes").glob("*.yaml") if "datasets" in read(path) and "models" not in read(path)}
 ROBOTS = b"User-agent: *\nDisallow: /w/\nDisallow: /api/\nDisallow: /*/archive/\n"  # what these hosts forbid
 
 
