@@ -19,6 +19,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory
 from stages.models.directory import load_tokenizer
+from stages.models.templates import turn
 
 CONVERTER = "llama.cpp's own convert_hf_to_gguf.py reads the same directory"
 ARCHITECTURES = {
@@ -148,6 +149,9 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerBase, 
     if tokenizer.chat_template:
         writer.add_add_bos_token(False)  # the template writes what is wanted; twice would be one too many
         writer.add_chat_template(tokenizer.chat_template)
+        ending = turn(tokenizer).token
+        if ending not in (None, tokenizer.eos_token_id):
+            writer.add_eot_token_id(ending)
     else:
         writer.add_add_bos_token(tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id])
 

@@ -85,7 +85,10 @@ class Overlap:
     """Plain word overlap: cosine of TF-IDF vectors, in [0, 1]. Reported beside every judge, as the bar to clear."""
 
     def __init__(self, texts: Iterable[str]):
-        self.vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit(texts)
+        try:
+            self.vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b").fit(texts)
+        except ValueError:  # no word in any text: answers of emoji alone are compared sign by sign
+            self.vectorizer = TfidfVectorizer(analyzer="char").fit(texts)
 
     def score(self, items: list[tuple[str, str, str]]) -> np.ndarray:
         """One figure [n] for each (question, expected, answer), as a judge gives them."""

@@ -70,9 +70,29 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def load(folder: Path, architecture: str = "causal", dtype: torch.dtype = torch.float32, **config) -> PreTrainedModel:
     """The model of a model directory, in evaluation mode on the CPU; `config` overrides what its configuration says."""
     _must_exist(folder)
+    config = _padding(folder) | config
     if (folder / ADAPTER).is_dir():
         return _with_adapter(folder, architecture, dtype, config)
     return _CLASSES[architecture].from_pretrained(folder, dtype=dtype, use_safetensors=True, **config).eval()
+
+
+def _padding(folder: Path) -> dict[str, None]:
+    """What overrides a padding token that is none of the model's rows (-1, or one past the last)."""
+    config = AutoConfig.from_pretrained(folder).get_text_config()
+    pad = getattr(config, "pad_token_id", None)
+    if config.model_type in _AFTER_PADDING:
+        _has_padding(folder, config)
+    return {} if pad is None or 0 <= pad < config.vocab_size else {"pad_token_id": None}
+
+
+def _has_padding(folder: Path, config) -> None:
+    if config.pad_token_id is None or not 0 <= config.pad_token_id < config.vocab_size:
+        raise StageError(
+            folder / "config.json",
+            f"pad_token_id {config.pad_token_id}",
+            f"0 to {config.vocab_size - 1}: models of kind {config.model_type} count positions from it",
+            "set it to the padding token of the tokenizer",
+        )
 
 
 def _with_adapter(folder: Path, architecture: str, dtype: torch.dtype, config: dict) -> PreTrainedModel:
@@ -186,4 +206,6 @@ def context_length(folder: Path) -> int:
     config = AutoConfig.from_pretrained(folder).get_text_config()
     places = getattr(config, "max_position_embeddings", None) or 1 << 30
     # RoBERTa's family counts positions from the one after padding's
+    if config.model_type in _AFTER_PADDING:
+        _has_padding(folder, config)
     return places - (config.pad_token_id + 1 if config.model_type in _AFTER_PADDING else 0)

@@ -80,10 +80,13 @@ def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
     Raises:
         StageError: if the tokenizer has neither a padding nor an end token.
     """
-    if tokenizer.pad_token_id is None:
-        if tokenizer.eos_token_id is None:
-            raise StageError("tokenizer of the base", "no padding and no end token", "one of them", "choose another base")
-        tokenizer.pad_token = tokenizer.eos_token
+    rows = model.get_input_embeddings().num_embeddings
+    named = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
+    usable = [token for token in named if token is not None and 0 <= token < rows]
+    if not usable:
+        raise StageError("tokenizer of the base", "no padding and no end token", "one of them", "choose another base")
+    last = tokenizer("a")["input_ids"][-1]  # one that ends texts would not be found as their last token
+    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(next((token for token in usable if token != last), usable[0]))
     model.config.pad_token_id = tokenizer.pad_token_id
 
 

@@ -70,7 +70,24 @@ def prepare(name: str, params: LocalTraining, paths: Paths) -> Prepared:
             "at least one",
             f"raise {where}.max_tokens",
         )
+    _within(subject.model.get_input_embeddings().num_embeddings, tokenizer, examples + validation)
     return Prepared(subject.model, tokenizer, subject.task, examples, validation, counts, subject.labels)
+
+
+def _within(rows: int, tokenizer: PreTrainedTokenizerBase, examples: list) -> None:
+    """
+    Raises:
+        StageError: if an example holds a token past the last of the model's `rows`.
+    """
+    for example in examples:
+        highest = max(example.tokens if hasattr(example, "tokens") else example.prompt + example.completion)
+        if highest >= rows:
+            raise StageError(
+                f"row {example.id}",
+                f"token {tokenizer.convert_ids_to_tokens(highest)!r}, the number {highest}",
+                f"a number below {rows}, the rows of the base's embeddings: its tokenizer has more tokens than the model",
+                "choose another base, or one whose embeddings were resized",
+            )
 
 
 def _wrong(subject: Subject, rows: list[FormattedRow], params: LocalTraining) -> list[FormattedRow]:

@@ -138,3 +138,9 @@ def test_every_figure_has_a_row_for_each_answer(figures):
 def test_signatures_say_what_was_computed():
     assert signatures().keys() == {"bleu", "chrf"}
     assert all("version:" in text for text in signatures().values())
+
+
+def test_answers_without_a_word_are_compared_sign_by_sign():
+    overlap = Overlap(["😀😀", "🚀", "👍🚀"])
+    same, other = overlap.score([("?", "😀🚀", "😀🚀"), ("?", "😀", "👍")])
+    assert same == pytest.approx(1) and other == 0

@@ -1,5 +1,6 @@
 """Labels of the test rows, with a probability for each: by the tuned classifier and by what it must beat to be worth it."""
 
+import re
 import time
 from collections import Counter
 
@@ -24,9 +25,12 @@ def majority(training: list[FormattedLabel], count: int) -> Probabilities:
 
 
 def words(training: list[FormattedLabel], texts: list[str], seed: int) -> Probabilities:
-    """Logistic regression over TF-IDF of words and pairs of words: what a language model is measured by."""
+    """Logistic regression over TF-IDF of words and pairs of words: what a language model is measured by. Where no training
+    text has a word of two letters (`1 + 2`), it reads single characters and pairs of them."""
+    unit = "word" if any(re.search(r"\b\w\w", row["text"]) for row in training) else "char"
     model = make_pipeline(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=1000, random_state=seed)
+        TfidfVectorizer(analyzer=unit, ngram_range=(1, 2), sublinear_tf=True),
+        LogisticRegression(C=10, max_iter=1000, random_state=seed),
     )
     model.fit([row["text"] for row in training], [row["label"] for row in training])
     return [rounded(dict(zip(model.classes_, map(float, shares), strict=True))) for shares in model.predict_proba(texts)]

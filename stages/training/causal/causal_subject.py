@@ -21,6 +21,7 @@ def causal_subject(
     prompting.adopt_template(tokenizer, read_json(paths.formatted / "prompt.json")["chat_template"])
     model = directory.load(paths.base).to(runtime.device())
     prompting.end_at_turns(model, tokenizer)
+    model.get_input_embeddings().padding_idx = None  # else a token that is padding and end at once would not learn
     set_dropout(model, params.dropout)
     dtype = runtime.precision(params.precision, model.device)
     task = causal.task(model, params.micro_tokens, params.packing, dtype)

@@ -4,6 +4,7 @@ from functools import partial
 
 from transformers import PreTrainedTokenizerBase
 
+from stages.common.errors import StageError
 from stages.common.files import read_json
 from stages.common.rows import FormattedLabel
 from stages.common.schema_models import ClassifierTraining
@@ -16,8 +17,15 @@ from stages.training.subject import Subject, set_dropout
 def classifier_subject(
     params: ClassifierTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[FormattedLabel]
 ) -> Subject:
-    """The base with a head for the dataset's labels."""
+    """The base with a head for the dataset's labels.
+
+    Raises:
+        StageError: if there is but one label, of which nothing can be learned.
+    """
     labels = read_json(paths.formatted / "labels.json")["labels"]
+    if len(labels) < 2:
+        label = f"one label only ({', '.join(labels)})"
+        raise StageError(paths.formatted / "labels.json", label, "at least two", "bring rows of another label into train")
     model = directory.load_classifier(paths.base, labels, params.seed).to(runtime.device())
     set_dropout(model, params.dropout)
     classifier.set_padding(model, tokenizer)

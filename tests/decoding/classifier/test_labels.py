@@ -156,3 +156,9 @@ def test_a_changed_line_of_the_maker_labels_anew(tmp_path, models, loads, monkey
     run(tmp_path, models)
     closure.code_hash.cache_clear()
     assert loads == ["tuned", "tuned"]
+
+
+def test_texts_without_a_word_are_told_apart_by_their_signs():
+    training = [{"text": f"{i} + {'x' if i % 2 else 'y'}", "label": "odd" if i % 2 else "even"} for i in range(10)]
+    first, second = words(training, ["3 + x", "4 + y"], 1)
+    assert (next(iter(first)), next(iter(second))) == ("odd", "even")
