@@ -66,23 +66,26 @@ def measure(folder: Path, size: int, near: tuple[float, ...]) -> None:
     rows = write_rows(folder / "raw" / "local" / "rows.jsonl", size)
     print(f"{size / 1e9:.2f} GB, {rows} rows", flush=True)
 
-    def report(stage: str, note: str, limit: int, **paths: Path) -> None:
+    def report(stage: str, note: str, limit: int, **paths: Path) -> float:
         seconds, peak = run(stage, folder, **paths)
         print(
             f"  {stage}{note}: {seconds / rows * 1e6:.0f} us a row, {seconds:.0f} s, peak {peak:.0f} MB (at most {limit})",
             flush=True,
         )
+        return seconds
 
     out = folder / "out"
     write_params(folder / "params.yaml", near[0])
     files = {name: out / f"{name}.jsonl" for name in ("labeled", "dropped", "metrics")}
     report("label", "", LIMIT[0.0], raw=folder / "raw", **files)
     shutil.rmtree(folder / "raw")
+    times = []
     for threshold in near:
         write_params(folder / "params.yaml", threshold)
         splits = {"splits": out / "splits", "metrics": out / "split.json"}
         note = f", near-duplicates at {threshold:g}" if threshold else ", no near-duplicates"
-        report("split", note, LIMIT[threshold], labeled=files["labeled"], **splits)
+        times.append(report("split", note, LIMIT[threshold], labeled=files["labeled"], **splits))
+    print(f"  split with near-duplicates takes {times[-1] / times[0]:.2f} times the time of one without", flush=True)
     print("  split.json:", json.dumps(json.loads((out / "split.json").read_text())), flush=True)
     tables = {"metrics": out / "format.json", "lengths": out / "lengths.csv"}
     report("format", "", LIMIT[0.0], splits=out / "splits", formatted=out / "formatted", **tables)

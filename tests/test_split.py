@@ -151,12 +151,25 @@ def test_near_duplicates_are_dropped_from_train_and_counted(tmp_path):
     assert "near" in {r["id"] for r in found["train"]}
 
 
+@given(st.lists(st.sampled_from(["a", "b", "é", "cd", "💡"]), max_size=12))
+def test_runs_of_three_words_have_equal_bytes_where_they_are_equal(words):
+    runs = list(zip(words, words[1:], words[2:], strict=False)) or [tuple(words)]
+    numbers = shingles(" ".join(words))
+    assert len(numbers) == len(runs)
+    for one, of_one in zip(runs, numbers, strict=True):
+        for other, of_other in zip(runs, numbers, strict=True):
+            assert (one == other) == (of_one == of_other)
+    if len(words) >= 3:
+        assert shingles(" ".join(["before", *words]))[1:] == numbers
+
+
 def like(near: NearDuplicates, text: str) -> str | None:
     return near.like([signature_of(text)])[0]
 
 
 def jaccard(one: str, other: str) -> float:
-    return len(shingles(one) & shingles(other)) / len(shingles(one) | shingles(other))
+    first, second = set(shingles(one)), set(shingles(other))
+    return len(first & second) / len(first | second)
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.7, 0.9, 1.0])

@@ -25,6 +25,7 @@ _RANGES = """
 """
 _ENDS = [[int(end, 16) for end in item.split("-")] for item in _RANGES.split()]
 _INVISIBLE = frozenset(chr(code) for ends in _ENDS for code in range(ends[0], ends[-1] + 1))
+_CONTROLS = bytes(ord(letter) for letter in _INVISIBLE if letter.isascii())
 _JOINERS_AND_TAGS = re.compile("[\u200c\u200d\U000e0020-\U000e007f]+")
 _TAGS = re.compile("[\U000e0020-\U000e007f]+")
 _BLACK_FLAG = "\U0001f3f4"
@@ -48,12 +49,13 @@ def text_key(text: object) -> str:
     False
     """
     text = "" if text is None else str(text)
+    if text.isascii():
+        return " ".join(text.encode().translate(None, _CONTROLS).decode().split())
     if not _INVISIBLE.isdisjoint(text):
         text = "".join(letter for letter in text if letter not in _INVISIBLE)
-    if not text.isascii():
-        text = unicodedata.normalize("NFC", text.replace(_BRAILLE_BLANK, " "))
-        while _JOINERS_AND_TAGS.search(text) and (plainer := _plainer(text)) != text:
-            text = plainer
+    text = unicodedata.normalize("NFC", text.replace(_BRAILLE_BLANK, " "))
+    while _JOINERS_AND_TAGS.search(text) and (plainer := _plainer(text)) != text:
+        text = plainer
     return " ".join(text.split())
 
 

@@ -5,6 +5,7 @@ and band, beside 512 bytes a signature. It is memory-mapped, so that what has be
 """
 
 import sqlite3
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +16,41 @@ from stages.common.text import loose_key
 
 PERMUTATIONS = 128
 BUFFER = 1024  # signatures held before they are written
+BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
+CHARACTERS = np.random.RandomState(1).randint(0, 1 << 63, 256, dtype=np.uint64)  # a number for each byte
 STEPS = 1000  # of the integrals over similarity
 
 
-def shingles(text: str) -> set[str]:
-    """Every run of three words; the whole text if it is shorter."""
-    words = loose_key(text).split()
-    return set(map(" ".join, zip(words, words[1:], words[2:], strict=False))) or {" ".join(words)}
+@lru_cache(maxsize=2)
+def _powers(length: int) -> tuple[np.ndarray, np.ndarray]:
+    """BASE^i and BASE^-i modulo 2^64 for i below `length`: uint64, [length]."""
+    powers = (np.full(length, base, np.uint64) for base in (BASE, pow(BASE, -1, 1 << 64)))
+    return tuple(np.concatenate([np.ones(1, np.uint64), np.cumprod(of_base)[:-1]]) for of_base in powers)
+
+
+def shingles(text: str) -> list[bytes]:
+    """Eight bytes for every run of three words, and for the whole of a shorter text; equal runs have equal bytes.
+
+    They are a polynomial of the run's characters modulo 2^64 (Karp and Rabin 1987), for all runs at once: a run's sum is the
+    difference of two sums from the start of the text, shifted back by its place.
+    """
+    data = np.frombuffer(loose_key(text).encode("utf-8", "surrogatepass"), np.uint8)
+    powers, inverses = _powers(1 << max(12, len(data).bit_length()))
+    sums = np.zeros(len(data) + 1, np.uint64)
+    np.cumsum(CHARACTERS[data] * powers[: len(data)], out=sums[1:])
+    spaces = np.flatnonzero(data == ord(" "))
+    starts, ends = np.append(0, spaces + 1), np.append(spaces, len(data))
+    if len(starts) > 3:
+        starts, ends = starts[:-2], ends[2:]
+    else:
+        starts, ends = starts[:1], ends[-1:]
+    return ((sums[ends] - sums[starts]) * inverses[starts]).view("S8").tolist()
 
 
 def signature_of(text: str) -> np.ndarray:
-    """128 numbers, of which two texts share the share that their shingles do, about."""
+    """128 numbers (uint32), of which two texts share the share that their shingles do, about."""
     minhash = RMinHash(num_perm=PERMUTATIONS, seed=1)
-    minhash.update([shingle.encode("utf-8", "surrogatepass") for shingle in shingles(text)])
+    minhash.update(shingles(text))
     return np.array(minhash.digest(), np.uint32)
 
 
