@@ -86,6 +86,7 @@ RUN = [
     Run("affinage check", "ALARM", "affinage check || test $? = 1"),  # random weights never end
     Run("affinage check my-experiment", "ALARM", "affinage check HEAD || test $? = 1"),
     Run("affinage check --allow constant_column", "ALARM", "affinage check --allow constant_column || test $? = 1"),
+    Run("affinage table --speed", "train tokens/s"),
     Run("dvc exp show --only-changed", "workspace"),
     Run("dvc exp show", "workspace"),
     Run(SHOW, "models.medical.train.epochs"),

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from affinage.history.alarms import behind, raised
-from affinage.history.changes import changed, headlines, parameters
+from affinage.history.changes import changed, headlines, parameters, speed_files, timings
 from affinage.history.revisions import contents, experiments, resolve
 from stages.common.errors import StageError
 from stages.common.params import FILE
@@ -37,7 +37,7 @@ def models(values: dict[str, object]) -> list[str]:
     return list(dict.fromkeys(path.split(".")[1] for path in values if path.startswith("models.")))
 
 
-def from_git(revisions: dict[str, str]) -> list[Run]:
+def from_git(revisions: dict[str, str], speed: bool = False) -> list[Run]:
     """Runs by name, read from their commits; those without parameters are left out."""
     files = contents([(commit, str(FILE)) for commit in revisions.values()])
     known = {text: parameters(text) for text in set(files.values())}
@@ -48,26 +48,28 @@ def from_git(revisions: dict[str, str]) -> list[Run]:
     def files_of(name: str) -> dict[str, bytes]:
         return {path: found[revisions[name], path] for path in paths[name] if (revisions[name], path) in found}
 
-    return [_run(name, values[name], files_of(name)) for name in values]
+    return [_run(name, values[name], files_of(name), speed) for name in values]
 
 
-def from_work_tree() -> Run:
+def from_work_tree(speed: bool = False) -> Run:
     """What lies here now."""
     values = parameters(FILE.read_bytes())
     paths = {path for model in models(values) for path in _files(model, values)}
-    return _run("work tree", values, {path: Path(path).read_bytes() for path in sorted(paths) if Path(path).exists()})
+    return _run("work tree", values, {path: Path(path).read_bytes() for path in sorted(paths) if Path(path).exists()}, speed)
 
 
 def _files(model: str, values: dict[str, object]) -> list[str]:
-    """The metrics files that the table reads for a model, `scores.json` the last one."""
-    return behind(model, values.get(f"models.{model}.dataset"))
+    """The metrics files that the table reads for a model."""
+    return behind(model, values.get(f"models.{model}.dataset")) + speed_files(model)
 
 
-def _run(name: str, values: dict[str, object], files: dict[str, bytes]) -> Run:
+def _run(name: str, values: dict[str, object], files: dict[str, bytes], speed: bool) -> Run:
     scores, alarms = {}, {}
     for model in models(values):
         own = {path: files[path] for path in _files(model, values) if path in files}
-        if (path := f"metrics/{model}/scores.json") in own:
+        if speed and any(path in own for path in speed_files(model)):
+            scores[model] = timings(*map(own.get, speed_files(model)))
+        elif not speed and (path := f"metrics/{model}/scores.json") in own:
             scores[model] = headlines(own[path])
         if found := raised(own):
             alarms[model] = [str(alarm) for alarm in found]
@@ -143,23 +145,34 @@ def _without_models(words: list[str]) -> tuple[list[str], list[str]]:
     return revisions, only
 
 
-def experiments_table(revisions: list[str], only: list[str], baseline: str, every: bool, width: int) -> str:
-    """The table of the named revisions; without any, of the experiments of the baseline, or of every commit.
+@dataclass(frozen=True)
+class Choice:
+    """What a table is asked for: revisions (none: the experiments of the baseline, or of `every` commit), models, figures."""
+
+    revisions: list[str]
+    models: list[str]
+    baseline: str = "HEAD"
+    every: bool = False
+    speed: bool = False
+
+
+def experiments_table(choice: Choice, width: int) -> str:
+    """The table that is asked for, in lines of at most `width` characters.
 
     Raises:
         StageError: for a revision or a model that there is not.
     """
-    commit = resolve(baseline)
-    revisions, also = _without_models(revisions)
-    only = [*only, *also]
+    commit = resolve(choice.baseline)
+    revisions, also = _without_models(choice.revisions)
+    only = [*choice.models, *also]
     named = {name: resolve(name) for name in revisions} or {
-        experiment.name: experiment.commit for experiment in experiments() if every or experiment.baseline == commit
+        experiment.name: experiment.commit for experiment in experiments() if choice.every or experiment.baseline == commit
     }
-    head, *others = from_git({baseline: commit}) + from_git(named)
+    head, *others = from_git({choice.baseline: commit}, choice.speed) + from_git(named, choice.speed)
     known = models(head.values)
     if unknown := set(only) - {name for run in (head, *others) for name in models(run.values)}:
         raise StageError("--model", f"no {unknown.pop()!r}", f"one of: {', '.join(known)}", "name one of these")
-    runs = ([] if revisions else [from_work_tree()]) + others
+    runs = ([] if revisions else [from_work_tree(choice.speed)]) + others
     runs = [run for run in runs if run.name != "work tree" or any(differs(run, head, model) for model in known)]
     return table(head, runs, only, width)
 
@@ -171,6 +184,7 @@ def command(
     model: Annotated[list[str] | None, typer.Option(help="Only this model; may be repeated.")] = None,
     baseline: Annotated[str, typer.Option(help="The commit that the others are compared with.")] = "HEAD",
     every: Annotated[bool, typer.Option("--all", help="Experiments of every commit.")] = False,
+    speed: Annotated[bool, typer.Option("--speed", help="Seconds and tokens a second instead of scores.")] = False,
     width: Annotated[int, typer.Option(help="Columns. [default: the terminal's, or 100]", show_default=False)] = 0,
 ) -> None:
     """Show experiments beside each other: what each changed, and its headlines against HEAD.
@@ -178,4 +192,5 @@ def command(
     Example: affinage table --model medical --all
     """
     columns = width or shutil.get_terminal_size((100, 0)).columns
-    print(experiments_table(revisions or [], model or [], baseline, every, columns))
+    choice = Choice(revisions or [], model or [], baseline, every, speed)
+    print(experiments_table(choice, columns))

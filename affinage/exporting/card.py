@@ -55,7 +55,7 @@ def card(name: str, params: Params, data: Path, metrics: Path) -> str:
     model = params.models[name]
     sources = read_json(data / model.dataset / "raw" / "sources.json")
     trained, details = read_json(metrics / name / "train.json"), read_json(metrics / name / "details.json")
-    environment = read_json(metrics / "speed" / name / "train.json")
+    environment = read_json(metrics / "speed" / name / "train.json")["environment"]
     split = read_json(metrics / model.dataset / "split.json")
     files = [
         f"| {label} | {source['kind']} | {source['licence']} | {sum(file.get('rows') or 0 for file in source['files'])} |"

@@ -58,3 +58,25 @@ def headlines(scores: bytes) -> dict[str, float]:
         if isinstance(value, int | float):
             figures[name] = value
     return figures
+
+
+def speed_files(model: str) -> list[str]:
+    """The files that `timings` reads."""
+    return [f"metrics/speed/{model}/{stage}.json" for stage in ("train", "generate", "judge")]
+
+
+def timings(*files: bytes | None) -> dict[str, float]:
+    """Seconds and tokens a second by name, from the contents of `speed_files`; of answers, the tuned model's."""
+    train, generate, judge = (json.loads(content or b"{}") for content in files)
+    tuned = generate.get("tuned", {})
+    named = {
+        "train seconds": train.get("seconds"),
+        "train tokens/s": train.get("tokens_per_second"),
+        "generate seconds": sum(figures.get("seconds", 0) for figures in generate.values() if isinstance(figures, dict))
+        or None,
+        "generate tokens/s": tuned.get("tokens_per_second"),
+        "answer median s": tuned.get("latency_median"),
+        "answer highest s": tuned.get("latency_highest"),
+        "judge seconds": judge.get("seconds"),
+    }
+    return {name: value for name, value in named.items() if isinstance(value, int | float)}

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from affinage.history.alarms import Raised, behind, raised
 from affinage.reports.outputs import Revision
+from stages.common.speed import read_times
 
 TUNED = "tuned"
 
@@ -130,6 +131,12 @@ class Results:
     def speed(self, stage: str) -> dict:
         """Timings and environment of `train`, `generate` or `judge`; empty where none were kept."""
         return self.revision.json(f"metrics/speed/{self.name}/{stage}.json")
+
+    @cached_property
+    def seconds(self) -> dict[str, dict[str, float]]:
+        """Seconds of each answer, by contestant and row id; empty where these very answers were not made in this folder."""
+        totals = self.revision.root / "metrics" / "speed" / self.name / "generate.json"
+        return read_times(totals, self.revision.read(f"data/answers/{self.name}.jsonl"))
 
     @cached_property
     def steps(self) -> list[dict[str, float]]:

@@ -78,21 +78,14 @@ class Table:
             facts.append(f"{answer['tokens']} tokens")
         if answer.get("finish") not in (None, "stop"):
             facts.append({"length": "broke off at the limit"}.get(answer["finish"], str(answer["finish"])))
-        if isinstance(latency := self.latency.get(who, {}).get(row.id), int | float):
-            facts.append(f"{latency:.2f} s")
+        if (seconds := self.results.seconds.get(who, {}).get(row.id)) is not None:
+            facts.append(f"{seconds:.2f} s")
         return {
             "who": who,
             "facts": facts,
             "prompt": cut(str(answer.get("prompt", ""))),
             "right": row.said(who) == row.expected if "label" in answer and row.expected is not None else None,
         }
-
-    @cached_property
-    def latency(self) -> dict[str, dict[str, float]]:
-        """Seconds an answer, by contestant and row id, where the timings of generate hold them."""
-        speeds = self.results.speed("generate").items()
-        answers = {who: speed["answers"] for who, speed in speeds if isinstance(speed, dict) and speed.get("answers")}
-        return {who: {one["id"]: one["seconds"] for one in listed} for who, listed in answers.items()}
 
     def _judged(self, row: Row, judge: str) -> dict:
         """Tuned and rival on one line, as long as the judge's scale."""

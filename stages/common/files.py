@@ -199,10 +199,23 @@ def _rounded(value):
     return value
 
 
-def write_json(path: Path, data: dict) -> None:
-    """Write metrics: indented JSON with floats to six significant digits, so that a diff can be read."""
+def write_json(path: Path, data: dict, line_each: bool = False) -> None:
+    """Write metrics: indented JSON with floats to six significant digits, so that a diff can be read.
+
+    With `line_each`, each entry of the top level stands on a line of its own, whatever it holds.
+    """
+    rounded = _rounded(data)
+    if line_each and rounded:
+        entries = (f"  {_json(key)}: {_json(value)}" for key, value in rounded.items())
+        text = "{\n" + ",\n".join(entries) + "\n}"
+    else:
+        text = _json(rounded, indent=2)
     with atomic_file(path) as file:
-        file.write(clean_text(json.dumps(_rounded(data), ensure_ascii=False, indent=2, allow_nan=False)) + "\n")
+        file.write(clean_text(text) + "\n")
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
 
 
 def read_json(path: Path) -> dict:

@@ -1,4 +1,4 @@
-"""An answer, and how long answers took: kept with each other in scratch, apart in what the stage writes."""
+"""An answer and how long it took. Scratch keeps both together; the stage writes them to different files."""
 
 import statistics
 from dataclasses import asdict, dataclass, field
@@ -34,12 +34,10 @@ def unreadable() -> Answer:
     return Answer("", 0, 0, "refused")
 
 
-def latencies(rows: list[dict], answers: list[Answer]) -> dict:
-    """Tokens and seconds of each answer as it was made (a list: tables of metrics leave lists out)."""
+def latencies(answers: list[Answer]) -> dict[str, float]:
+    """Median and highest of the seconds that an answer took."""
     seconds = [answer.seconds for answer in answers if answer.finish not in ("prompt too long", "refused")]
-    listed = zip(rows, answers, strict=True)
     return {
         "latency_median": statistics.median(seconds) if seconds else 0.0,
         "latency_highest": max(seconds, default=0.0),
-        "answers": [{"id": row["id"], "tokens": answer.tokens, "seconds": answer.seconds} for row, answer in listed],
     }

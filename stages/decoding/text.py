@@ -1,10 +1,11 @@
 """Answers in text: every test row and every probe, by the tuned model and by what it is compared with."""
 
 from stages.common import sanity
-from stages.common.files import read_rows, write_json, write_rows
+from stages.common.files import read_rows, write_rows
 from stages.common.progress import Progress
 from stages.common.rows import FormattedText, TextAnswers
 from stages.common.schema_models import Generate
+from stages.common.speed import write_speed, write_times
 from stages.common.tables import entry
 from stages.common.text import until
 from stages.decoding.answers import Answer
@@ -52,4 +53,6 @@ def generate_text(name: str, params: Generate, paths: Paths) -> None:
     lines = [side_by_side(row, [(who, made[who.name][i]) for who in field]) for i, row in enumerate(rows)]
     write_rows(paths.out, lines)
     sanity.raised("generate", name, sanity.answers(lines))  # said here, and written down by judge
-    write_json(paths.speed, {**speeds, **runtime.environment()})
+    seconds = {who: {row["id"]: answer.seconds for row, answer in zip(rows, made[who], strict=True)} for who in made}
+    write_times(paths.speed, paths.out, seconds)
+    write_speed(paths.speed, speeds, runtime.environment())

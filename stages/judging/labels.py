@@ -16,6 +16,7 @@ import numpy as np
 from stages.common.files import atomic_file, read_rows, write_json, write_rows
 from stages.common.sanity import answers, raised
 from stages.common.schema_models import LabelJudge
+from stages.common.speed import write_speed
 from stages.judging.classes import accuracy, macro_f1
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.metrics import Figure
@@ -102,4 +103,4 @@ def judge_labels(name: str, params: LabelJudge, paths: Paths) -> None:
     classes = {who: by_class(rows, who, labels) for who in ("tuned", *RIVALS)}
     write_json(paths.details, {"rows": len(rows), **results, "classes": classes})
     write_json(paths.metrics, headline | raised("judge", name, answers(rows)))
-    write_json(paths.speed, {"seconds": time.monotonic() - start, **runtime.environment()})
+    write_speed(paths.speed, {"seconds": time.monotonic() - start}, runtime.environment())

@@ -14,6 +14,7 @@ from stages.common.files import atomic_file, read_rows, write_json, write_rows
 from stages.common.progress import Progress
 from stages.common.schema_models import EmbeddedJudge as EmbeddedOptions
 from stages.common.schema_models import Judge
+from stages.common.speed import write_speed
 from stages.decoding.contestants import Contestant, contestants
 from stages.judging.controls import question
 from stages.judging.embedded import EmbeddedJudge
@@ -167,4 +168,4 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     said = sanity.raised("judge", name, alarms(rows, figures, results))
     write_json(paths.metrics, headline(results, list(params.judges), params.measures) | said)
     spent = {"judges": {judge: one.asker.spent for judge, one in served.items()}} if served else {}
-    write_json(paths.speed, {"seconds": time.monotonic() - start, **spent, **runtime.environment()})
+    write_speed(paths.speed, {"seconds": time.monotonic() - start, **spent}, runtime.environment())

@@ -12,6 +12,7 @@ from stages.common.files import atomic_directory, read_json, read_rows, write_js
 from stages.common.rows import FormattedRow
 from stages.common.schema_models import LocalTraining
 from stages.common.scratch import content_hash
+from stages.common.speed import write_speed
 from stages.common.tables import entry
 from stages.models import directory, prompting, runtime
 from stages.tasks import score
@@ -131,7 +132,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
         figures = _metrics(state, found, params, learned)
         write_json(paths.metrics, figures | sanity.raised("train", name, _alarms(state, found, figures["best_step"])))
         times = {"seconds": time.monotonic() - start, "training_seconds": seconds, "tokens_per_second": state.tokens / seconds}
-        write_json(paths.speed, times | {"processes": world.size} | runtime.environment())
+        write_speed(paths.speed, times | {"processes": world.size}, runtime.environment())
         checkpoints.clear()
     parallel.leave()
 

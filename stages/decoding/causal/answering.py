@@ -49,7 +49,7 @@ def answers(
     seconds = time.monotonic() - start
     all_answers = [answered.get(i) or (too_long(prompt) if prompt else unreadable()) for i, prompt in enumerate(prompts)]
     speed = {"seconds": seconds, "tokens": sum(fresh), "tokens_per_second": sum(fresh) / seconds, "marked": marked}
-    return all_answers, speed | latencies(rows, all_answers)
+    return all_answers, speed | latencies(all_answers)
 
 
 def prompted(contestant: Contestant, rows: list[FormattedText]) -> tuple[list[list[int]], int]:

@@ -9,10 +9,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from stages.common import sanity
-from stages.common.files import read_json, read_rows, write_json, write_rows
+from stages.common.files import read_json, read_rows, write_rows
 from stages.common.progress import Progress
 from stages.common.rows import FormattedLabel, LabelAnswers
 from stages.common.schema_models import Classify
+from stages.common.speed import write_speed
 from stages.decoding.classifier.classifying import Probabilities, probabilities, rounded
 from stages.decoding.paths import Paths
 from stages.models import runtime
@@ -53,7 +54,7 @@ def generate_labels(name: str, params: Classify, paths: Paths) -> None:
     lines = [answered(row, {who: shares[i] for who, shares in made.items()}) for i, row in enumerate(rows)]
     write_rows(paths.out, lines)
     sanity.raised("generate", name, sanity.answers(lines))  # said here, and written down by judge
-    write_json(paths.speed, speeds | runtime.environment())
+    write_speed(paths.speed, speeds, runtime.environment())
 
 
 def answered(row: FormattedLabel, shares: dict[str, dict[str, float]]) -> LabelAnswers:

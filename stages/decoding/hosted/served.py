@@ -25,7 +25,7 @@ OFF = {"top_k": 0, "repetition_penalty": 1.0}  # what an OpenAI-compatible serve
 
 
 def answers(who: Contestant, rows: list[FormattedText], options: Generate, progress: Progress) -> tuple[list[Answer], dict]:
-    """One answer a row, and the speed: totals and, by row, the seconds that its answer took when it was made.
+    """One answer a row, and the speed: totals of what is asked now, median and highest of the seconds of all.
 
     Raises:
         StageError: on an option that the server has not, and where it gives no answer; what it gave is kept.
@@ -76,7 +76,7 @@ def answers(who: Contestant, rows: list[FormattedText], options: Generate, progr
     written = sum(made[path].tokens for path in fresh)
     found = [made[path] for path in paths]
     speed = {"seconds": seconds, "asked": len(fresh), "tokens": written, "tokens_per_second": written / seconds}
-    return found, speed | latencies(rows, found)
+    return found, speed | latencies(found)
 
 
 def possible(who: Contestant, provider: str, options: Generate) -> None:

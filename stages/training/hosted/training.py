@@ -15,6 +15,7 @@ from stages.common.locks import alone
 from stages.common.sanity import raised, training
 from stages.common.schema_models import HostedTraining
 from stages.common.scratch import content_hash
+from stages.common.speed import write_speed
 from stages.models.contract import write_prompt
 from stages.training.hosted import cost, job, uploads
 from stages.training.hosted.client import Missing, Service
@@ -233,14 +234,8 @@ def train_hosted(name: str, params: HostedTraining, paths: Paths) -> None:
     loss = figures["validation_loss"]
     measured = [] if loss is None else [{"step": 1, "validation_loss": loss, "validation_token_accuracy": accuracy}]
     write_json(paths.metrics, figures | raised("train", name, training(measured, best_step=1)))
-    write_json(
-        paths.speed,
-        {
-            "seconds": time.monotonic() - start,
-            "service_seconds": ended["finished_at"] - ended["created_at"] if ended.get("finished_at") else None,
-            "python": platform.python_version(),
-            "openai": version("openai"),
-        },
-    )
+    service = ended["finished_at"] - ended["created_at"] if ended.get("finished_at") else None
+    times = {"seconds": time.monotonic() - start, "service_seconds": service}
+    write_speed(paths.speed, times, {"python": platform.python_version(), "openai": version("openai")})
     paid = "" if figures["dollars"] is None else f", {figures['tokens']} tokens trained, ${figures['dollars']:.4g}"
     print(f"{name}: {ended['fine_tuned_model']}{paid}", file=sys.stderr)

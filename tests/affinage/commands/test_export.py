@@ -55,7 +55,7 @@ def test_the_card_says_what_was_measured(here):
     assert "| local | local | CC-BY-4.0 | 7 |" in text
     assert PARAMS.bases[PARAMS.models[NAME].root].base.sha256 in text
     assert f"| train.learning_rate | {PARAMS.models[NAME].train.learning_rate} |" in text
-    assert json.loads((here / "metrics" / "speed" / NAME / "train.json").read_text())["torch"] in text
+    assert json.loads((here / "metrics" / "speed" / NAME / "train.json").read_text())["environment"]["torch"] in text
 
 
 def test_rounds_are_named_in_their_order():

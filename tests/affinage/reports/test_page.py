@@ -12,6 +12,7 @@ from affinage.reports.outputs import Revision
 from affinage.reports.page import Page, render
 from affinage.reports.results import Results, flat
 from stages.common.files import read_rows, write_rows
+from stages.common.speed import write_times
 from tests.affinage.reports import made
 from tests.imports import ROOT
 
@@ -131,11 +132,12 @@ def test_labels_are_shown_with_their_probabilities_and_mistakes(tmp_path):
 
 def test_latency_is_shown_where_it_was_kept(small):
     assert "start of its batch" not in page(small)
-    made.edit_json(
-        small / "metrics/speed/model/generate.json",
-        lambda d: d["tuned"].update(answers=[{"id": f"file.jsonl#{i}", "tokens": 9, "seconds": 0.25} for i in range(1, 9)]),
-    )
+    answers = small / "data/answers/model.jsonl"
+    seconds = {"tuned": {f"file.jsonl#{i}": 0.25 for i in range(1, 9)}}
+    write_times(small / "metrics/speed/model/generate.json", answers, seconds)
     assert page(small).count("0.25 s") == 8 and "start of its batch" in page(small)
+    answers.write_text(answers.read_text(encoding="utf-8").replace("{", "{ ", 1), encoding="utf-8")
+    assert "0.25 s" not in page(small)  # the times are those of other answers
 
 
 def test_a_huge_answer_is_cut_and_said_to_be(tmp_path):
