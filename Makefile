@@ -5,8 +5,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: run test setup
+# One system up to its verdict first, so that there is something to look at after minutes; then everything.
 run: setup
+	dvc repro judge@medical
+	affinage summary
 	dvc repro
+	affinage report
+	affinage summary
 
 test: .venv/.tests
 	ruff check .

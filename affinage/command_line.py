@@ -13,10 +13,11 @@ from typer.core import TyperCommand, TyperGroup
 from stages.common.errors import report
 
 COMMANDS = {  # name: (module, what it does, on one line)
+    "summary": ("affinage.commands.summary", "What came out, on one screen, and what to do next."),
     "table": ("affinage.commands.table", "Experiments beside each other: what changed, and what came of it."),
     "check": ("affinage.commands.check", "Alarms that stages raised; status 1 where there are any, for CI."),
     "compare": ("affinage.commands.compare", "Two revisions of a model: better, worse or within noise."),
-    "report": ("affinage.commands.report", "A model's results as one HTML page."),
+    "report": ("affinage.commands.report", "Results as HTML pages: one a model, and an index of all."),
     "plots": ("affinage.commands.plots", "Charts of training and scores, as a page, PNG and SVG."),
     "ask": ("affinage.commands.ask", "Ask a model and its base one question."),
     "marks": ("affinage.commands.marks", "Answers for people to mark, and how far judges agree with them."),
@@ -24,6 +25,7 @@ COMMANDS = {  # name: (module, what it does, on one line)
     "parallel": ("affinage.commands.parallel", "Run independent models side by side."),
     "jobs": ("affinage.commands.jobs", "Fine-tuning jobs of a hosted service: list, show, cancel, …"),
     "export": ("affinage.commands.export", "A trained model as GGUF, for Ollama, or with a model card."),
+    "doctor": ("affinage.commands.doctor", "What this machine has, and what in params.yaml cannot run here."),
     "prune": ("affinage.commands.prune", "Name, or remove, what deleted entries of params.yaml left."),
 }
 PLAIN = {"rich_markup_mode": None, "add_completion": False}

@@ -12,7 +12,7 @@ import typer
 
 from affinage.reports import figures
 from affinage.reports.comparison import Comparison, Difference
-from affinage.reports.outputs import Revision
+from affinage.reports.outputs import Gone, Revision
 from affinage.reports.results import TUNED, Results, printable
 from affinage.reports.seeds import seed_noise
 from stages.common.errors import StageError
@@ -39,7 +39,8 @@ def _line(found: Difference) -> list[str]:
     if found.low is not None:
         span = figures.interval({"low": found.low, "high": found.high}, found.decimals, True)
         change = f"{figures.show(found.value, found.decimals, True)} {span}"
-    return [found.title, *shown, change, found.reading or "no interval", found.note]
+    note = [f"some {found.rows_to_show:,} rows would show it"] if found.rows_to_show else []
+    return [found.title, *shown, change, found.reading or "no interval", "; ".join([*note, *filter(None, [found.note])])]
 
 
 def describe(found: Comparison, rows: int, width: int) -> str:
@@ -83,6 +84,28 @@ def _percent(found: Comparison) -> str:
     return f"{100 * found.second.params['judge']['confidence']:g}"
 
 
+def kept_scores(first: Results, second: Results, gone: Gone) -> str:
+    """What git keeps of both: the headlines, each with its own interval, where the answers behind them are gone."""
+    rows = [["figure", str(first.revision), "its gain", str(second.revision), "its gain"]]
+    for name in dict.fromkeys([*first.scores, *second.scores]):
+        kind = figures.kind(name, second.judges_in_params)
+        cells = [_kept(results.scores.get(name), kind.decimals) for results in (first, second)]
+        rows.append([kind.title, *cells[0], *cells[1]])
+    lines = [f"{second.name}: {first.revision} → {second.revision}, by the scores in git alone", *table(rows, {1, 2, 3, 4})]
+    lines += ["  Rows cannot be compared, so no difference has an interval:", textwrap.indent(str(gone), "  ")]
+    return "\n".join(lines)
+
+
+def _kept(entry: object, decimals: int) -> list[str]:
+    """A headline's value, and its gain over the base with its interval."""
+    if not isinstance(entry, dict):
+        return [figures.show(entry if isinstance(entry, int | float) else None, decimals), ""]
+    if not {"gain", "low", "high"} <= entry.keys():
+        return [figures.show(entry.get("tuned"), decimals), ""]
+    gain = f"{figures.show(entry['gain'], decimals, True)} {figures.interval(entry, decimals, True)}"
+    return [figures.show(entry.get("tuned"), decimals), gain]
+
+
 def compare(revisions: list[Revision], model: str | None, who: str, rows: int, width: int) -> str:
     """Both revisions' models compared, or only `model`; one that cannot be is named with the reason.
 
@@ -95,8 +118,11 @@ def compare(revisions: list[Revision], model: str | None, who: str, rows: int, w
     for name in [model] if model else both:
         before, _, after = name.partition("=")  # a model that was renamed
         sides = zip((before, after or before), revisions, strict=True)
+        results = [Results(side, one) for side, one in sides]
         try:
-            texts.append(describe(Comparison(*(Results(side, one) for side, one in sides), who=who), rows, width))
+            texts.append(describe(Comparison(*results, who=who), rows, width))
+        except Gone as error:
+            texts.append(kept_scores(*results, error))
         except StageError as error:
             failed.append(error)
             texts.append(f"{name}: not compared\n{textwrap.indent(str(error), '  ')}")

@@ -16,6 +16,10 @@ from stages.common.errors import StageError, shorten
 WORKSPACE = "workspace"
 
 
+class Gone(StageError):
+    """The revision had the file, but its content is in neither cache nor remote."""
+
+
 class Revision:
     """The outputs of one revision.
 
@@ -86,7 +90,7 @@ class Revision:
             return self._files.read_bytes(path)
         except (OSError, DvcException) as error:  # in dvc.lock, but garbage-collected or never pushed
             fetch = f"dvc pull {path}" if self.name == WORKSPACE else "dvc fetch --all-commits"
-            raise StageError(
+            raise Gone(
                 self.where(path),
                 f"its content is in neither cache nor remote ({shorten(' '.join(str(error).split()))})",
                 "an output that was run, pulled or pushed",

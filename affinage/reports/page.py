@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from affinage.reports import figures, plots
-from affinage.reports.outputs import WORKSPACE
+from affinage.reports.outputs import WORKSPACE, Revision
 from affinage.reports.results import TUNED, Results, flat
 from affinage.reports.table import Table, cut
 from stages.common.files import clean_text
@@ -210,10 +210,7 @@ class Page:
 
     @property
     def source(self) -> str:
-        name, commit = self.results.revision.name, (self.results.revision.commit or "")[:10]
-        if name == WORKSPACE:
-            return f"the work tree{f', based on commit {commit}' if commit else ''}"
-        return f"commit {commit}" if commit == name[:10] else f"{name} (commit {commit})"
+        return source_in_words(self.results.revision)
 
 
 def series(names: list[str]) -> str:
@@ -225,17 +222,12 @@ def drop(found, name: str):
     return {key: value for key, value in found.items() if key != name} if isinstance(found, dict) else found
 
 
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def render(results: Results) -> str:
-    """The page."""
-    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    environment = Environment(
+def environment() -> Environment:
+    """The template engine: everything is escaped, and numbers are shown by the filters of figures.py."""
+    engine = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
+    engine.filters |= {
         "show": figures.show,
         "interval": figures.interval,
         "percent": figures.percent,
@@ -243,12 +235,35 @@ def render(results: Results) -> str:
         "series": series,
         "begin": lambda text: text[:1].upper() + text[1:],
     }
-    page = environment.get_template("page.html").render(
-        page=Page(results),
-        results=results,
-        style=Markup(style),  # our own files; an escaped style or script would not be one
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+    return engine
+
+
+def source_in_words(revision: Revision) -> str:
+    """`the work tree, based on commit 0123456789`, or `my-experiment (commit 0123456789)`."""
+    name, commit = revision.name, (revision.commit or "")[:10]
+    if name == WORKSPACE:
+        return f"the work tree{f', based on commit {commit}' if commit else ''}"
+    return f"commit {commit}" if commit == name[:10] else f"{name} (commit {commit})"
+
+
+def policy_hash(text: str) -> str:
+    """How a content security policy names a style or a script of the page."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def render(results: Results) -> str:
+    """The page."""
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    page = (
+        environment()
+        .get_template("page.html")
+        .render(
+            page=Page(results),
+            results=results,
+            style=Markup(style),  # our own files; an escaped style or script would not be one
+            script=Markup(script),
+            style_hash=policy_hash(style),
+            script_hash=policy_hash(script),
+        )
     )
     return clean_text(page)

@@ -98,6 +98,11 @@ class Results:
         """The judges that gave verdicts."""
         return list(dict.fromkeys(judge for row in self.rows for judge in row.scores))
 
+    @property
+    def judges_in_params(self) -> list[str]:
+        """The judges that params.yaml names, whether or not they gave verdicts."""
+        return list((self.params.get("judge") or {}).get("judges") or {})
+
     def span(self, judge: str) -> tuple[float, float]:
         """The lowest and the highest score that a judge can give: what it says of itself, else 0 to 100."""
         low, high = (((self.details.get("judges") or {}).get(judge)) or {}).get("scale") or (0, 100)

@@ -1,3 +1,6 @@
+import shutil
+from pathlib import Path
+
 import pytest
 
 from affinage.commands import compare
@@ -74,3 +77,15 @@ def test_a_renamed_model_is_paired_by_both_names(there, tmp_path):
         compare.compare([old, new], None, "tuned", 0, 100)
     text = compare.compare([old, new], "model=doctor", "tuned", 0, 100)
     assert "doctor (was model), tuned" in text and "0 answers differ" in text
+
+
+def test_where_answers_are_gone_the_scores_that_git_keeps_are_compared(own, monkeypatch):
+    monkeypatch.chdir(own)
+    for place in (
+        own / ".dvc" / "cache",
+        Path(next(line.split("=")[1].strip() for line in (own / ".dvc" / "config").read_text().splitlines() if "url" in line)),
+    ):
+        shutil.rmtree(place)
+    text = affinage("compare", "first", "second")
+    assert "by the scores in git alone" in text and "Perplexity" in text
+    assert "in neither cache nor remote" in text and "dvc fetch --all-commits" in text and "better" not in text

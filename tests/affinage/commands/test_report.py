@@ -5,6 +5,7 @@ import pytest
 from affinage.commands import report
 from stages.common.errors import StageError
 from tests.affinage.reports import made
+from tests.affinage.running import affinage
 
 
 def test_the_page_of_the_work_tree_and_of_a_revision(repository, tmp_path, monkeypatch):
@@ -30,3 +31,18 @@ def test_a_failed_report_leaves_the_earlier_page(tmp_path, monkeypatch):
     with pytest.raises(StageError, match="dvc repro generate@model"):
         report.write("model")
     assert page.read_bytes() == before
+
+
+def test_without_a_name_every_model_has_a_page_and_the_index_leads_to_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(made.write(tmp_path))
+    params = tmp_path / "params.yaml"
+    late = params.read_text().split("models:\n")[1].replace("model:", "late:", 1).replace("base: base", "base: model", 1)
+    params.write_text(params.read_text() + late)
+    said = affinage("report")
+    assert "reports/index.html" in said and "late: no report" in said and "dvc repro generate@late" in said
+    index = (tmp_path / "reports" / "index.html").read_text(encoding="utf-8")
+    assert 'href="model.html"' in index and (tmp_path / "reports" / "model.html").exists()
+    assert 'href="late.html"' not in index and "no report: data/answers/late.jsonl" in index
+    assert index.index(">model<") < index.index("late<small>")  # a round stands after the one that it starts from
+    with pytest.raises(Exception, match="name the model"):
+        affinage("report", "--out", "x.html")

@@ -107,8 +107,11 @@ def figures() -> tuple[dict, dict]:
             "weights": {"meaning": 1.5, "bias": -2.0},
         },
     }
-    gain = {name: {"tuned": named[name][0], "gain": details["gain"][name]["value"]} for name in details["gain"]}
-    return gain, details
+    gains = details["gain"].items()
+    scores = {
+        name: {"tuned": named[name][0], "gain": one["value"], "low": one["low"], "high": one["high"]} for name, one in gains
+    }
+    return scores, details
 
 
 def write(root: Path, count: int = 8, texts: list[str] | None = None, seed: int = 0, change=None) -> Path:

@@ -253,3 +253,16 @@ def test_figures_of_labels_stand_once(tmp_path):
         made.edit_json(root / "metrics" / "model" / "scores.json", lambda scores: scores.clear())
     found = Comparison(*map(results, roots))
     assert [one.name for one in found.differences] == ["accuracy", "macro_f1"] and found.measure == "label"
+
+
+def test_a_difference_within_noise_says_how_many_rows_would_show_it(tmp_path):
+    def barely(answered, verdict):  # half the rows rise, half fall, by one point more than they rise
+        number = int(answered["id"].rpartition("#")[2])
+        verdict["scores"]["embedded"]["tuned"] += 10 if number % 2 else -9
+
+    few = by_name(compared(tmp_path / "few", barely, count=40))["embedded"]
+    assert few.reading == "within noise" and few.rows == 40
+    spread = 9.5  # of single differences around their mean of 0.5
+    assert few.rows_to_show == pytest.approx(((1.96 + 0.8416) * spread / 0.5) ** 2, rel=0.2)
+    assert by_name(compared(tmp_path / "same"))["embedded"].rows_to_show is None  # no difference, no rows that would show it
+    assert by_name(compared(tmp_path / "better", better))["embedded"].rows_to_show is None  # shown already

@@ -1,0 +1,59 @@
+"""The page that leads to every report."""
+
+import pytest
+
+from affinage.reports.index import entry, render_index
+from affinage.reports.outputs import Revision
+from affinage.reports.overview import overviews
+from tests.affinage.reports import made
+
+WIDTHS = (360, 800, 1600)
+MANY = 50
+
+
+@pytest.fixture
+def many(tmp_path):
+    """A repository with fifty models that share one's results."""
+    root = made.write(tmp_path)
+    params = root / "params.yaml"
+    head, one = params.read_text().split("models:\n")
+    models = "".join(
+        one.replace("  model:", f"  model{i}:", 1).replace("dataset: data", f"dataset: data{i // 10}") for i in range(MANY)
+    )
+    params.write_text(f"{head}models:\n{models}")
+    for i in range(MANY):
+        (root / "metrics" / f"model{i}").symlink_to(root / "metrics" / "model")
+    return root
+
+
+def index(root) -> str:
+    return render_index([entry(model, f"{model.name}.html") for model in overviews(Revision("workspace", root))], "here")
+
+
+def test_every_model_stands_under_its_dataset_with_its_interval(many):
+    text = index(many)
+    assert text.count('<svg class="whisker') == 2 * MANY and text.count("<tbody id=") == 5
+    assert all(f'<a href="model{i}.html">model{i}</a>' in text for i in range(MANY))
+    assert "+35.0" in text and "within noise" in text
+
+
+def test_it_loads_nothing_and_runs_nothing(many):
+    text = index(many)
+    assert "<script" not in text and "src=" not in text and "default-src 'none'" in text
+
+
+def test_names_and_alarms_are_escaped(tmp_path):
+    root = made.write(tmp_path)
+    made.edit_json(root / "metrics/model/scores.json", lambda d: d.update(alarms={"<b>bold</b>": "<script>"}))
+    text = index(root)
+    assert "&lt;b&gt;bold" in text and "<script" not in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nothing_sticks_out_at_any_width(tab, many, width):
+    page = many / "index.html"
+    page.write_text(index(many), encoding="utf-8")
+    tab.look(width, 900)
+    tab.open(page)
+    assert tab.run("document.documentElement.scrollWidth") <= width
+    assert tab.run("document.querySelectorAll('a[href$=\".html\"]').length") == MANY
