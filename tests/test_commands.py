@@ -70,6 +70,8 @@ RUN = [
     Run("make test", "python -m pytest", 'make --dry-run --always-make -C "$ROOT" test'),
     Run("dvc status", "up to date"),
     Run("affinage --help", "compare"),
+    Run("affinage summary", "go on with"),
+    Run("affinage report", "reports/index.html"),
     Run("python -m affinage", "", "python -m affinage recipe --list"),
     Run("dvc repro", "up to date"),
     Run("dvc repro judge@medical", "up to date"),
@@ -233,6 +235,7 @@ ELSEWHERE = {  # which test runs it, with other names
 }
 NOWHERE = {  # why it is not run, and what is instead
     "affinage --install-completion": "writes into the home folder; what it completes: tests/affinage/test_command_line.py",
+    "affinage doctor": "looks at the machine; tests/affinage/commands/test_doctor.py runs it",
     "source .venv/bin/activate": "sets variables of a shell; its programs are those that all tests run by",
     "pip install kagglehub": "what it brings is stood in for by tests/sources/test_remote.py",
     "pip install xllamacpp": "requirements-dev.txt has it, and tests/affinage/commands/test_export.py runs --check by it",

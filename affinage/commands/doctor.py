@@ -18,6 +18,7 @@ from stages.common.params import FILE, read
 KEYS = ("OPENAI_API_KEY", "OLLAMA_API_KEY", "HF_TOKEN", "KAGGLE_KEY")
 GIB = 2**30
 LEAST_DISK, LEAST_MEMORY = 10 * GIB, 4 * GIB  # the default run keeps some 5 GiB and holds some 2
+SET_KEY = "export OPENAI_API_KEY=…"
 SECONDS = 2  # that a server may take to answer
 LOCK = Path("requirements.lock")
 
@@ -65,7 +66,8 @@ def machine() -> Iterator[Finding]:
     few = "close other programs, or train fewer layers at once" if memory < LEAST_MEMORY else ""
     yield Finding("memory", f"{memory / GIB:.0f} GiB", few)
     free = shutil.disk_usage(".").free
-    yield Finding("disk", f"{free / GIB:.0f} GiB free here", "dvc gc --workspace, or a larger disk" if free < LEAST_DISK else "")
+    full = "dvc gc --workspace, or a larger disk" if free < LEAST_DISK else ""
+    yield Finding("disk", f"{free / GIB:.0f} GiB free here", full)
 
 
 def processor() -> Iterator[Finding]:
@@ -76,7 +78,8 @@ def processor() -> Iterator[Finding]:
 
     device = runtime.device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU: models run on the CPU"
-    yield Finding("device", f"{name}, {str(runtime.precision('auto', device)).removeprefix('torch.')}, torch {torch.__version__}")
+    precision = str(runtime.precision("auto", device)).removeprefix("torch.")
+    yield Finding("device", f"{name}, {precision}, torch {torch.__version__}")
 
 
 def storage() -> Iterator[Finding]:
@@ -120,7 +123,7 @@ def ollama_models() -> list[str] | None:
 
 def parameters() -> Iterator[Finding]:
     """What in params.yaml cannot run here, and why."""
-    from stages.common.schema import check
+    from stages.common.check import check
 
     try:
         params = check(read(), FILE)
@@ -134,7 +137,7 @@ def parameters() -> Iterator[Finding]:
 def _hosted(params) -> Iterator[Finding]:
     for name, model in params.models.items():
         if model.train.method == "hosted" and not os.environ.get("OPENAI_API_KEY"):
-            yield Finding(f"models.{name}", "is trained by a hosted service, and OPENAI_API_KEY is not set", "export OPENAI_API_KEY=…")
+            yield Finding(f"models.{name}", "is trained by a hosted service: OPENAI_API_KEY is not set", SET_KEY)
 
 
 def _judges(params) -> Iterator[Finding]:
@@ -142,7 +145,7 @@ def _judges(params) -> Iterator[Finding]:
     for name, model in params.models.items():
         for judge, options in getattr(model.judge, "judges", {}).items():
             if options.kind == "openai" and not options.base_url and not os.environ.get("OPENAI_API_KEY"):
-                yield Finding(f"models.{name}", f"judge {judge} asks OpenAI, and OPENAI_API_KEY is not set", "export OPENAI_API_KEY=…")
+                yield Finding(f"models.{name}", f"judge {judge} asks OpenAI: OPENAI_API_KEY is not set", SET_KEY)
             if options.kind == "ollama":
                 known = ollama_models() if known is None else known
                 if known is None:
