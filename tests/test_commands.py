@@ -110,6 +110,7 @@ RUN = [
     Run("affinage report medical", "", "affinage report medical && ls reports/medical.html"),
     Run("affinage report medical --rev <revision>", "", "affinage report medical --rev my-experiment"),
     Run('affinage ask medical "How is asthma treated?"'),
+    Run("affinage ask medical --chat", "Ctrl-D ends", "echo 'How is asthma treated?' | affinage ask medical --chat"),
     Run('affinage ask medical "How is asthma treated?" --system "Answer in one sentence." --prompts'),
     Run("affinage marks export medical", "marks/medical.csv"),
     Run("affinage marks export medical --rows 50", "marks/medical.csv", before="rm -r marks"),
@@ -236,6 +237,7 @@ ELSEWHERE = {  # which test runs it, with other names
 NOWHERE = {  # why it is not run, and what is instead
     "affinage --install-completion": "writes into the home folder; what it completes: tests/affinage/test_command_line.py",
     "affinage doctor": "looks at the machine; tests/affinage/commands/test_doctor.py runs it",
+    "python -m tests.parameters_page": "writes a page; its test: tests/test_parameters_page.py",
     "source .venv/bin/activate": "sets variables of a shell; its programs are those that all tests run by",
     "pip install kagglehub": "what it brings is stood in for by tests/sources/test_remote.py",
     "pip install xllamacpp": "requirements-dev.txt has it, and tests/affinage/commands/test_export.py runs --check by it",

@@ -42,58 +42,72 @@ class Reply:
         return f"{self.prompt_tokens} + {self.tokens} tokens, {self.seconds:.2f} s{end}"
 
 
-def ask(
-    model: Path, base: Path, root: Path, options: Generate, question: str, system: str = "", shots: Sequence[dict] = ()
-) -> list[Reply]:
-    """The contestants' replies, the base's first: what came before stands left of what came after.
+class Asker:
+    """A model and what it is compared with, ready to be asked: weights are loaded by the first question, and kept.
 
-    The seconds are those of prompt and answer, loading the weights left out; a server that was asked the same before is
-    not asked again, and the seconds are those of then.
-
-    Raises:
-        StageError: for an empty question, a prompt that is too long, or a server that does not answer.
+    Args:
+        model, base, root: their directories; `root` is the pinned base that the rounds began with.
+        options: how to answer, as `generate` does.
+        shots: training rows that the base is shown before each question.
     """
-    from stages.decoding.contestants import contestants
-    from stages.decoding.hosted import served  # torch is loaded only once parameters and question are known to be good
-    from stages.models import runtime
 
-    if not question.strip():
-        raise StageError("question", "no text", "a question", 'affinage ask MODEL "What is …?"')
-    runtime.deterministic()
-    asked = [{"role": "user", "content": question}]
-    messages = [{"role": "system", "content": system}, *asked] if system else asked
-    field = sorted(contestants(model, base, root, shots), key=lambda who: who.name == "tuned")
-    loaded, replies = {}, []
-    for who in field:
-        prompt = who.prompt(messages)
-        if who.hosted:
-            (answer,), _ = served.answers(who, [{"id": "question", "messages": messages}], options, _Silent())
+    def __init__(self, model: Path, base: Path, root: Path, options: Generate, shots: Sequence[dict] = ()):
+        from stages.decoding.contestants import contestants
+        from stages.models import runtime
+
+        runtime.deterministic()
+        self.options = options
+        self.contestants = sorted(contestants(model, base, root, shots), key=lambda contestant: contestant.name == "tuned")
+        self._loaded: dict[Path, object] = {}
+
+    def ask(self, question: str, system: str = "") -> list[Reply]:
+        """The replies, the base's first: what came before stands left of what came after.
+
+        The seconds are those of prompt and answer, without loading the weights. A server that was asked the same before is
+        not asked again; the seconds are those of then.
+
+        Raises:
+            StageError: for an empty question, a prompt that is too long, or a server that does not answer.
+        """
+        if not question.strip():
+            raise StageError("question", "no text", "a question", 'affinage ask MODEL "What is …?"')
+        return [self._reply(contestant, question, system) for contestant in self.contestants]
+
+    def _reply(self, contestant, question: str, system: str) -> Reply:
+        from stages.decoding.hosted import served
+
+        alone = [{"role": "user", "content": question}]
+        messages = [{"role": "system", "content": system}, *alone] if system else alone
+        prompt = contestant.prompt(messages)
+        if contestant.hosted:
+            rows = [{"id": "question", "messages": messages}]
+            (answer,), _ = served.answers(contestant, rows, self.options, _Silent())
         else:
-            answer = _local(who, messages, options, loaded)
-        heard = not system or prompt != who.prompt(asked)
-        given = (answer.text, answer.tokens, answer.prompt_tokens, answer.finish, answer.seconds)
-        replies.append(Reply(who.name, prompt, *given, heard))
-    return replies
+            answer = self._local(contestant, messages)
+        heard = not system or prompt != contestant.prompt(alone)
+        cost = (answer.tokens, answer.prompt_tokens, answer.finish, answer.seconds)
+        return Reply(contestant.name, prompt, answer.text, *cost, heard)
 
+    def _local(self, contestant, messages: list[dict]):
+        """An answer by weights on this machine."""
+        from stages.decoding.causal import local
+        from stages.models import directory, runtime
 
-def _local(who, messages: list[dict], options: Generate, loaded: dict):
-    """An answer by weights on this machine. `loaded` keeps the models: a base answers twice."""
-    from stages.decoding.causal import local
-    from stages.models import directory, runtime
-
-    tokens = who.tokens(messages)
-    room = directory.context_length(who.folder) - options.max_new_tokens
-    if len(tokens) > room:
-        raise StageError(
-            f"prompt of {who.name}",
-            f"{len(tokens)} tokens",
-            f"at most {room}: context less max_new_tokens",
-            "ask in fewer words",
-        )
-    if who.folder not in loaded:
-        device = runtime.device()
-        loaded[who.folder] = directory.load(who.folder, dtype=runtime.precision(options.precision, device)).to(device)
-    return local.answer(loaded[who.folder], who.tokenizer, [tokens], options, who.stop)[0]
+        tokens = contestant.tokens(messages)
+        room = directory.context_length(contestant.folder) - self.options.max_new_tokens
+        if len(tokens) > room:
+            raise StageError(
+                f"prompt of {contestant.name}",
+                f"{len(tokens)} tokens",
+                f"at most {room}: context less max_new_tokens",
+                "ask in fewer words",
+            )
+        if contestant.folder not in self._loaded:
+            device = runtime.device()
+            dtype = runtime.precision(self.options.precision, device)
+            self._loaded[contestant.folder] = directory.load(contestant.folder, dtype=dtype).to(device)
+        model = self._loaded[contestant.folder]
+        return local.answer(model, contestant.tokenizer, [tokens], self.options, contestant.stop)[0]
 
 
 class _Silent:
@@ -127,33 +141,64 @@ def side_by_side(replies: list[Reply], width: int) -> str:
     return "\n".join((" " * GAP).join(cell.ljust(column) for cell in line).rstrip() for line in lines)
 
 
-def answer(name: str, question: str, system: str = "", prompts: bool = False) -> str:
-    """The replies of the model `name` of params.yaml, as text."""
+def asker(name: str) -> Asker:
+    """The model `name` of params.yaml, as `generate` has it.
+
+    Raises:
+        StageError: where params.yaml has no such model, or it gives labels.
+    """
     options = params.section("models", name, "generate")
     wires = params.read()["models"][name]
-    folders = (Path("models") / part for part in (name, wires["base"], wires["root"]))
+    folders = [Path("models") / part for part in (name, wires["base"], wires["root"])]
     shots = []
     if options.shots:
         from stages.decoding.contestants import choose_shots
 
         training = Path("data") / wires["dataset"] / "formatted" / "train"
         shots = choose_shots(list(read_rows(training)), options.shots, options.seed)
-    replies = ask(*folders, options, question, system, shots)
-    shown = side_by_side(replies, shutil.get_terminal_size((120, 24)).columns)
+    return Asker(*folders, options, shots)
+
+
+def shown(replies: list[Reply], prompts: bool = False) -> str:
+    """Replies as text in the width of the terminal, with each contestant's prompt above where `prompts`."""
+    text = side_by_side(replies, shutil.get_terminal_size((120, 24)).columns)
     if prompts:
-        given = [f"{figures.contestant(reply.who)} was given\n{textwrap.indent(reply.prompt, '  | ')}" for reply in replies]
-        shown = "\n\n".join([*given, shown])
-    return shown
+        above = [f"{figures.contestant(reply.who)} was given\n{textwrap.indent(reply.prompt, '  | ')}" for reply in replies]
+        text = "\n\n".join([*above, text])
+    return text
+
+
+def chat(warm: Asker, system: str = "", prompts: bool = False) -> None:
+    """Answer one question after the other, until the input ends. Each is asked by itself: no model sees the ones before."""
+    print("A question a line; an empty line or Ctrl-D ends.", flush=True)
+    while True:
+        try:
+            question = input("> ").strip()
+        except EOFError:
+            question = ""
+        if not question:
+            return
+        try:
+            print(f"\n{shown(warm.ask(question, system), prompts)}\n", flush=True)
+        except StageError as error:
+            print(f"{error}\n", flush=True)
 
 
 def command(
     model: Annotated[str, typer.Argument(help="A key of `models` in params.yaml.")],
-    question: Annotated[str, typer.Argument()],
+    question: Annotated[str, typer.Argument(help="What to ask, where not --chat.", show_default=False)] = "",
     system: Annotated[str, typer.Option(help="A system text, for prompts that have a place for one.")] = "",
     prompts: Annotated[bool, typer.Option("--prompts", help="Show each contestant's prompt, too.")] = False,
+    chatting: Annotated[bool, typer.Option("--chat", help="Ask on: the models stay loaded.")] = False,
 ) -> None:
-    """Ask a model one question: the tuned model's answer beside its base's.
+    """Ask a model: the tuned model's answer beside its base's.
 
     Example: affinage ask medical "How is asthma treated?"
     """
-    print(answer(model, question, system, prompts))
+    if not (question.strip() or chatting):
+        raise typer.BadParameter("a question, or --chat to type several")
+    warm = asker(model)
+    if question:
+        print(shown(warm.ask(question, system), prompts))
+    if chatting:
+        chat(warm, system, prompts)

@@ -13,6 +13,7 @@ from pathlib import Path
 from stages.common.errors import StageError
 
 EXPERIMENTS = "refs/exps"
+HERE = Path()
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,13 @@ class Experiment:
     baseline: str
 
 
-def git(*arguments: str, given: bytes = b"") -> bytes:
-    """What git prints.
+def git(*arguments: str, given: bytes = b"", root: Path = HERE) -> bytes:
+    """What git prints in the folder `root`.
 
     Raises:
         StageError: with git's own message.
     """
-    done = subprocess.run(["git", *arguments], input=given, capture_output=True)
+    done = subprocess.run(["git", *arguments], input=given, capture_output=True, cwd=root)
     if done.returncode:
         raise StageError(
             f"git {arguments[0]}", done.stderr.decode().strip(), "a git repository", "run from the repository's root"
@@ -39,9 +40,9 @@ def git(*arguments: str, given: bytes = b"") -> bytes:
 
 
 @cache
-def experiments() -> list[Experiment]:
+def experiments(root: Path = HERE) -> list[Experiment]:
     """Every finished experiment, oldest first."""
-    listed = git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", EXPERIMENTS).decode()
+    listed = git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", EXPERIMENTS, root=root).decode()
     found = []
     for line in listed.splitlines():
         name, commit = line.split(" ")
@@ -51,29 +52,29 @@ def experiments() -> list[Experiment]:
     return found
 
 
-def resolve(revision: str) -> str:
+def resolve(revision: str, root: Path = HERE) -> str:
     """The commit of a revision or of an experiment's name.
 
     Raises:
         StageError: naming the experiments that there are.
     """
-    named = [experiment.commit for experiment in experiments() if experiment.name == revision]
+    named = [experiment.commit for experiment in experiments(root) if experiment.name == revision]
     if named:
         return named[-1]
     try:
-        return git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
+        return git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", root=root).decode().strip()
     except StageError:
-        names = ", ".join(experiment.name for experiment in experiments()) or "none yet"
+        names = ", ".join(experiment.name for experiment in experiments(root)) or "none yet"
         raise StageError(
             revision, "no such revision", f"a commit, branch, tag or experiment ({names})", "dvc exp list, git log"
         ) from None
 
 
-def contents(wanted: list[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+def contents(wanted: list[tuple[str, str]], root: Path = HERE) -> dict[tuple[str, str], bytes]:
     """The bytes of many files, by (commit, path from here); those that a commit lacks are left out."""
-    here = git("rev-parse", "--show-prefix").decode().strip()
+    here = git("rev-parse", "--show-prefix", root=root).decode().strip()
     names = "".join(f"{commit}:{here}{path}\n" for commit, path in wanted)
-    stream, found, place = git("cat-file", "--batch", given=names.encode()), {}, 0
+    stream, found, place = git("cat-file", "--batch", given=names.encode(), root=root), {}, 0
     for key in wanted:
         head, _, _ = stream[place:].partition(b"\n")
         place += len(head) + 1

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from affinage.reports import plots
+from affinage.reports import drawings
 from affinage.reports.overview import Headline, Overview
 from affinage.reports.page import TEMPLATES, environment, policy_hash
 from stages.common.files import clean_text
@@ -17,7 +17,7 @@ class Line:
     """One figure of a model, with its interval as a picture."""
 
     headline: Headline
-    whisker: plots.Whisker
+    whisker: drawings.Whisker
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def entry(model: Overview, page: str, reason: str = "") -> Entry:
     lines = []
     for headline in model.headlines[:SHOWN]:
         reach = max(abs(headline.low), abs(headline.high)) or 1
-        lines.append(Line(headline, plots.whisker(headline.gain, headline.low, headline.high, 0, -reach, reach)))
+        lines.append(Line(headline, drawings.whisker(headline.gain, headline.low, headline.high, 0, -reach, reach)))
     return Entry(model, lines, page, reason)
 
 

@@ -1,7 +1,7 @@
 """What a revision left: the files of the work tree, of a commit or of an experiment, wherever DVC keeps them.
 
-A file that is not in the work tree (or not in git) is read out of DVC's cache, and out of the remote where the cache
-lacks it, through DVC's own file system; nothing is checked out and no file of the work tree is touched.
+What git keeps is read from git (history/revisions.py). The rest is read out of DVC's cache, and out of the remote where the
+cache lacks it, through DVC's own file system. Nothing is checked out, and no file of the work tree is touched.
 """
 
 import hashlib
@@ -11,7 +11,9 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from affinage.history import revisions
 from stages.common.errors import StageError, shorten
+from stages.common.files import parse_row
 
 WORKSPACE = "workspace"
 
@@ -38,24 +40,12 @@ class Revision:
         Raises:
             StageError: if git and DVC know no such revision.
         """
-        from dvc.exceptions import DvcException
-        from dvc.scm import SCM, RevError, SCMError, resolve_rev
-
+        if self.name != WORKSPACE:
+            return revisions.resolve(self.name, self.root)
         try:
-            scm = SCM(str(self.root.resolve()), search_parent_directories=True)
-        except (DvcException, SCMError):
-            scm = None
-        try:
-            return scm and resolve_rev(scm, "HEAD" if self.name == WORKSPACE else self.name)
-        except RevError:
-            if self.name == WORKSPACE:
-                return None
-            raise StageError(
-                f"revision {self.name!r}",
-                "neither git nor DVC knows it",
-                f"{WORKSPACE}, a commit, a branch, a tag or an experiment",
-                "`git log --oneline` and `dvc exp list --all-commits` name those that there are",
-            ) from None
+            return revisions.resolve("HEAD", self.root)
+        except StageError:  # no git here, or nothing committed yet
+            return None
 
     @cached_property
     def _files(self):
@@ -82,6 +72,8 @@ class Revision:
         """
         if self.name == WORKSPACE and (self.root / path).is_file():
             return (self.root / path).read_bytes()
+        if self.name != WORKSPACE and (kept := revisions.contents([(self.commit, path)], self.root)):
+            return kept[self.commit, path]
         if self._files is None or not self._files.exists(path):
             return None
         from dvc.exceptions import DvcException
@@ -113,13 +105,10 @@ class Revision:
         rows = []
         for number, line in enumerate(self.need(path, stage).splitlines(), 1):
             try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError("no object")
-            except (ValueError, RecursionError) as error:
+                rows.append(parse_row(line))
+            except ValueError as error:
                 found = f"{shorten(line.decode(errors='replace'))} ({error})"
                 raise StageError(f"{self.where(path)} line {number}", found, "one JSON object a line", "dvc checkout") from None
-            rows.append(row)
         return rows
 
     def json(self, path: str) -> dict:

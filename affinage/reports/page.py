@@ -13,10 +13,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from affinage.reports import figures, plots
+from affinage.reports import drawings, figures
+from affinage.reports.answer_rows import Table, cut
 from affinage.reports.outputs import WORKSPACE, Revision
 from affinage.reports.results import TUNED, Results, flat
-from affinage.reports.table import Table, cut
 from stages.common.files import clean_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -58,7 +58,7 @@ class Page:
         }
         if found["gain"]:
             reach = max(abs(gain["low"]), abs(gain["high"])) or 1
-            found["whisker"] = plots.whisker(gain["value"], gain["low"], gain["high"], 0, -reach, reach)
+            found["whisker"] = drawings.whisker(gain["value"], gain["low"], gain["high"], 0, -reach, reach)
         return found
 
     @cached_property
@@ -139,7 +139,7 @@ class Page:
                     "auc": one,
                     "mean": means.get(control),
                     "bar": (bar.get(control) or {}).get("value"),
-                    "whisker": plots.whisker(one["value"], one["low"], one["high"], 0.5, 0, 1),
+                    "whisker": drawings.whisker(one["value"], one["low"], one["high"], 0.5, 0, 1),
                     "low": one["value"] < threshold,
                 }
                 for control, one in areas.items()
@@ -150,19 +150,19 @@ class Page:
     # plots -----------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def plots(self) -> list[plots.Plot]:
+    def plots(self) -> list[drawings.Plot]:
         """Those for which there are figures."""
-        found = [plots.loss(self.results.steps)]
+        found = [drawings.loss(self.results.steps)]
         for judge in self.judges:
             tuned, other = self._scores(judge, TUNED), self._scores(judge, self.rival)
             named = figures.contestant(self.rival) if self.rival else ""
             found.append(
-                plots.histogram(
+                drawings.histogram(
                     f"Scores by judge {judge}", list(tuned.values()), list(other.values()), named, self.results.span(judge)
                 )
             )
             paired = [tuned[row] - other[row] for row in tuned if row in other]
-            found.append(plots.gains(f"Row by row, judge {judge}", paired))
+            found.append(drawings.gains(f"Row by row, judge {judge}", paired))
         return [plot for plot in found if plot]
 
     def _scores(self, judge: str, who: str | None) -> dict[str, float]:

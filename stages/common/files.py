@@ -159,10 +159,8 @@ def read_piece(file: Path, start: int = 0, end: int | None = None) -> Iterator[d
             if end is not None and start >= end:
                 return
             try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError("no object")
-            except (ValueError, RecursionError) as error:
+                row = parse_row(line)
+            except ValueError as error:
                 raise StageError(
                     f"{file} line {_number(file, start)}",
                     f"{shorten(line.decode(errors='replace'))} ({error})",
@@ -171,6 +169,21 @@ def read_piece(file: Path, start: int = 0, end: int | None = None) -> Iterator[d
                 ) from None
             yield row
             start += len(line)
+
+
+def parse_row(line: bytes) -> dict:
+    """The JSON object that a line holds.
+
+    Raises:
+        ValueError: where it holds anything else.
+    """
+    try:
+        row = json.loads(line)
+    except RecursionError as error:
+        raise ValueError(f"nested too deeply: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError("no object")
+    return row
 
 
 def _number(file: Path, start: int) -> int:

@@ -6,7 +6,9 @@ from affinage.commands import ask
 from stages import generate
 from stages.common.errors import StageError
 from stages.common.files import read_rows, write_json
+from stages.models import directory
 from tests import tiny, trained
+from tests.affinage.running import affinage
 from tests.servers.loopback import Said
 
 QUESTION = tiny.rows(1)[0]["messages"][0]["content"]
@@ -25,7 +27,7 @@ def made(tmp_path_factory):
 
 
 def asked(made, question=QUESTION, system="", **options) -> dict[str, ask.Reply]:
-    replies = ask.ask(made / "tuned", made / "base", made / "base", tiny.generation(**options), question, system)
+    replies = ask.Asker(made / "tuned", made / "base", made / "base", tiny.generation(**options)).ask(question, system)
     return {reply.who: reply for reply in replies}
 
 
@@ -76,7 +78,8 @@ def test_models_behind_servers_are_asked_there(tmp_path, serve):
         (tmp_path / name).mkdir()
         hosted = {"provider": "openai", "base_url": f"{server.address}/v1", "model": name}
         write_json(tmp_path / name / "hosted.json", hosted)
-    replies = ask.ask(tmp_path / "tuned", tmp_path / "root", tmp_path / "root", tiny.generation(), "Why?", "Be brief.")
+    asker = ask.Asker(tmp_path / "tuned", tmp_path / "root", tmp_path / "root", tiny.generation())
+    replies = asker.ask("Why?", "Be brief.")
     assert [reply.text for reply in replies] == ["root: Why?", "tuned: Why?"]
     assert json.loads(replies[0].prompt)[0] == {"role": "system", "content": "Be brief."}
     assert replies[1].seconds > 0 and replies[1].tokens == 4
@@ -89,5 +92,35 @@ def test_the_command_reads_params(made, tmp_path, monkeypatch):
         (tmp_path / "models" / name).symlink_to(made / name)
     monkeypatch.setattr("stages.common.params.section", lambda *_: tiny.generation())
     monkeypatch.setattr("stages.common.params.read", lambda: {"models": {"tuned": {"base": "base", "root": "base"}}})
-    text = ask.answer("tuned", QUESTION, prompts=True)
+    text = affinage("ask", "tuned", QUESTION, "--prompts")
     assert "tuned was given" in text and QUESTION in text and "tokens, " in text
+
+
+def test_several_questions_load_each_model_once(made, monkeypatch, capsys):
+    loads, load = [], directory.load
+
+    def counted(folder, *rest, **options):
+        loads.append(folder)
+        return load(folder, *rest, **options)
+
+    monkeypatch.setattr(directory, "load", counted)
+    lines = iter([QUESTION, "why " * 400, f"  {QUESTION} ", ""])
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    ask.chat(ask.Asker(made / "tuned", made / "base", made / "base", tiny.generation()))
+    text = capsys.readouterr().out
+    assert sorted(loads) == [made / "base", made / "tuned"]
+    assert text.count("tokens, ") == 6 and "ask in fewer words" in text  # three answers to each of two questions
+
+
+def test_a_chat_ends_with_its_input(monkeypatch, capsys):
+    def ended(_):
+        raise EOFError
+
+    monkeypatch.setattr("builtins.input", ended)
+    ask.chat(None)
+    assert "Ctrl-D ends" in capsys.readouterr().out
+
+
+def test_a_command_without_a_question_is_refused():
+    with pytest.raises(Exception, match="a question, or --chat"):
+        affinage("ask", "tuned")

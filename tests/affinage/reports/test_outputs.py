@@ -45,7 +45,7 @@ def test_content_that_is_nowhere_is_named(own):
 
 
 def test_unknown_revisions_models_and_files_are_named(repository):
-    with pytest.raises(StageError, match="nonsense(.|\n)*an experiment"):
+    with pytest.raises(StageError, match="nonsense(.|\n)*tag or experiment"):
         Revision("nonsense", repository).rows(ANSWERS, "generate@model")
     with pytest.raises(StageError, match="no model 'other'(.|\n)*one of: model"):
         Revision("first", repository).model("other")

@@ -4,7 +4,7 @@ import math
 from functools import cached_property
 from statistics import median
 
-from affinage.reports import differences, figures, plots
+from affinage.reports import differences, drawings, figures
 from affinage.reports.results import TUNED, Results, Row
 from stages.common.files import clean_text
 
@@ -91,7 +91,7 @@ class Table:
         """Tuned and rival on one line, as long as the judge's scale."""
         scores = row.scores.get(judge, {})
         tuned, other = scores.get(TUNED), scores.get(self.rival)
-        place = plots.scale(*self.results.span(judge), 3, 97)
+        place = drawings.scale(*self.results.span(judge), 3, 97)
         return {
             "judge": judge,
             "tuned": tuned,
