@@ -23,8 +23,8 @@ from pathlib import Path
 from stages.common.closure import code_hash
 from stages.common.scratch import content_hash, fingerprint, remember, scratch
 
-# whose updates may change a figure; PyTorch's version is also that of its kernels
-LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft")
+# whose updates may change a figure or a prompt; PyTorch's version is also that of its kernels
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft", "jinja2")
 
 
 # work of our own code, and the stage that it belongs to

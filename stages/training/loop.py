@@ -1,8 +1,8 @@
 """Fine-tuning, exact to resume, for every task and for any number of processes.
 
 A plain loop rather than a trainer class: the loss is a sum over targets divided by their weight in the whole optimizer
-batch, so that neither how a batch is cut into micro-batches nor how many processes share it can change the result, and
-every state that a resumed run needs is in sight. What differs between tasks is in `causal.py` and `classifier.py`.
+batch: neither how a batch is cut into micro-batches nor how many processes share it can change the result. Every state that a
+resumed run needs is in sight. What differs between tasks is in stages/tasks.
 """
 
 import math

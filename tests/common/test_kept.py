@@ -148,7 +148,7 @@ def test_every_library_that_computes_is_in_the_key(work):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names.add(node.module.split(".")[0])
-    used = {known[name][0] for name in names & known.keys()} - {"affinage"}
+    used = {known[name][0].lower() for name in names & known.keys()} - {"affinage"}
     assert used - NO_SAY <= {*kept.LIBRARIES}
 
 
