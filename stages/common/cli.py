@@ -6,17 +6,11 @@ handed come from it.
 
 import argparse
 from collections.abc import Callable
-from dataclasses import field, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from stages.common.errors import report
 from stages.common.params import section
-
-
-def path(about: str) -> Any:
-    """A field of `Paths`; `about` is the help of its option."""
-    return field(metadata={"help": about})
 
 
 def run_stage(main: Callable, kind: str, stage: str, paths: type) -> None:
