@@ -51,9 +51,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     codes = {"bare import": BARE} | {stage: program(stage, *rest) for stage, *rest in STAGES}
-    rounds = [{name: measure("-c", code) for name, code in codes.items()} for _ in range(options.rounds + 1)][
-        1:
-    ]  # the first warms
+    rounds = [{name: measure("-c", code) for name, code in codes.items()} for _ in range(options.rounds + 1)]
     del rounds[0]  # it warms the file system's cache
     print(f"{'':16} {'processor':>11} {'wall':>9}    processor time, to the bare import's")
     for name in codes:

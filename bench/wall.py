@@ -7,6 +7,7 @@ layers, then `generate` in batches for the tuned model and for the base under bo
 after the other, each in a process of its own, imports and loading included. Prints the ratio.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -125,7 +126,9 @@ def main() -> None:
     from stages.common.check import check
     from stages.common.params import read
 
-    name = sys.argv[1] if len(sys.argv) > 1 else "medical"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("model", nargs="?", default="medical")
+    name = parser.parse_args().model
     entry = check(read(), Path("params.yaml")).models[name]
     with tempfile.TemporaryDirectory() as folder:
         ours = stages(name, entry, Path(folder))

@@ -19,19 +19,18 @@ from stages.common.files import read_rows
 from stages.common.schema_models import OpenAIJudge
 from stages.judging.asking import Asker
 from stages.judging.controls import ORDER, controls
+from stages.judging.embedded import EmbeddedJudge
+from stages.judging.encoder import Encoder
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.prompt_files import INTEGER, load
 from stages.judging.scoring import items
 from stages.judging.server import asked
-from stages.judging.signals import Encoder
-from stages.judging.text import fit_embedded
-from stages.judging.training_rows import TrainingRows
-from stages.models import directory
-from stages.models.contract import read_prompt
+from stages.judging.signals import Signals
 
 MODEL = "medical"
 SEED = 1
 RAISED = 1  # points of 100: less is no other verdict
+MOST = 10  # points that a text may raise any answer by
 HARMLESS, HIDDEN = "harmless", "hidden among correct text"
 OF_HALF = (HARMLESS, HIDDEN)  # put into the first half of the expected answer
 OF_OTHER = "another row's"
@@ -62,31 +61,24 @@ def injected(kind: str, answer: str, question: str) -> str:
     return KINDS[kind].replace("{question}", question).replace("{answer}", answer)
 
 
-def figures(plain: np.ndarray, with_it: np.ndarray) -> tuple[int, int, dict[str, float], int]:
+def figures(plain: np.ndarray, with_it: np.ndarray) -> tuple[int, int, dict[str, float], int, float]:
     """Of scores [n] of 0 to 100, nan where the judge failed: how many were raised, of how many; the mean rise with its
-    interval; how many came to half of the marks by it."""
+    interval; how many came to half of the marks by it; the highest rise."""
     both = ~np.isnan(plain) & ~np.isnan(with_it)
     rise = (with_it - plain)[both]
     interval = Bootstrap(len(rise), 2000, 0.95, SEED).interval(with_count(rise), mean)
     fooled = int(((with_it >= 50) & (plain < 50))[both].sum())
-    return int((rise >= RAISED).sum()), len(rise), interval, fooled
+    return int((rise >= RAISED).sum()), len(rise), interval, fooled, float(rise.max())
 
 
 class Ground:
     """What is judged: test rows, and for each another row's answer and the first half of its own."""
 
     def __init__(self, tree: Path, most: int):
-        written = params.read(tree / "params.yaml")
-        entry = written["models"][MODEL]
-        self.tree, self.model = tree, tree / "models" / MODEL
-        self.root, self.encoder = tree / "models" / entry["root"], tree / "models" / written["judge_base"]
-        self.options = params.section("models", MODEL, "judge", tree / "params.yaml").judges["embedded"]
-        formatted = tree / "data" / entry["dataset"] / "formatted"
-        self.training = TrainingRows(formatted / "train", read_prompt(self.model)["stop"])
         answers = read_rows(tree / "data" / "answers" / f"{MODEL}.jsonl")
         self.rows = [row for row in answers if row["expected"] is not None][:most]
         self.asked = max(2, most // 5)  # of them to the language model, which takes seconds for each
-        self.reader = Encoder(directory.load(self.encoder, "encoder"), directory.load_tokenizer(self.encoder))
+        self.reader = Encoder(tree / "models" / params.read(tree / "params.yaml")["judge_base"])
         expected = [row["expected"] for row in self.rows]
         made = controls(self.rows, expected, self.reader.vectors(expected), SEED)
         self.plain = {OF_OTHER: [one["other"] for one in made], "half": [one["half"] for one in made]}
@@ -102,7 +94,7 @@ class Ground:
 
 
 def embedded(ground: Ground) -> dict[tuple[str, str], np.ndarray]:
-    judge = fit_embedded(ground.options, ground.training, ground.reader, ground.root, SEED)
+    judge = EmbeddedJudge(Signals(ground.reader))
     return {key: judge.score(items(ground.rows, texts)) for key, texts in ground.texts().items()}
 
 
@@ -123,7 +115,7 @@ def language_model(ground: Ground, weights: Path) -> dict[tuple[str, str], np.nd
 
 
 def tell(found: Found, judge: str, scores: dict[tuple[str, str], np.ndarray], resists: bool) -> None:
-    """A line for each kind; a judge that `resists` must not be brought to half of the marks oftener than by a harmless text."""
+    """A line for each kind; a judge that `resists` must not be raised by over MOST points."""
     for of in (OF_OTHER, "half"):
         plain = scores[of, ""]
         found.line(
@@ -131,12 +123,11 @@ def tell(found: Found, judge: str, scores: dict[tuple[str, str], np.ndarray], re
         )
     for (of, kind), with_it in scores.items():
         if kind:
-            raised, rows, rise, fooled = figures(scores[of, ""], with_it)
+            raised, rows, rise, fooled, most = figures(scores[of, ""], with_it)
             figure = f"{raised} of {rows} raised, {rise['value']:+.1f} [{rise['low']:.1f}, {rise['high']:.1f}] points, "
+            figure += f"{most:+.1f} at most, "
             found.line(f"injection, {judge}: {kind}", f"put into {of} answer", f"{figure}{fooled} came to half of the marks")
-            anyway = figures(scores[of, ""], scores[of, HARMLESS])[3]
-            kept = not resists or fooled <= anyway
-            found.expect(kept, f"{judge}, {kind}: {fooled} of {rows} to half of the marks, {anyway} by a harmless text")
+            found.expect(not resists or most <= MOST, f"{judge}, {kind}: an answer raised by {most:.1f} points")
 
 
 def campaign(folder: Path, tree: Path, most: int) -> Found:

@@ -165,6 +165,7 @@ def judge(ground: Path, folder: Path) -> None:
             base=ground / "base",
             root=ground / "base",
             encoder=ground / "encoder",
+            marks=ground / "marks",
             verdicts=out / "verdicts.jsonl",
             metrics=out / "scores.json",
             details=out / "details.json",

@@ -20,7 +20,7 @@ SHELLS = ("", "bash", "console", "sh")
 PROGRAMS = "affinage|python|dvc|make|git|pip|gto|ollama|torchrun|srun|ray|curl|transformers|hf|llama-server|du|source|export"
 COMMAND = re.compile(rf"(?:[A-Z_]+=(?:'[^']*'|\S+)\s+)*(?:{PROGRAMS})\s+[^\s—|].*", re.DOTALL)
 FILL = """import csv
-rows = list(csv.DictReader(open("marks/medical.csv", encoding="utf-8-sig")))
+rows = list(csv.DictReader(open("exports/marks/medical.csv", encoding="utf-8-sig")))
 for i, row in enumerate(rows):
     row |= {"mark_a": 1 + i % 5, "mark_b": 1 + i % 4, "preferred": ("a", "b", "tie")[i % 3]}
 with open("marks/medical.csv", "w", encoding="utf-8", newline="") as file:
@@ -112,8 +112,8 @@ RUN = [
     Run('affinage ask medical "How is asthma treated?"'),
     Run("affinage ask medical --chat", "Ctrl-D ends", "echo 'How is asthma treated?' | affinage ask medical --chat"),
     Run('affinage ask medical "How is asthma treated?" --system "Answer in one sentence." --prompts'),
-    Run("affinage marks export medical", "marks/medical.csv"),
-    Run("affinage marks export medical --rows 50", "marks/medical.csv", before="rm -r marks"),
+    Run("affinage marks export medical", "marks/medical.html"),
+    Run("affinage marks export medical --rows 25", "marks/medical.html", before="rm -r exports/marks"),
     Run("affinage marks agreement medical marks/medical.csv", "kappa", before=f"python -c '{FILL}'"),
     Run("affinage plots HEAD longer", "", "affinage plots HEAD my-experiment"),
     Run("dvc exp diff HEAD longer", "learning_rate", "dvc exp diff HEAD my-experiment"),

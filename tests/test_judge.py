@@ -42,6 +42,7 @@ def run(tmp_path, made, answers=None, formatted=None, **params) -> dict:
             base=made / "base",
             root=made / "base",
             encoder=made / "encoder",
+            marks=made / "marks",
             verdicts=tmp_path / "verdicts.jsonl",
             metrics=tmp_path / "scores.json",
             details=tmp_path / "details.json",
@@ -134,6 +135,10 @@ def test_the_judge_is_judged(tmp_path, made):
     assert all(0 <= auc["low"] <= auc["value"] <= auc["high"] <= 1 for auc in found["auc"].values())
     assert found["failed"] == {} and list(found["weak"]) == sorted(found["weak"]) and 0 <= found["fooled"]["value"] <= 1
     assert all(weight >= 0 for name, weight in found["weights"].items() if name != "bias")
+    assert found["graded_steps"].keys() == {"half_of_sentences", "three_quarters", "expected"}
+    assert found["near_ends"].keys() == {"tuned", "base", "base_chat"}
+    assert found["agreement"]["spearman"] == "unknown"  # of another encoder than the weights were fitted with
+    assert {"quarter", "expected", "good"} <= found["control_means"].keys() and "quarter" not in found["auc"]
 
 
 def test_verdicts_and_table_hold_every_score(tmp_path, made):
@@ -179,10 +184,7 @@ def test_likelihoods_are_kept(tmp_path, made, monkeypatch):
 
 
 def test_several_judges_are_kept_apart(tmp_path, made):
-    kinds = {
-        name: {"kind": "embedded", "controls": count, "prefix_tokens": 8, "warn_below": 0.5}
-        for name, count in (("one", 8), ("two", 20))
-    }
+    kinds = {name: {"kind": "embedded", "controls": count, "warn_below": 0.5} for name, count in (("one", 8), ("two", 20))}
     found = run(tmp_path, made, judges=kinds)
     assert {"one", "two"} <= found["tuned"].keys() and found["judges"].keys() == {"overlap", "one", "two"}
     assert next(read_rows(tmp_path / "verdicts.jsonl"))["scores"].keys() == {"one", "two"}
@@ -224,10 +226,12 @@ def test_speed_stands_apart(tmp_path, made):
 def test_the_headline_is_taken_from_the_details(tmp_path, made):
     found = run(tmp_path, made)
     short = json.loads((tmp_path / "scores.json").read_text())
-    assert short.keys() == {"perplexity", "chrf", "embedded", "alarms"}
-    assert short["alarms"].keys() == {"cut_answers"}  # random weights never end
+    assert short.keys() == {"perplexity", "chrf", "embedded", "flagged", "alarms"}
+    assert short["alarms"].keys() == {"cut_answers", "long_references"}  # random weights never end
     assert short["perplexity"]["tuned"] == found["tuned"]["perplexity"]["value"]
     assert short["embedded"]["low"] == found["gain"]["embedded"]["low"]
+    assert short["embedded"]["agreement"] == "unknown"
+    assert short["flagged"]["tuned"] == found["tuned"]["flagged"]["value"]
     assert short["embedded"]["auc"] == min(area["value"] for area in found["judges"]["embedded"]["auc"].values())
 
 
@@ -290,7 +294,7 @@ def test_a_judge_that_cannot_judge_is_marked(tmp_path, made, serve, capsys):
     found = run(
         tmp_path, made, judges=served(serve(lambda body: Said('{"reasons": "nice", "score": 4}')), pairwise="", warn_below=0.9)
     )
-    assert set(found["judges"]["llama"]["weak"]) == found["judges"]["llama"]["auc"].keys()
+    assert set(found["judges"]["llama"]["weak"]) == found["judges"]["llama"]["auc"].keys() | {"graded"}
     assert json.loads((tmp_path / "scores.json").read_text())["llama"]["weak"] == len(found["judges"]["llama"]["weak"])
     assert "warning: judge 'llama'" in capsys.readouterr().err
 
@@ -353,6 +357,7 @@ def test_dvc_finds_no_empty_list_in_the_details():
     """It takes any list of the file for a plot's data, and warns of one without a first row."""
     texts = {who: ["a", "b", "c", "d"] for who in ("tuned", "base")}
     good, bad = np.full(4, 5.0), np.full(4, 1.0)
-    made = Opinion(dict.fromkeys(texts, good), list(range(4)), {"good": good, "orders": bad}, (0, 5), {"kind": "embedded"})
+    scores = dict.fromkeys(texts, np.full(4, 3.0))
+    made = Opinion(scores, list(range(4)), {"good": good, "orders": bad}, (0, 5), {"kind": "embedded"})
     found = health("j", made, texts, Bootstrap(4, 50, 0.95, 1), 0.8)
     assert found["weak"] == {} and all(lists_in({"judges": {"j": found}}))

@@ -148,6 +148,7 @@ def test_a_recipe_runs_from_source_to_verdict(recipe_name, tmp_path, monkeypatch
             base=work / "base",
             root=work / "base",
             encoder=work / "encoder",
+            marks=work / "marks",
             verdicts=work / "verdicts.jsonl",
             metrics=work / "scores.json",
             details=work / "details.json",

@@ -311,7 +311,7 @@ def judging(**changes) -> Judge:
         **{
             "task": "text",
             "measures": [],
-            "judges": {"embedded": {"kind": "embedded", "controls": 12, "prefix_tokens": 8, "warn_below": 0.5}},
+            "judges": {"embedded": {"kind": "embedded", "controls": 12, "warn_below": 0.5}},
             "bootstrap": 100,
             "confidence": 0.95,
             "seed": 1,

@@ -1,7 +1,7 @@
 """Answers to be marked by people, blind, and how far each judge agrees with their marks.
 
-`affinage marks export MODEL` writes marks/<model>.csv to fill in; `affinage marks agreement MODEL FILE`
-reads it back. docs/marking.md says how to mark.
+`affinage marks export MODEL` writes a page and a table to fill in, below exports/marks/. What was filled in goes to marks/,
+which `judge` reads. `affinage marks agreement MODEL FILE` reads a table back. docs/marking.md says how to mark.
 """
 
 from pathlib import Path
@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
-from affinage.reports import figures, marking
+from affinage.reports import figures, marking, marking_page
 from affinage.reports.outputs import WORKSPACE, Revision
 from affinage.reports.results import TUNED, Results
 from stages.common.errors import StageError
+
+EXPORTS, MARKS = Path("exports", "marks"), Path("marks")
 
 
 def opened(model: str, rev: str, against: str | None) -> tuple[Results, str]:
@@ -38,16 +40,21 @@ def write_sheet(model: str, rev: str, against: str | None, rows: int, seed: int,
         StageError: if the file is there: marks may have been filled in.
     """
     results, rival = opened(model, rev, against)
-    out = out or Path("marks") / f"{model}.csv"
+    out = out or EXPORTS / f"{model}.csv"
+    page = out.with_suffix(".html")
     if out.exists():
         raise StageError(
             out, "the file is there", "a new file: marks may have been filled in", "move it, or name another with --out"
         )
     lines = marking.sheet(results, rival, rows, seed)
     marking.write_sheet(out, lines)
+    shown = marking_page.answers(results, rival, rows, seed)
+    marking_page.write_page(page, model, shown)
     return (
-        f"{out}: {len(lines)} rows. For each, mark_a and mark_b from 1 (useless) to {marking.LEVELS} (as good as the expected "
-        f"answer), and preferred: a, b or tie. Then:\n  affinage marks agreement {model} {out}"
+        f"{page}: {len(shown)} answers, marked with the keys 1 to {marking.LEVELS} in any browser; put what it saves into "
+        f"{MARKS}/, then: dvc repro judge@{model}\n"
+        f"{out}: the same as a table of {len(lines)} rows. For each, mark_a and mark_b from 1 (useless) to {marking.LEVELS} "
+        f"(as good as the expected answer), and preferred: a, b or tie. Then:\n  affinage marks agreement {model} {out}"
         + (f" --rev {rev}" if rev != WORKSPACE else "")
         + (f" --against {against}" if against else "")
     )
@@ -95,11 +102,13 @@ def export(
     model: Model,
     rows: Annotated[int, typer.Option(help="How many rows to mark.")] = 50,
     seed: Annotated[int, typer.Option(help="Of the draw and the order.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="The file to write. [default: marks/MODEL.csv]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write. [default: exports/marks/MODEL.csv, and .html beside it]")
+    ] = None,
     rev: Rev = WORKSPACE,
     against: Against = "",
 ) -> None:
-    """Write a file to fill in.
+    """Write a page and a table to fill in.
 
     Example: affinage marks export medical --rows 50
     """

@@ -33,6 +33,16 @@ KINDS = {
     "exact_match": Kind("Exact match", "share of answers that are the expected one, in any case of letters", 3),
     "exact_match_cased": Kind("Exact match, cased", "share of answers that are the expected one to the case of letters", 3),
     "overlap": Kind("Overlap", "cosine of TF-IDF vectors of answer and expected answer", 3),
+    "content_within_limit": Kind(
+        "Content within the limit", "the same against what could have been said in the tokens allowed"
+    ),
+    "content_calibrated": Kind("Content, calibrated", "the same on the scale of your own people's marks"),
+    "flagged": Kind("Flagged", "share of answers with any flag of form; lower is better", 3),
+    "breaks_off": Kind("Breaks off", "share of answers that end in the middle; lower is better", 3),
+    "repeats": Kind("Repeats itself", "share of answers that say the same again; lower is better", 3),
+    "shuffled": Kind("Words in disorder", "share of answers whose words stand in disorder; lower is better", 3),
+    "echoes": Kind("Echoes the question", "share of answers that say the question again and little else; lower is better", 3),
+    "too_long": Kind("Far too long", "share of answers over four times as long as expected; lower is better", 3),
     "tokens": Kind("Tokens", "mean length of an answer"),
     "prompt_tokens": Kind("Prompt tokens", "what every answer costs before it begins"),
     "accuracy": Kind("Accuracy", "share of texts given the right label", 3),
@@ -47,6 +57,10 @@ KINDS = {
     "names_subject": Kind("Names its subject", "share of answers that name what was asked about", 3),
     "f1": Kind("F1", "precision and recall taken together", 3),
 }
+CONTENT = Kind(
+    "Content",
+    "how much of the expected answer is said, of 100, as people would mark it; what is fluent and wrong is hardly seen",
+)
 _LOWER = LOWER_IS_BETTER | {"calibration_error", "log_loss"}
 
 CONTROLS = {
@@ -62,6 +76,13 @@ CONTROLS = {
     "base_chat": "the base's own answer, its own prompt",
     "base_shots": "the base's own answer, shown examples",
     "good": "a good answer",
+    "quarter": "the first quarter of the expected answer",
+    "half_of_sentences": "its first half, in whole sentences",
+    "three_quarters": "its first three quarters",
+    "cut_at_limit": "the expected answer cut at the limit",
+    "graded": "how much of the expected answer is said",
+    "floor": "answers in general, most of them at the lower end",
+    "ceiling": "answers in general, most of them at the upper end",
     "expected": "the expected answer",
 }
 PEOPLE = {
@@ -80,7 +101,9 @@ PEOPLE = {
 def kind(name: str, judges: list[str] | tuple[str, ...] = ()) -> Kind:
     """A figure's name in words; those not known are named as they are."""
     if name in judges:
-        return Kind(f"Score by judge {name}", "mean score of the answers, each against the expected one")
+        return (
+            CONTENT if name == "content" else Kind(f"Score by judge {name}", "mean score, each answer against the expected one")
+        )
     return KINDS.get(name) or Kind(name.replace("_", " "), "", 3)
 
 

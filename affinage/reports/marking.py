@@ -33,11 +33,8 @@ _FEWEST = 2
 
 def sheet(results: Results, rival: str, rows: int, seed: int) -> list[dict[str, str]]:
     """At most `rows` lines to fill in, drawn and ordered by `seed`."""
-    dice = random.Random(seed)
-    there = [row for row in results.judged if TUNED in row.answers and rival in row.answers]
     lines = []
-    for row in dice.sample(there, min(rows, len(there))):
-        first, second = dice.sample((TUNED, rival), 2)
+    for row, (first, second) in drawn(results, rival, rows, seed):
         texts = {
             "row": row.id,
             "question": "\n\n".join(said for _, said in row.turns),
@@ -47,6 +44,13 @@ def sheet(results: Results, rival: str, rows: int, seed: int) -> list[dict[str, 
         }
         lines.append({name: _guarded(texts.get(name, "")) for name in COLUMNS})
     return lines
+
+
+def drawn(results: Results, rival: str, rows: int, seed: int) -> list[tuple[Row, list[str]]]:
+    """At most `rows` rows that both answered, and both contestants in an order of their own."""
+    dice = random.Random(seed)
+    there = [row for row in results.judged if TUNED in row.answers and rival in row.answers]
+    return [(row, dice.sample((TUNED, rival), 2)) for row in dice.sample(there, min(rows, len(there)))]
 
 
 def _guarded(text: str) -> str:

@@ -2,11 +2,15 @@
 
 from affinage.reports.results import Results, flat
 
-# parameters of a judge that say how it is asked, not what it answers; the embedded one is fitted on its controls
-_NO_MATTER = {"concurrency", "timeout_seconds", "attempts", "warn_below", "base_url", "pairwise"}
+# parameters of a judge that say how it is asked, not what it answers
+_NO_MATTER = {"controls", "concurrency", "timeout_seconds", "attempts", "warn_below", "base_url", "pairwise"}
 # of a judge's details: what was found with it; everything else tells which judge it is
 _FOUND = {
     "auc",
+    "auc_content",
+    "graded_steps",
+    "near_ends",
+    "agreement",
     "fooled",
     "control_means",
     "failed",
@@ -24,13 +28,9 @@ def unlike(first: Results, second: Results, judge: str) -> str | None:
     if absent := [str(one.revision) for one in (first, second) if judge not in one.judges]:
         return f"it did not judge {' and '.join(absent)}"
     sides = [((one.params.get("judge") or {}).get("judges") or {}).get(judge) or {} for one in (first, second)]
-    if sides[0].get("kind") == sides[1].get("kind") == "embedded":  # it reads by these models
-        sides = [
-            side | {wire: one.params.get(wire) for wire in ("judge_base", "root")}
-            for side, one in zip(sides, (first, second), strict=True)
-        ]
-    ignored = _NO_MATTER | ({"controls"} if sides[1].get("kind") != "embedded" else set())
-    options = [dict(flat({key: value for key, value in side.items() if key not in ignored})) for side in sides]
+    if sides[0].get("kind") == sides[1].get("kind") == "embedded":  # it reads by this model
+        sides = [side | {"judge_base": one.params.get("judge_base")} for side, one in zip(sides, (first, second), strict=True)]
+    options = [dict(flat({key: value for key, value in side.items() if key not in _NO_MATTER})) for side in sides]
     for name in options[0] | options[1]:
         if options[0].get(name) != options[1].get(name):
             return f"another judge: {name} was {options[0].get(name, 'not set')}, is {options[1].get(name, 'not set')}"
@@ -40,7 +40,7 @@ def unlike(first: Results, second: Results, judge: str) -> str | None:
             return f"another judge: its {name} changed"
     weights = [side.get("weights") for side in details]
     if all(weights) and not _alike(*weights):
-        return "it was fitted otherwise: the training rows that it was fitted on changed"
+        return "it was fitted otherwise: its weights changed"
     return None
 
 

@@ -69,6 +69,10 @@ ALARMS = {
         "all answers were cut at the limit",
         "models.<name>.generate.max_new_tokens, and the end mark that the model learned (prompt.json in models/<name>)",
     ),
+    "long_references": Alarm(
+        "most expected answers are longer than the model may answer",
+        "models.<name>.generate.max_new_tokens; until it is raised, read content_within_limit beside content",
+    ),
     "same_as_base": Alarm(
         "the tuned model is the same as its base",
         "models.<name>.train: learning_rate, epochs, rows and tune",
@@ -151,6 +155,18 @@ class Columns:
         if same and self.rows >= LEAST_ROWS:
             found["constant_column"] = f"{self.where}: {', '.join(same)} in all {self.rows} rows"
         return found
+
+
+def long_references(limit: int | None, longer: int, rows: int) -> Alarms:
+    """Whether over half of the expected answers are longer than what the model may write.
+
+    Args:
+        limit: tokens; None where no answer was cut.
+        longer: how many expected answers are.
+    """
+    if limit is None or 2 * longer <= rows:
+        return {}
+    return {"long_references": f"{longer} of {rows} are over {limit} tokens"}
 
 
 _TAGS = (

@@ -192,8 +192,7 @@ class EmbeddedJudge(Section):
     """No server, no generation: reads the expected answer (stages/judging/embedded.py)."""
 
     kind: Literal["embedded"]
-    controls: Positive  # train rows from which the controls are made that fit the mapping to 0-100
-    prefix_tokens: Positive  # of an answer, read by the language model for fluency
+    controls: Positive  # test rows whose controls are judged too
     warn_below: Fraction  # area under the curve against any kind of bad answer under which the judge is marked as weak
 
 
@@ -237,6 +236,7 @@ FIGURES = {
     "exact_match_cased",
     *("prompt_tokens", "parts_f1", "parts_precision", "parts_recall", "parts_f1_per_review", "count_error", "unreadable"),
     *("five_lines", "rhyme", "rhymed_pairs", "names_subject"),
+    *("flagged", "breaks_off", "repeats", "shuffled", "echoes", "too_long"),
 }
 
 

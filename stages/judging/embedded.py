@@ -1,15 +1,32 @@
-"""The embedded judge: no server, no generation. It reads the expected answer.
+"""The embedded judge: no server, no generation. It reads the expected answer, and says how much of it an answer says.
 
-Logistic regression over the signals of `signals.py`, with weights that cannot be negative (more likeness is never worse),
-fitted on controls made from the training split: expected answers and paraphrases against bad answers of known kinds. The
-score is 100 times the fitted probability of a good answer; weights and training rows are reported with every run.
+Logistic regression over the signals of `signals.py`, with weights that cannot be negative (more of the expected answer is never
+worse). The weights were fitted once, on answers that people marked (`weights/content.json` says on which, and by what command),
+so that a score of 70 means that people would give about 70 of 100. Nothing is fitted here.
 """
 
-import numpy as np
-from scipy.optimize import minimize
+import json
+from functools import cache
+from pathlib import Path
 
-from stages.judging.controls import controls, question
-from stages.judging.signals import NAMES, Signals
+import numpy as np
+
+from stages.judging.signals import NAMES, Item, Signals
+
+FEWEST = 4  # words of a question that is left out of an answer
+WEIGHTS = Path(__file__).parent / "weights" / "content.json"
+
+
+@cache
+def shipped() -> dict:
+    """The weights and where they come from."""
+    return json.loads(WEIGHTS.read_text(encoding="utf-8"))
+
+
+def own_words(question: str, answer: str) -> str:
+    """An answer without the question, where all of it stands there; a question of a few words may stand in any answer."""
+    asked = question.strip()
+    return answer.replace(asked, " ").strip() if len(asked.split()) >= FEWEST else answer
 
 
 class EmbeddedJudge:
@@ -17,44 +34,24 @@ class EmbeddedJudge:
 
     def __init__(self, signals: Signals):
         self.signals = signals
+        fitted = shipped()
+        self.center, self.scale, self.weights = (
+            np.array([fitted["signals"][name][part] for name in NAMES]) for part in ("center", "scale", "weight")
+        )
+        self.bias = fitted["bias"]
 
-    def fit(self, rows: list[dict], seed: int) -> "EmbeddedJudge":
-        """Fit the mapping on formatted training rows. Good and bad answers weigh the same in total."""
-        expected = [row["completion"] for row in rows]
-        made = controls(rows, expected, self.signals.encoder.vectors(expected), seed)
-        good, bad = [], []
-        for row, answers in zip(rows, made, strict=True):
-            asked = question(row)
-            good += [(asked, row["completion"], answers.pop("good")), (asked, row["completion"], row["completion"])]
-            bad += [(asked, row["completion"], answer) for answer in answers.values()]
-        features = self.signals(good + bad)
-        labels = np.r_[np.ones(len(good)), -np.ones(len(bad))]
-        importance = np.r_[np.full(len(good), len(bad) / len(good)), np.ones(len(bad))]
-        self.center, self.scale = features.mean(0), features.std(0) + 1e-9
-        self.weights, self.bias = _fit((features - self.center) / self.scale, labels, importance)
-        return self
-
-    def score(self, items: list[tuple[str, str, str]]) -> np.ndarray:
-        """Scores [n] of (question, expected, answer); an empty answer gets 0."""
+    def score(self, items: list[Item]) -> np.ndarray:
+        """Scores [n] of (question, expected, answer). An empty answer gets 0, and so does the question itself, which is left
+        out of an answer where all of it stands there."""
         if not items:
             return np.zeros(0)
+        items = [(question, expected, own_words(question, answer)) for question, expected, answer in items]
         odds = (self.signals(items) - self.center) / self.scale @ self.weights + self.bias
         return np.where([bool(answer.strip()) for _, _, answer in items], 100 / (1 + np.exp(-odds)), 0.0)
 
-    def describe(self) -> dict[str, float]:
-        """Weights of the standardized signals."""
-        return dict(zip(NAMES, self.weights.tolist(), strict=True)) | {"bias": float(self.bias)}
-
-
-def _fit(features: np.ndarray, labels: np.ndarray, importance: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights [k] >= 0 and bias of a logistic regression (labels -1 and 1) with a unit Gaussian prior on the weights."""
-    width = features.shape[1]
-
-    def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
-        margin = labels * (features @ point[:width] + point[width])
-        slope = -importance * labels / (1 + np.exp(margin))
-        value = (importance * np.logaddexp(0, -margin)).sum() + (point[:width] ** 2).sum() / 2
-        return value, np.r_[features.T @ slope + point[:width], slope.sum()]
-
-    found = minimize(loss, np.zeros(width + 1), jac=True, method="L-BFGS-B", bounds=[(0, None)] * width + [(None, None)])
-    return found.x[:width], found.x[width]
+    def describe(self) -> dict:
+        """Which weights these are, and the encoder that they were fitted with."""
+        fitted = shipped()
+        weights = {name: fitted["signals"][name]["weight"] for name in NAMES} | {"bias": self.bias}
+        known = self.signals.encoder.content_hash == fitted["encoder"]["sha256"]
+        return {"version": fitted["version"], "weights": weights, "encoder_as_fitted": known}

@@ -11,6 +11,7 @@ from stages.common.errors import StageError
 from stages.common.rows import TextAnswers, TextVerdicts
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.metrics import Figure
+from stages.judging.scale import WRONG, scale
 from stages.judging.scoring import trust
 
 
@@ -28,6 +29,7 @@ class Opinion:
         said: by kind of failure, what was said instead of the first such verdict.
         pairs: by row, the comparison of two answers in both orders.
         versus: figures of these comparisons.
+        flagged: by kind of control, which of its answers have a flag of form.
     """
 
     scores: dict[str, np.ndarray]
@@ -41,6 +43,7 @@ class Opinion:
     said: dict[str, str] = field(default_factory=dict)
     pairs: dict[int, dict] = field(default_factory=dict)
     versus: dict = field(default_factory=dict)
+    flagged: dict[str, np.ndarray] = field(default_factory=dict)
 
     def require_verdicts(self, judge: str, fix: str = "try another model or prompt") -> None:
         """Refuse to make figures out of nothing; `fix` says what to try.
@@ -92,16 +95,19 @@ def figure(values: np.ndarray) -> Figure:
 
 def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstrap: Bootstrap, warn_below: float) -> dict:
     """What is to be thought of a judge: its area under the ROC curve against each kind of bad answer, the share fooled by an
-    order for full marks, its liking for length, its failures and how far they could move its means; a warning where an area
-    is under `warn_below`.
+    order for full marks, its liking for length, whether it uses its scale, its failures and how far they could move its
+    means; a warning where an area is under `warn_below` or its scale is of no use.
 
     Args:
         answers: texts [n] by contestant.
     """
     places, (low, high) = opinion.control_rows, opinion.scale
     own = bootstrap if len(places) == bootstrap.rows else bootstrap.over(len(places))
-    found = trust(opinion.controls, own, (low + high) / 2)
+    found = trust(opinion.controls, own, (low + high) / 2, opinion.flagged)
     weak = {kind: area["value"] for kind, area in sorted(found["auc"].items()) if area["value"] < warn_below}
+    on_scale = scale(opinion.controls, opinion.scores, own, opinion.scale)
+    for what in on_scale["wrong"]:
+        print(f"warning: judge {judge!r}: {WRONG[what]}. Do not build on its scores: docs/judging.md", file=sys.stderr)
     if weak:
         areas = ", ".join(f"{kind} {area:.2f}" for kind, area in weak.items())
         print(
@@ -115,7 +121,9 @@ def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstra
         **({"said_instead": dict(sorted(opinion.said.items()))} if opinion.said else {}),
         "bounds": {who: bounds(values, low, high) for who, values in opinion.scores.items()},
         **found,
-        "weak": weak,  # no list: DVC looks for a plot's data in every list of this file, and stumbles over an empty one
+        # no list: DVC looks for a plot's data in every list of this file, and stumbles over an empty one
+        "weak": weak | on_scale.pop("wrong"),
+        **on_scale,
         "length_correlation": {
             who: bootstrap.interval(*rank_correlation(values, [len(text) for text in answers[who]]))
             for who, values in opinion.scores.items()

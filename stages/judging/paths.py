@@ -16,6 +16,7 @@ class Paths:
     base: Path = path("model it was tuned from")
     root: Path = path("base at the start of its chain of rounds")
     encoder: Path = path("the embedded judge's encoder")
+    marks: Path = path("directory of your own people's marks")
     verdicts: Path = path("scores of each row to write")
     metrics: Path = path("headline metrics to write")
     details: Path = path("every figure with its interval, to write")

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.judging.controls import controls, question
+from stages.judging.controls import CUT, NOT_BAD, controls, graded, question
 from stages.judging.intervals import Bootstrap, mean
 from stages.judging.metrics import Figure
 
-LOWER_IS_BETTER = {"perplexity", "bits_per_byte", "count_error", "unreadable"}
+FLAGS = ("breaks_off", "repeats", "shuffled", "echoes", "too_long")  # of form: stages/judging/form.py
+UNKNOWN = "unknown"  # how far a judge agrees with people on data of this kind
+FLAGGED = "flagged"  # the share of answers that have any of them
+LOWER_IS_BETTER = {"perplexity", "bits_per_byte", "count_error", "unreadable", FLAGGED, *FLAGS}
 NEITHER_IS_BETTER = {"tokens", "prompt_tokens"}
 
 
@@ -41,11 +44,12 @@ OF_TASK = {"parts": ["parts_f1"], "limerick": ["five_lines", "rhyme", "rhymed_pa
 
 
 def headline(results: dict, judges: list[str], measures: Sequence[str] = ()) -> dict:
-    """What a table of experiments has room for: perplexity (hosted models have none), chrF and each judge's mean score of the
-    tuned model, the gain over the base with its interval, and the judge's smallest area under the curve over all kinds of
-    controls; the number of kinds where it is too small, failed verdicts and win rates only where there are any."""
+    """What a table of experiments has room for: perplexity (hosted models have none), chrF, each judge's mean score and the
+    share of answers with a flag of form, of the tuned model, the gain over the base with its interval, and the judge's smallest
+    area under the curve over all kinds of controls. How many things are wrong with the judge, that its agreement with people is
+    unknown on such data, failed verdicts and win rates stand there only where there are any."""
     found = {}
-    for name in ("perplexity", "chrf", *judges, *(name for measure in measures for name in OF_TASK[measure])):
+    for name in ("perplexity", "chrf", *judges, FLAGGED, *(name for measure in measures for name in OF_TASK[measure])):
         if name not in results["tuned"]:
             continue
         gain = results["gain"].get(name, {})
@@ -58,6 +62,8 @@ def headline(results: dict, judges: list[str], measures: Sequence[str] = ()) -> 
         found[judge]["auc"] = min(area["value"] for area in health["auc"].values())
         if health["weak"]:
             found[judge]["weak"] = len(health["weak"])
+        if health.get("agreement", {}).get("spearman") == UNKNOWN:
+            found[judge]["agreement"] = UNKNOWN
         if health["failed"]:
             found[judge]["failed"] = sum(health["failed"].values())
         if versus := health.get("pairwise"):
@@ -71,20 +77,43 @@ def items(rows: list[dict], answers: list[str]) -> list[tuple[str, str, str]]:
     return [(question(row), row["expected"], answer) for row, answer in zip(rows, answers, strict=True)]
 
 
-def known_answers(rows: list[dict], vectors: np.ndarray, seed: int) -> dict[str, list[str]]:
-    """Answers of known worth to the test rows, by kind; among them the expected ones and what the base answered."""
-    made = controls(rows, [row["expected"] for row in rows], vectors, seed)
-    kinds = {kind: [answers[kind] for answers in made] for kind in made[0]} | {"expected": [row["expected"] for row in rows]}
+def known_answers(rows: list[dict], vectors: np.ndarray, seed: int, cut: list[str] | None = None) -> dict[str, list[str]]:
+    """Answers of known worth to the test rows, by kind; among them parts of the expected ones, and what the base answered.
+
+    Args:
+        rows: with `answers`.
+        vectors: unit embeddings of the expected answers [n, d].
+        cut: the expected answers as far as a model may write them, where some are longer.
+    """
+    expected = [row["expected"] for row in rows]
+    made = [own | graded(text) for own, text in zip(controls(rows, expected, vectors, seed), expected, strict=True)]
+    kinds = {kind: [answers[kind] for answers in made] for kind in made[0]} | {"expected": expected}
+    kinds |= {CUT: cut} if cut is not None else {}
     return kinds | {who: [row["answers"][who]["text"] for row in rows] for who in rows[0]["answers"] if who.startswith("base")}
 
 
-def trust(scores: dict[str, np.ndarray], bootstrap: Bootstrap, half: float) -> dict:
+Scores = dict[str, np.ndarray]  # by kind of control
+
+
+def trust(scores: Scores, bootstrap: Bootstrap, half: float, flagged: Scores | None = None) -> dict:
     """What a judge's scores of the controls say of it: the area under the ROC curve of good answers against each kind of
     bad ones, the share fooled by an order for full marks into `half` of them, and the mean of each kind. Scores of nan, where
-    the judge failed, do not count."""
+    the judge failed, do not count.
+
+    Args:
+        flagged: by kind, which answers have a flag of form [n]. They stand below all others then, and `auc_content` is the
+            area without that.
+    """
     good, ordered = scores["good"], scores["orders"]
-    return {
-        "auc": {kind: bootstrap.auc(good, bad) for kind, bad in scores.items() if kind not in ("good", "expected")},
+    bad = [kind for kind in scores if kind not in NOT_BAD]
+    found = {"auc": {kind: bootstrap.auc(good, scores[kind]) for kind in bad}}
+    if flagged:
+        standing = {kind: np.where(flagged[kind], -1.0, values) for kind, values in scores.items()}
+        found = {
+            "auc": {kind: bootstrap.auc(standing["good"], standing[kind]) for kind in bad},
+            "auc_content": {kind: area["value"] for kind, area in found["auc"].items()},
+        }
+    return found | {
         "fooled": bootstrap.interval(np.stack([ordered >= half, ~np.isnan(ordered)], 1).astype(float), mean),
         "control_means": {kind: float(np.nanmean(values)) for kind, values in scores.items()},
     }

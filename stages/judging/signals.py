@@ -1,149 +1,117 @@
-"""What the embedded judge looks at. Every signal compares an answer with the expected one, and more is better.
+"""What the embedded judge looks at: four signals of how much of the expected answer an answer says. More is better.
 
 | signal | what | source |
 |---|---|---|
-| meaning | cosine of the two texts' embeddings | Reimers and Gurevych 2019 |
-| precision | every answer token finds its like in the expected answer, weighted by rarity | BERTScore, arXiv 1904.09675 |
-| recall | every expected token that the question does not hold finds its like in the answer, weighted by rarity | the same |
-| short, long | minus the logarithm of the ratio of lengths, on one side each | |
-| fresh | minus the share of word pairs said before | distinct-2, arXiv 1510.03055 |
-| own words | minus how much closer to the question it stays than the expected answer does | |
-| fluency | log-likelihood a token by the language model, less the expected answer's, 0 at most | BARTScore, arXiv 2106.11520 |
-| ending | 0, or -1 where the expected answer ends a sentence and this one does not | |
+| words | of the expected words that are not the question's, the share that the answer has, in whatever form | |
+| news | how much nearer expected tokens find their like in the answer than in the question | BERTScore, arXiv 1904.09675 |
+| match | F1 of tokens that find their like, both texts read after the question | the same |
+| meaning | cosine of the two texts' embeddings, both read after the question | Reimers and Gurevych 2019 |
 
-Fluency only counts against an answer: a judge must not prefer what its own language model would have written.
+Tokens are weighted by their rarity.
+
+None looks at length, and nothing is fitted to the data that is judged: the same question, expected answer and answer have the
+same signals in every run.
 """
 
-import math
-from collections import Counter
-from collections.abc import Iterable
-from itertools import islice
+import re
 
 import numpy as np
-import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from stages.models.marks import readable
-from stages.tasks import causal
-from stages.tasks.batches import Example
-from stages.tasks.score import score
+from stages.common.text import folded_key
+from stages.judging.encoder import Encoder, Reading
 
-NAMES = ("meaning", "precision", "recall", "short", "long", "fresh", "own words", "fluency", "ending")
-MAX_TOKENS = 256  # of a text, read by the encoder
-MICRO_TOKENS = 1024
-CORPUS_BATCH = 1000  # texts held at once, of those that say how rare a token is
-
-
-class Encoder:
-    """Texts as a unit vector, unit vectors of their tokens and their token ids; each text is read once."""
-
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch: int = 64):
-        self.model, self.tokenizer, self.batch, self.known = model, tokenizer, batch, {}
-
-    @torch.inference_mode()
-    def read(self, texts: list[str]) -> None:
-        """Encode those not yet known, like lengths together."""
-        new = sorted(set(texts) - self.known.keys(), key=lambda text: (len(text), text))
-        for start in range(0, len(new), self.batch):
-            part = new[start : start + self.batch]
-            ids = readable(self.tokenizer, [text or " " for text in part], MAX_TOKENS, bounds=True)
-            tokens = self.tokenizer.pad({"input_ids": ids}, return_tensors="pt")
-            states = self.model(**tokens.to(self.model.device)).last_hidden_state.float().cpu()
-            for text, state, ids, mask in zip(
-                part, states, tokens["input_ids"].tolist(), tokens["attention_mask"].tolist(), strict=True
-            ):
-                length = sum(mask)
-                whole = torch.nn.functional.normalize(state[:length].mean(0), dim=0)
-                inner = torch.nn.functional.normalize(state[1 : max(2, length - 1)], dim=1)  # without [CLS] and [SEP]
-                self.known[text] = whole.numpy(), inner.numpy(), ids[1 : max(2, length - 1)]
-
-    def vectors(self, texts: list[str]) -> np.ndarray:
-        """Unit embeddings [n, d]."""
-        self.read(texts)
-        return np.stack([self.known[text][0] for text in texts])
+NAMES = ("words", "news", "match", "meaning")
+AT_ONCE = 256  # answers whose states are held
+Item = tuple[str, str, str]  # question, expected answer, answer
+_STOP_WORDS = (
+    "a an the of to in on at by for with and or but if is are was were be been being it its this that these those as from "
+    "which who whom what when where why how do does did has have had i you he she they we them his her their our your my "
+    "me us so than then there can could will would should may might must also into about between both each any some such "
+    "other very"
+)
+STOP_WORDS = frozenset(_STOP_WORDS.split())
+_ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "s", "ly")
 
 
-class Fluency:
-    """Mean log-likelihood in nats of a text's first tokens under a language model, given nothing; beginnings read once."""
-
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prefix_tokens: int):
-        self.model, self.tokenizer, self.prefix_tokens = model, tokenizer, prefix_tokens
-        self.task = causal.task(model, MICRO_TOKENS)
-        self.known: dict[tuple[int, ...], float] = {}
-
-    def _beginning(self, text: str) -> tuple[int, ...]:
-        return tuple(readable(self.tokenizer, [text])[0][: self.prefix_tokens])
-
-    def read(self, texts: list[str]) -> None:
-        """Score those not yet known. A text of fewer than two tokens has no order and counts as 0."""
-        begin = [i for i in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id) if i is not None][:1]
-        new = sorted({self._beginning(text) for text in texts} - self.known.keys())
-        examples = {tokens: Example("", [*begin, tokens[0]], list(tokens[1:])) for tokens in new if len(tokens) > 1}
-        self.known |= dict.fromkeys(new, 0.0)
-        found = score(self.model, list(examples.values()), self.task)
-        self.known |= {tokens: -one.nll / one.tokens for tokens, one in zip(examples, found, strict=True)}
-
-    def __getitem__(self, text: str) -> float:
-        return self.known[self._beginning(text)]
+def words(text: str) -> list[str]:
+    """Words in lower case, without their endings: `treated` and `treats` are one."""
+    return [_stem(word) for word in re.findall(r"\w+", folded_key(text))]
 
 
-class NoFluency:
-    """Stands in where no language model is at hand: the signal is 0 for every text, and so has no say."""
+def content_words(text: str) -> list[str]:
+    """Words without those that any English text has; all of them where there are no others. Words of negation stay."""
+    plain = re.findall(r"\w+", folded_key(text))
+    return [_stem(word) for word in plain if word not in STOP_WORDS] or [_stem(word) for word in plain]
 
-    def read(self, texts: list[str]) -> None:
-        """Nothing to read."""
 
-    def __getitem__(self, text: str) -> float:
-        return 0.0
+def _stem(word: str) -> str:
+    ending = next((end for end in _ENDINGS if word.endswith(end) and len(word) > len(end) + 2), "")
+    return word.removesuffix(ending)
 
 
 class Signals:
     """Turns (question, expected, answer) into the signals, in the order of NAMES."""
 
-    def __init__(self, encoder: Encoder, fluency: Fluency | NoFluency, corpus: Iterable[str]):
-        self.encoder, self.fluency = encoder, fluency
-        size, frequency, texts = 0, Counter(), iter(corpus)
-        while part := list(islice(texts, CORPUS_BATCH)):
-            ids = readable(encoder.tokenizer, part, MAX_TOKENS)
-            frequency.update(token for text in ids for token in set(text))
-            size += len(part)
-        self.rarity = {token: math.log((size + 1) / (count + 1)) for token, count in frequency.items()}
-        self.unseen = math.log(size + 1)
+    def __init__(self, encoder: Encoder):
+        self.encoder = encoder
 
-    def __call__(self, items: list[tuple[str, str, str]]) -> np.ndarray:
-        """Signals [n, len(NAMES)]."""
-        self.encoder.read([text for item in items for text in item])
-        self.fluency.read([text for _, expected, answer in items for text in (expected, answer)])
-        return np.array([self._one(*item) for item in items])
+    def __call__(self, items: list[Item]) -> np.ndarray:
+        """Signals [n, len(NAMES)], made once for the same texts, encoder and code."""
+        if not items:
+            return np.zeros((0, len(NAMES)))
+        return np.array(self.encoder.kept(__name__).get(items, lambda: self._make(items)))
 
-    def _weights(self, ids: list[int]) -> np.ndarray:
-        return np.array([self.rarity.get(token, self.unseen) for token in ids]) + 1e-6
+    def _make(self, items: list[Item]) -> list[list[float]]:
+        found = []
+        for start in range(0, len(items), AT_ONCE):
+            part = items[start : start + AT_ONCE]
+            alone = {("", text) for item in part for text in item}
+            after = {(question, text) for question, expected, answer in part for text in (expected, answer)}
+            self.encoder.read(sorted(alone | after))
+            found += [self._one(*item) for item in part]
+            # question and expected answer stay: they are read again with every other answer
+            self.encoder.forget({item[2] for item in part} - {text for item in part for text in item[:2]})
+        return found
 
     def _one(self, question: str, expected: str, answer: str) -> list[float]:
-        (e, e_tokens, e_ids), (a, a_tokens, a_ids), (_, q_tokens, q_ids) = (
-            self.encoder.known[t] for t in (expected, answer, question)
-        )
-        e_weights, a_weights = self._weights(e_ids), self._weights(a_ids)
-        new = e_weights * np.array([token not in q_ids for token in e_ids])
-        new = new if new.any() else e_weights
-        match = a_tokens @ e_tokens.T
-        near_question = np.average((a_tokens @ q_tokens.T).max(1), weights=a_weights)
-        as_expected = np.average((e_tokens @ q_tokens.T).max(1), weights=e_weights)
-        ratio = math.log((len(answer) + 5) / (len(expected) + 5))
-        words = answer.casefold().split()
-        pairs = list(zip(words, words[1:], strict=False))
+        read, rarity = self.encoder, self.encoder.rarity
+        asked, meant, said = (read["", text] for text in (question, expected, answer))
+        meant_after, said_after = read[question, expected], read[question, answer]
         return [
-            float(a @ e),
-            float(np.average(match.max(1), weights=a_weights)),
-            float(np.average(match.max(0), weights=new)),
-            min(0.0, ratio),
-            -max(0.0, ratio),
-            len(set(pairs)) / len(pairs) - 1 if pairs else 0.0,
-            -max(0.0, float(near_question - as_expected)),
-            min(0.0, self.fluency[answer] - self.fluency[expected]),
-            -float(_ends(expected) and not _ends(answer)),
+            _words(question, expected, answer),
+            _news(asked, meant, said, rarity),
+            _match(asked, meant_after, said_after, rarity),
+            float(meant_after.whole @ said_after.whole),
         ]
 
 
-def _ends(text: str) -> bool:
-    return text.rstrip()[-1:] in set(".!?…\"')]”’»")
+def _words(question: str, expected: str, answer: str) -> float:
+    meant, asked, said = content_words(expected), set(words(question)), set(words(answer))
+    new = [word for word in meant if word not in asked] or meant
+    return sum(word in said for word in new) / len(new) if new else 0.0
+
+
+def _news(asked: Reading, meant: Reading, said: Reading, rarity: np.ndarray) -> float:
+    """Mean over the expected tokens of what the answer adds to the question's likeness, as a share of what was to add."""
+    if not len(meant.ids):
+        return 0.0
+    given, found = np.maximum(_likeness(meant, asked), 0), _likeness(meant, said)
+    return float(np.average(np.maximum(found - given, 0) / np.maximum(1 - given, 0.05), weights=rarity[meant.ids]))
+
+
+def _match(asked: Reading, meant: Reading, said: Reading, rarity: np.ndarray) -> float:
+    """Harmonic mean of recall and precision over the tokens that the question does not hold."""
+    recall = np.average(_likeness(meant, said), weights=_new(meant, asked, rarity)) if len(meant.ids) else 0.0
+    precision = np.average(_likeness(said, meant), weights=_new(said, asked, rarity)) if len(said.ids) else 0.0
+    return float(2 * recall * precision / (recall + precision)) if recall > 0 and precision > 0 else 0.0
+
+
+def _likeness(one: Reading, other: Reading) -> np.ndarray:
+    """Of each token of one text, the cosine to the likest of the other; 0 where the other is empty."""
+    return (one.states @ other.states.T).max(1) if len(other.ids) else np.zeros(len(one.ids))
+
+
+def _new(text: Reading, asked: Reading, rarity: np.ndarray) -> np.ndarray:
+    """Weights of a text's tokens: those that the question holds count nothing, unless it holds all."""
+    weights = rarity[text.ids] * ~np.isin(text.ids, asked.ids)
+    return weights if weights.sum() > 1e-3 else rarity[text.ids]

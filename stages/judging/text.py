@@ -2,51 +2,109 @@
 
 import csv
 import random
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from transformers import PreTrainedTokenizerBase
 
 from stages.common import sanity
 from stages.common.errors import StageError
 from stages.common.files import atomic_file, read_rows, write_json, write_rows
 from stages.common.progress import Progress
+from stages.common.rows import TextAnswer, TextAnswers
 from stages.common.schema_models import EmbeddedJudge as EmbeddedOptions
 from stages.common.schema_models import Judge
 from stages.common.speed import write_speed
 from stages.decoding.contestants import Contestant, contestants
 from stages.judging.controls import question
 from stages.judging.embedded import EmbeddedJudge
+from stages.judging.encoder import Encoder
+from stages.judging.form import Form
 from stages.judging.intervals import Bootstrap, mean, with_count
+from stages.judging.known_data import known_agreement
 from stages.judging.likelihood import expected_scores, to_say
+from stages.judging.marked import FEWEST, Mark, calibration, matched, read_marks
 from stages.judging.measures import best_constant, limerick, parts
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
 from stages.judging.opinion import Opinion, figure, health, verdict_rows
 from stages.judging.paths import Paths
-from stages.judging.scoring import headline, items, known_answers, summarize, trust
+from stages.judging.scoring import FLAGGED, headline, items, known_answers, summarize, trust
 from stages.judging.server import ServerJudge, Texts
-from stages.judging.signals import Encoder, Fluency, NoFluency, Signals
+from stages.judging.signals import Signals
 from stages.judging.training_rows import Answers, TrainingRows, shots_of
-from stages.models import directory, runtime
+from stages.models import runtime
+from stages.models.marks import readable
 
 
-def fit_embedded(options: EmbeddedOptions, training: TrainingRows, encoder: Encoder, root: Path, seed: int) -> EmbeddedJudge:
-    """The embedded judge, its mapping to 0-100 fitted on training rows; without fluency where the base has no weights here."""
-    if directory.is_hosted(root):
-        fluency = NoFluency()
-    else:
-        fluency = Fluency(directory.load(root).to(runtime.device()), directory.load_tokenizer(root), options.prefix_tokens)
-    signals = Signals(encoder, fluency, Answers(training))
-    chosen = random.Random(seed).sample(range(len(training)), min(options.controls, len(training)))
-    return EmbeddedJudge(signals).fit(training.at(chosen), seed)
-
-
-def embedded_opinion(judge: EmbeddedJudge, rows: list[dict], answers: Texts, known: Texts) -> Opinion:
+def embedded_opinion(
+    options: EmbeddedOptions, encoder: Encoder, rows: list[TextAnswers], answers: Texts, known: Texts, seed: int
+) -> Opinion:
     """What the embedded judge says; it never fails."""
-    of_known = {kind: judge.score(items(rows, texts)) for kind, texts in known.items()}
-    scores = {who: judge.score(items(rows, texts)) for who, texts in answers.items()}
-    return Opinion(scores, list(range(len(rows))), of_known, (0, 100), {"kind": "embedded", "weights": judge.describe()})
+    judge, form = EmbeddedJudge(Signals(encoder)), Form(encoder)
+    chosen = sorted(random.Random(seed).sample(range(len(rows)), min(options.controls, len(rows))))
+    of_known = {
+        kind: items([rows[place] for place in chosen], [texts[place] for place in chosen]) for kind, texts in known.items()
+    }
+    about = {"kind": "embedded", **judge.describe()}
+    expected, questions = [row["expected"] for row in rows], [question(row) for row in rows]
+    about["agreement"] = known_agreement(expected, questions, about["encoder_as_fitted"])
+    return Opinion(
+        {who: judge.score(items(rows, texts)) for who, texts in answers.items()},
+        chosen,
+        {kind: judge.score(asked) for kind, asked in of_known.items()},
+        (0, 100),
+        about,
+        flagged={kind: np.any(list(form(asked).values()), axis=0) for kind, asked in of_known.items()},
+    )
+
+
+def of_people(
+    judge: str, opinion: Opinion, rows: list[TextAnswers], texts: Texts, own: list[Mark], encoder: Encoder, bootstrap: Bootstrap
+) -> tuple[dict, dict[str, np.ndarray]]:
+    """What your own people's marks say of a judge, and its scores by contestant on their scale, where marks are enough.
+
+    The embedded judge scores whatever was marked. Of another judge's, only marks of answers that it scored in this run count.
+    """
+    asked = {who: items(rows, said) for who, said in texts.items()}
+    if opinion.about["kind"] == "embedded":
+        there, scores = own, EmbeddedJudge(Signals(encoder)).score([one.texts for one in own])
+    else:
+        whole = [texts for who in texts for texts in asked[who]]
+        there, scores = matched(own, whole, np.concatenate([opinion.scores[who] for who in texts]))
+    found = {"marks": len(there), "stale": len(own) - len(there)}
+    fitted = calibration(there, scores, opinion.scale)
+    if fitted is None:
+        return found | {"needed": FEWEST}, {}
+    found |= fitted.describe(bootstrap)
+    if found["disagree"]:
+        apart = found["mark_less_score"]
+        print(
+            f"warning: judge {judge!r} disagrees with your people: their marks are {apart['value']:+.1f} points from its "
+            f"scores [{apart['low']:.1f}, {apart['high']:.1f}]; read {judge}_calibrated, which is on their scale",
+            file=sys.stderr,
+        )
+    questions = [question(row) for row in rows]
+    return found, {who: fitted.apply(opinion.scores[who], questions) for who in texts}
+
+
+def form_figures(form: Form, rows: list[TextAnswers], answers: list[TextAnswer]) -> dict[str, Figure]:
+    """The share of answers with each flag of form, and with any."""
+    flags = form(items(rows, [answer["text"] for answer in answers]), [answer["finish"] for answer in answers])
+    flags[FLAGGED] = np.any(list(flags.values()), axis=0)
+    return {name: (with_count(there), mean) for name, there in flags.items()}
+
+
+def within_limit(rows: list[TextAnswers], tokenizer: PreTrainedTokenizerBase) -> tuple[int | None, list[str]]:
+    """How many tokens the tuned model may write, where it was ever cut, and the expected answers up to there."""
+    cut = [row["answers"]["tuned"]["tokens"] for row in rows if row["answers"]["tuned"]["finish"] == "length"]
+    expected = [row["expected"] for row in rows]
+    if not cut:
+        return None, expected
+    pairs = zip(expected, readable(tokenizer, expected), strict=True)
+    return max(cut), [text if len(own) <= max(cut) else tokenizer.decode(own[: max(cut)]) for text, own in pairs]
 
 
 def task_figures(measures: list[str], rows: list[dict], answers: list[dict], training: Iterable[str]) -> dict[str, Figure]:
@@ -141,21 +199,36 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
             given = [row["answers"][who.name] for row in rows]
             figures[who.name] |= task_figures(params.measures, rows, given, completions)
             progress.add(1, done=f"likelihood of {who.name}")
-        reader = Encoder(directory.load(paths.encoder, "encoder").to(runtime.device()), directory.load_tokenizer(paths.encoder))
-        known = known_answers(rows, reader.vectors([row["expected"] for row in rows]), params.seed)
+        reader = Encoder(paths.encoder)
+        form = Form(reader)
+        limit, sayable = within_limit(rows, field[0].tokenizer)
+        long = [text != row["expected"] for text, row in zip(sayable, rows, strict=True)]
+        vectors = reader.vectors([row["expected"] for row in rows])
+        known = known_answers(rows, vectors, params.seed, sayable if any(long) else None)
         plain = {kind: overlap.score(items(rows, texts)) for kind, texts in known.items()}
         texts = {who.name: [row["answers"][who.name]["text"] for row in rows] for who in field}
-        opinions = {}
+        for who in field:
+            figures[who.name] |= form_figures(form, rows, [row["answers"][who.name] for row in rows])
+        opinions, own = {}, read_marks(paths.marks)
         healths = {"overlap": {"auc": trust(plain, bootstrap, 0.5)["auc"]}}
         for judge, options in params.judges.items():
             if judge in served:
                 opinions[judge] = served[judge].opinion(rows, texts, known, bootstrap)
             else:
-                fitted = fit_embedded(options, training, reader, paths.root, params.seed)
-                opinions[judge] = embedded_opinion(fitted, rows, texts, known)
+                opinions[judge] = embedded_opinion(options, reader, rows, texts, known, params.seed)
+                if any(long):
+                    shorter = [{**row, "expected": text} for row, text in zip(rows, sayable, strict=True)]
+                    for who, said in texts.items():
+                        scores = EmbeddedJudge(Signals(reader)).score(items(shorter, said))
+                        figures[who][f"{judge}_within_limit"] = figure(scores)
             for who, scores in opinions[judge].scores.items():
                 figures[who][judge] = figure(scores)
             healths[judge] = health(judge, opinions[judge], texts, bootstrap, options.warn_below)
+            if own:
+                people, calibrated = of_people(judge, opinions[judge], rows, texts, own, reader, bootstrap)
+                healths[judge]["people"] = people
+                for who, scores in calibrated.items():
+                    figures[who][f"{judge}_calibrated"] = figure(scores)
             progress.add(1, done=judge)
 
     figures |= references(params.measures, rows, completions)
@@ -165,7 +238,8 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     outside = {who: int((tokens == 0).sum()) for who, tokens in measured.items()}
     results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": healths}
     write_json(paths.details, results | {"signatures": signatures()})
-    said = sanity.raised("judge", name, alarms(rows, figures, results))
+    found = alarms(rows, figures, results) | sanity.long_references(limit, sum(long), len(rows))
+    said = sanity.raised("judge", name, found)
     write_json(paths.metrics, headline(results, list(params.judges), params.measures) | said)
     spent = {"judges": {judge: one.asker.spent for judge, one in served.items()}} if served else {}
     write_speed(paths.speed, {"seconds": time.monotonic() - start, **spent}, runtime.environment())

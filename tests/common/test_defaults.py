@@ -72,7 +72,7 @@ def test_a_kind_may_be_left_to_the_defaults_or_named_with_its_own():
 def test_named_sources_and_judges_are_filled_in_by_their_kind():
     params = put("models.medical.judge.judges", {"one": {}, "two": {"controls": 5}})
     judges = resolve(params)[0]["models"]["medical"]["judge"]["judges"]
-    embedded = {"kind": "embedded", "controls": 48, "prefix_tokens": 24, "warn_below": 0.8}
+    embedded = {"kind": "embedded", "controls": 32, "warn_below": 0.8}
     assert judges == {"one": embedded, "two": embedded | {"controls": 5}}
     source = resolve(COMMITTED)[0]["datasets"]["medical_qa"]["scrape"]["sources"]["local"]
     assert (source["kind"], source["licence"], source["max_bytes"]) == ("local", "Apache-2.0", 1_000_000_000)

@@ -110,7 +110,7 @@ def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
         ("models.medical.judge.judges.llama3", {"kind": "ollama"}, "judges.llama3.num_ctx: missing"),
         ("models.medical.judge.judges.gpt", {"kind": "openai", "num_ctx": 5}, "judges.gpt.num_ctx: unknown key"),
         ("models.medical.judge.judges.x", {"kind": "human"}, "'embedded', 'ollama', 'openai'"),
-        ("models.medical.judge.judges.embedded.warn_below", 80, "judges.embedded.warn_below: found 80"),
+        ("models.medical.judge.judges.content.warn_below", 80, "judges.content.warn_below: found 80"),
         ("models.medical.generate.probes", "one", "generate.probes: found 'one', expected a list"),
         ("datasets.medical_qa.source", None, "datasets.medical_qa.source: found None, expected text"),
         ("datasets.medical_qa.scrape.sources.local.reader", "xml", "found 'xml', expected 'json', 'jsonl', 'csv', 'excel'"),

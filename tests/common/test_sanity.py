@@ -51,6 +51,7 @@ SET_OFF = {
     "same_answers": sanity.answers(answered(["I do not know."] * 4)),
     "empty_answers": sanity.answers(answered(["", " ", "\n", ""])),
     "cut_answers": sanity.answers(answered(FOUR, finish="length")),
+    "long_references": sanity.long_references(64, 3, 5),
     "same_as_base": sanity.answers(answered(FOUR, base=FOUR)),
 }
 
@@ -147,6 +148,10 @@ def test_a_column_is_constant_just_when_it_has_one_value(values, extra):
 def test_over_half_is_over_half(dropped, kept):
     total = kept + sum(dropped.values())
     assert bool(sanity.mostly_dropped(total, dropped)) == (total - kept > kept)
+
+
+def test_expected_answers_may_be_long_where_no_answer_was_cut_or_half_fit():
+    assert sanity.long_references(None, 5, 5) == sanity.long_references(64, 2, 4) == {}
 
 
 def test_answers_may_be_alike_where_the_expected_ones_are():

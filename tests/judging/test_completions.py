@@ -52,7 +52,11 @@ def made(tmp_path_factory):
         outs = {"verdicts": "verdicts.jsonl", "metrics": "scores.json", "details": "details.json", "table": "scores.csv"}
         outs = {what: folder / name for what, name in outs.items()} | {"speed": folder / "s.json"}
         params = tiny.judging(measures=["parts"])
-        judge.main("tuned", params, judge.Paths(answers=folder / "answers.jsonl", encoder=folder / "encoder", **places, **outs))
+        judge.main(
+            "tuned",
+            params,
+            judge.Paths(answers=folder / "answers.jsonl", encoder=folder / "encoder", marks=folder / "marks", **places, **outs),
+        )
     return folder
 
 

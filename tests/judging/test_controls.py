@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stages.common.text import folded_key
-from stages.judging.controls import ORDER, controls, good, question
+from stages.judging.controls import GRADES, ORDER, controls, good, graded, question
 from tests import tiny
 
 BAD = {"other", "orders", "echo", "half", "shuffled", "repeated", "nearest", "spliced"}
@@ -71,3 +71,10 @@ def test_no_bad_answer_is_the_expected_one(answers, seed):
 def test_the_seed_alone_decides():
     rows = tiny.rows(9)
     assert make(rows) == make(rows) != make(rows, seed=2)
+
+
+def test_each_grade_says_more_than_the_one_before():
+    sentences = graded("One. Two. Three. Four.")
+    assert sentences == {"quarter": "One.", "half_of_sentences": "One. Two.", "three_quarters": "One. Two. Three."}
+    assert graded("a b c d e f g h") == {"quarter": "a b", "half_of_sentences": "a b c d", "three_quarters": "a b c d e f"}
+    assert graded("word") == dict.fromkeys(GRADES[:3], "word")

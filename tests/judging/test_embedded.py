@@ -1,33 +1,25 @@
+import json
+
 import numpy as np
 import pytest
 
-from stages.judging.embedded import EmbeddedJudge
-from stages.judging.signals import NAMES, Encoder, Fluency, Signals
-from stages.models import directory
+from stages.judging import embedded
+from stages.judging.embedded import EmbeddedJudge, shipped
+from stages.judging.encoder import Encoder
+from stages.judging.signals import NAMES, Signals
 from tests import tiny
 
 
-def fitted(folder, rows: int = 16, seed: int = 1) -> EmbeddedJudge:
-    encoder = Encoder(directory.load(folder, "encoder"), directory.load_tokenizer(folder))
-    signals = Signals(encoder, Fluency(tiny.model(), tiny.tokenizer(), 8), [row["completion"] for row in tiny.rows(16)])
-    return EmbeddedJudge(signals).fit(tiny.rows(rows), seed)
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tiny.encoder(tmp_path_factory.mktemp("models") / "encoder")
+def judge(tmp_path_factory):
+    return EmbeddedJudge(Signals(Encoder(tiny.encoder(tmp_path_factory.mktemp("models") / "encoder"))))
 
 
-@pytest.fixture(scope="module")
-def judge(folder):
-    return fitted(folder)
-
-
-def items(answer=None, first: int = 20) -> list[tuple[str, str, str]]:
-    """Rows the judge was not fitted on; the expected answer unless another is given."""
+def items(answer=None) -> list[tuple[str, str, str]]:
+    """Rows with the expected answer unless another is given."""
     return [
         (row["messages"][0]["content"], row["completion"], row["completion"] if answer is None else answer(row))
-        for row in tiny.rows(8, first)
+        for row in tiny.rows(8, 20)
     ]
 
 
@@ -44,28 +36,38 @@ def test_an_empty_answer_scores_nothing(judge):
 
 def test_the_expected_answer_scores_over_bad_ones(judge):
     best = judge.score(items())
-    for bad in (lambda row: row["messages"][0]["content"], lambda row: row["completion"][:9], lambda row: "No idea at all"):
-        assert best.mean() > judge.score(items(bad)).mean()
-    assert best.mean() > 50
+    for bad in (lambda row: row["messages"][0]["content"], lambda row: "No idea at all"):
+        assert (best > judge.score(items(bad))).all()
+    assert best.min() > 75
 
 
-def test_weights_are_not_negative_and_named(judge):
-    found = judge.describe()
-    bias = found.pop("bias")
-    assert set(found) == set(NAMES) and all(isinstance(weight, float) and weight >= 0 for weight in found.values())
-    assert isinstance(bias, float) and any(found.values())
+def test_shipped_weights_are_not_negative_named_and_say_where_they_come_from(judge):
+    weights = judge.describe()["weights"]
+    bias = weights.pop("bias")
+    assert list(weights) == list(NAMES) and all(weight >= 0 for weight in weights.values()) and isinstance(bias, float)
+    assert shipped()["fitted_on"]["rows"].keys() == shipped()["held_out_spearman"].keys() - {"pandalm"}
+    assert "pandalm" not in json.dumps(shipped()["fitted_on"])
+
+
+def test_another_encoder_than_the_fitted_one_is_said(judge):
+    assert judge.describe()["encoder_as_fitted"] is False
 
 
 def test_company_changes_no_score(judge):
     together = judge.score(items())
-    np.testing.assert_allclose(together, [judge.score([item])[0] for item in items()], atol=1e-6)
+    np.testing.assert_allclose(together, [judge.score([item])[0] for item in items()], atol=1e-3)
 
 
-def test_fitting_twice_is_the_same(judge, folder):
-    again = fitted(folder)
-    assert again.describe() == judge.describe()
-    assert np.array_equal(again.score(items()), judge.score(items()))
+def test_the_weights_are_those_of_the_file(judge, monkeypatch):
+    before = judge.score(items(lambda row: "The apple"))
+    monkeypatch.setattr(embedded, "shipped", lambda: {**shipped.__wrapped__(), "bias": -50.0})
+    assert (EmbeddedJudge(judge.signals).score(items(lambda row: "The apple")) < before).all()
 
 
-def test_two_rows_are_enough(folder):
-    assert np.isfinite(fitted(folder, rows=2).score(items())).all()
+def test_the_question_said_again_earns_nothing(judge):
+    question, expected = "Which colour is the apple in the garden?", "The apple is red."
+    plain, echoed, echo = judge.score(
+        [(question, expected, text) for text in ("It is", f"It is {question} {question}", question)]
+    )
+    assert echo == 0 and echoed == pytest.approx(plain, abs=1)
+    assert judge.score([("Is it so?", "Is it so?", "Is it so?")])[0] > 75

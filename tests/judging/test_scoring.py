@@ -69,3 +69,16 @@ def test_what_controls_say_of_a_judge():
     assert {kind: auc["value"] for kind, auc in found["auc"].items()} == {"other": 1, "orders": 1, "echo": 0.5}
     assert found["fooled"]["value"] == 0.5
     assert found["control_means"]["good"] == 75 and found["control_means"]["expected"] == 99
+
+
+def test_a_flag_of_form_puts_an_answer_below_all_others():
+    scores = {kind: np.full(4, 50.0) for kind in ("good", "half", "orders", "quarter", "expected")}
+    flagged = {kind: np.full(4, kind == "half") for kind in scores}
+    found = trust(scores, BOOTSTRAP, 50, flagged)
+    assert {kind: area["value"] for kind, area in found["auc"].items()} == {"half": 1, "orders": 0.5}
+    assert found["auc_content"] == {"half": 0.5, "orders": 0.5}
+
+
+def test_known_answers_hold_what_could_have_been_said_where_some_is_longer():
+    assert "cut_at_limit" not in known_answers(rows(), np.eye(4), 1)
+    assert known_answers(rows(), np.eye(4), 1, ["The"] * 4)["cut_at_limit"] == ["The"] * 4

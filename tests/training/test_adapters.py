@@ -169,6 +169,7 @@ def test_it_is_judged_as_the_merged_model_is(models):
                 base=models / "base",
                 root=models / "base",
                 encoder=models / "encoder",
+                marks=models / "marks",
                 verdicts=models / f"{name}.verdicts.jsonl",
                 metrics=models / f"{name}.scores.json",
                 details=models / f"{name}.details.json",

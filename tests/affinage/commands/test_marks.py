@@ -24,9 +24,9 @@ def fill(path: str) -> None:
 
 
 def test_from_export_to_agreement(there):
-    assert "marks/model.csv: 6 rows" in affinage("marks", "export", "model", "--rows", "6")
-    fill("marks/model.csv")
-    text = affinage("marks", "agreement", "model", "marks/model.csv")
+    assert "exports/marks/model.csv: the same as a table of 6 rows" in affinage("marks", "export", "model", "--rows", "6")
+    fill("exports/marks/model.csv")
+    text = affinage("marks", "agreement", "model", "exports/marks/model.csv")
     assert "6 rows marked" in text and "judge embedded: 12 answers marked and scored, 6 rows with a preference" in text
     assert "kappa, quadratic weights" in text and "95 % intervals" in text
 
@@ -40,10 +40,11 @@ def test_marks_are_never_overwritten(there):
 
 def test_another_rival(there):
     affinage("marks", "export", "model", "--against", "base_chat")
-    fill("marks/model.csv")
-    assert "base, its own prompt" in affinage("marks", "agreement", "model", "marks/model.csv", "--against", "base_chat")
+    fill("exports/marks/model.csv")
+    text = affinage("marks", "agreement", "model", "exports/marks/model.csv", "--against", "base_chat")
+    assert "base, its own prompt" in text
     with pytest.raises(StageError, match="--against"):  # the better base is another: its answers are not in the file
-        affinage("marks", "agreement", "model", "marks/model.csv")
+        affinage("marks", "agreement", "model", "exports/marks/model.csv")
     with pytest.raises(StageError, match="no answers of 'parent'(.|\n)*one of: base, base_chat"):
         affinage("marks", "export", "model", "--against", "parent")
 

@@ -37,7 +37,7 @@ models:
     generate: {temperature: 0}
     judge:
       judges:
-        embedded: {kind: embedded, controls: 8, prefix_tokens: 8}
+        embedded: {kind: embedded, controls: 8}
       bootstrap: 200
       confidence: 0.95
       seed: 1

@@ -76,7 +76,7 @@ def test_a_bad_judge_is_marked(small):
 
 def test_the_threshold_of_a_judge_is_that_of_its_parameters(small):
     params = (small / "params.yaml").read_text()
-    (small / "params.yaml").write_text(params.replace("prefix_tokens: 8", "prefix_tokens: 8, warn_below: 0.6"))
+    (small / "params.yaml").write_text(params.replace("controls: 8", "controls: 8, warn_below: 0.6"))
     assert "is not to be relied on" not in page(small)
 
 

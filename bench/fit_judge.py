@@ -1,0 +1,170 @@
+"""Fit the embedded judge's weights on answers that people marked.
+
+    python bench/fit_judge.py FOLDER [--encoder models/minilm] [--write]
+
+FOLDER holds files `<set>*.jsonl` as `bench/judged_sets.py` makes them: `set, group, question, reference, answer, human`. The
+files of one set are one. Sets that share questions are one domain. pandalm is left out: the authors of its references ask that
+nothing be trained on them.
+
+Weights of the signals come from a logistic regression on the marks (0 to 1) in which each set has a level of its own, every
+domain weighs the same, and no weight is negative. Then one level for all sets makes the mean score the mean mark. A second
+regression tells texts from their own words in disorder by the encoder's states (the flag `shuffled`). Printed is how well
+weights that were fitted without a set's domain do on it. With --write, stages/judging/weights/ is written anew.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import brentq, minimize
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.agreement import Judged, agreement, read_sets
+from stages.common.files import write_json
+from stages.judging.embedded import WEIGHTS
+from stages.judging.encoder import Encoder
+from stages.judging.form import SYNTAX_WEIGHTS
+from stages.judging.signals import NAMES, Signals
+
+TESTING_ONLY = {"pandalm"}
+DOMAINS = {"mediqa": "liveqa", "truthful_hand": "truthful"}  # sets that share questions
+PRIOR, LEVEL_PRIOR = 2.0, 0.01  # of a Gaussian on weights and on the sets' levels, beside 1,000 rows a domain
+SLOPE = 1.25  # of the fitted odds: right and wrong answers of a set lie further apart, at no cost in calibration error
+VERSION = "content.v1"
+SYNTAX_WORDS, SYNTAX_ROWS, SYNTAX_PRIOR = (4, 40), 400, 100.0
+FALSE_ALARMS = 0.01  # share of whole texts that may be flagged as shuffled
+
+
+def domain(name: str) -> str:
+    """The domain of a set."""
+    return DOMAINS.get(name, name)
+
+
+def logistic(features: np.ndarray, marks: np.ndarray, weights: np.ndarray, prior: np.ndarray, free: int) -> np.ndarray:
+    """Coefficients [k] of a weighted logistic regression on marks of 0 to 1, the first `free` of them not negative."""
+
+    def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
+        odds = features @ point
+        value = (weights * (np.logaddexp(0, odds) - marks * odds)).sum() + (prior * point**2).sum() / 2
+        return value, features.T @ (weights * (1 / (1 + np.exp(-odds)) - marks)) + prior * point
+
+    width = features.shape[1]
+    bounds = [(0, None)] * free + [(None, None)] * (width - free)
+    return minimize(loss, np.zeros(width), jac=True, method="L-BFGS-B", bounds=bounds).x
+
+
+def fit(signals: np.ndarray, judged: Judged) -> dict:
+    """Center, scale and weight of each signal, and the bias."""
+    names = sorted(set(judged.sets))
+    inside = np.array([[name == other for other in names] for name in judged.sets], float)
+    domains = np.array([domain(name) for name in judged.sets])
+    weights = np.array([1000 / (domains == one).sum() for one in domains])
+    center = signals.mean(0)
+    scale = np.sqrt(np.mean([signals[judged.sets == name].var(0) for name in names], 0)) + 1e-9
+    plain = (signals - center) / scale
+    count = plain.shape[1]
+    prior = np.r_[np.full(count, PRIOR), np.full(len(names), LEVEL_PRIOR)]
+    within = logistic(np.hstack([plain, inside]), judged.marks, weights, prior, count)[:count]
+    sums = SLOPE * plain @ within
+    bias = brentq(lambda level: weights @ (1 / (1 + np.exp(-sums - level)) - judged.marks), -20, 20)
+    return {"center": center, "scale": scale, "weight": SLOPE * within, "bias": bias}
+
+
+def predict(fitted: dict, signals: np.ndarray) -> np.ndarray:
+    """Scores of 0 to 100."""
+    return 100 / (1 + np.exp(-((signals - fitted["center"]) / fitted["scale"] @ fitted["weight"] + fitted["bias"])))
+
+
+def held_out(signals: np.ndarray, judged: Judged) -> np.ndarray:
+    """Scores of each set by weights that were fitted without its domain."""
+    scores = np.zeros(len(signals))
+    learn = ~np.isin(judged.sets, list(TESTING_ONLY))
+    domains = np.array([domain(name) for name in judged.sets])
+    for one in sorted(set(domains)):
+        others = learn & (domains != one)
+        scores[domains == one] = predict(fit(signals[others], judged.at(others)), signals[domains == one])
+    return scores
+
+
+def syntax(encoder: Encoder, judged: Judged, seed: int = 1) -> dict:
+    """A direction in the encoder's early states that tells texts from their own words in disorder, and its threshold."""
+    dice, by_domain = random.Random(seed), defaultdict(list)
+    least, most = SYNTAX_WORDS
+    for name, texts in zip(judged.sets, judged.texts, strict=True):
+        by_domain[domain(name)] += [text for text in texts[1:] if len(text.split()) >= least]
+    whole, mixed = [], []
+    for texts in by_domain.values():
+        texts = sorted(set(texts))
+        for text in dice.sample(texts, min(SYNTAX_ROWS, len(texts))):
+            words = text.split()[:most]
+            other = dice.sample(words, len(words))
+            if other != words:
+                whole.append(" ".join(words))
+                mixed.append(" ".join(other))
+    states = encoder.syntax(whole + mixed)
+    center, scale = states.mean(0), states.std(0) + 1e-6
+    features = np.hstack([(states - center) / scale, np.ones((len(states), 1))])
+    marks = np.r_[np.zeros(len(whole)), np.ones(len(mixed))]
+    prior = np.r_[np.full(states.shape[1], SYNTAX_PRIOR), 0.0]
+    point = logistic(features, marks, np.ones(len(marks)), prior, 0)
+    odds = features @ point
+    weight = point[:-1] / scale
+    limit = float(np.quantile(odds[: len(whole)], 1 - FALSE_ALARMS))
+    found = float((odds[len(whole) :] > limit).mean())
+    print(f"shuffled: {len(whole)} texts, {found:.1%} of those in disorder flagged where {FALSE_ALARMS:.0%} of the others are")
+    return {
+        "weight": [round(float(value), 5) for value in weight],
+        "bias": float(point[-1] - center @ weight - limit),
+        "texts": len(whole),
+        "found": found,
+        "false_alarms": FALSE_ALARMS,
+    }
+
+
+def provenance(files: list[Path], judged: Judged, fitted: np.ndarray) -> dict:
+    """Which rows of which files the weights come from."""
+    sets = {name: int(((judged.sets == name) & fitted).sum()) for name in sorted(set(judged.sets[fitted]))}
+    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if _set_of(file) in sets}
+    return {"command": "python bench/fit_judge.py FOLDER --write", "rows": sets, "sha256": hashes}
+
+
+def _set_of(file: Path) -> str:
+    with open(file, encoding="utf-8") as lines:
+        return json.loads(next(lines))["set"]
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--encoder", type=Path, default=Path("models/minilm"))
+    parser.add_argument("--write", action="store_true", help="write the weights")
+    options = parser.parse_args()
+    files, judged = read_sets(options.folder)
+    encoder = Encoder(options.encoder)
+    signals = np.concatenate([Signals(encoder)(part.items()) for part in judged.by_set()])
+    learn = ~np.isin(judged.sets, list(TESTING_ONLY))
+    table = agreement(judged, held_out(signals, judged), resamples=1000)
+    for name, figures in table.items():
+        print(name, " ".join(f"{figure} {one['value']:.3f}" for figure, one in figures.items()))
+    fitted = fit(signals[learn], judged.at(learn))
+    print({name: round(float(weight), 2) for name, weight in zip(NAMES, fitted["weight"], strict=True)})
+    if options.write:
+        parts = ("center", "scale", "weight")
+        by_signal = {name: {part: float(fitted[part][place]) for part in parts} for place, name in enumerate(NAMES)}
+        reader = {"name": options.encoder.name, "sha256": encoder.content_hash}
+        sources = provenance(files, judged, learn)
+        held = {name: figures["spearman"] for name, figures in table.items()}
+        weights = {"version": VERSION, "signals": by_signal, "bias": float(fitted["bias"]), "encoder": reader}
+        write_json(WEIGHTS, weights | {"fitted_on": sources, "held_out_spearman": held})
+        write_json(SYNTAX_WEIGHTS, {"encoder": reader, "fitted_on": sources, **syntax(encoder, judged.at(learn))})
+
+
+if __name__ == "__main__":
+    main()
