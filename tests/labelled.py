@@ -69,6 +69,6 @@ def answer(work: Path, formatted: Path, model: Path, base: Path, root: Path, **c
 def judged(work: Path, answers: Path, **changes) -> tuple[Path, ...]:
     """The verdicts, metrics, details and table that `judge` writes."""
     outs = {name: work / f"judged.{name}" for name in ("verdicts", "metrics", "details", "table")}
-    unread = dict.fromkeys(("formatted", "model", "base", "root", "encoder"), work / "nothing")
+    unread = dict.fromkeys(("formatted", "model", "base", "root", "encoder", "marks"), work / "nothing")
     judge.main("kinds", judging(**changes), judge.Paths(answers=answers, **unread, **outs, speed=work / "judge.json"))
     return tuple(outs.values())
