@@ -16,8 +16,8 @@ from scipy.optimize import minimize
 
 from stages.common.errors import StageError, shorten
 from stages.common.text import text_key
+from stages.judging.controls import Item
 from stages.judging.intervals import Bootstrap
-from stages.judging.signals import Item
 
 LEVELS = 5  # marks are 1 (useless) to 5 (as good as the expected answer)
 FEWEST = 40  # marks from which a calibration is made

@@ -18,11 +18,11 @@ import re
 import numpy as np
 
 from stages.common.text import folded_key
+from stages.judging.controls import Item
 from stages.judging.encoder import Encoder, Reading
 
 NAMES = ("words", "news", "match", "meaning")
 AT_ONCE = 256  # answers whose states are held
-Item = tuple[str, str, str]  # question, expected answer, answer
 _STOP_WORDS = (
     "a an the of to in on at by for with and or but if is are was were be been being it its this that these those as from "
     "which who whom what when where why how do does did has have had i you he she they we them his her their our your my "
