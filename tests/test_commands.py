@@ -17,7 +17,7 @@ from tests.imports import ROOT
 pytestmark = pytest.mark.slow
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SHELLS = ("", "bash", "console", "sh")
-PROGRAMS = "affinage|python|dvc|make|git|pip|gto|ollama|torchrun|srun|ray|curl|transformers|hf|llama-server|du|source|export"
+PROGRAMS = "affinage|python|dvc|make|git|pip|gto|ollama|torchrun|srun|ray|curl|transformers|hf|llama-server|du|rm|source|export"
 COMMAND = re.compile(rf"(?:[A-Z_]+=(?:'[^']*'|\S+)\s+)*(?:{PROGRAMS})\s+[^\s—|].*", re.DOTALL)
 FILL = """import csv
 rows = list(csv.DictReader(open("exports/marks/medical.csv", encoding="utf-8-sig")))

@@ -7,7 +7,6 @@ show` takes seconds for each, for it resolves every stage of every one.
 import os
 import subprocess
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from stages.common.errors import StageError
@@ -39,7 +38,6 @@ def git(*arguments: str, given: bytes = b"", root: Path = HERE) -> bytes:
     return done.stdout
 
 
-@cache
 def experiments(root: Path = HERE) -> list[Experiment]:
     """Every finished experiment, oldest first."""
     listed = git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", EXPERIMENTS, root=root).decode()

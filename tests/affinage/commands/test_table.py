@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from affinage.commands.table import Choice, Run, block, experiments_table, table
 from affinage.history.changes import changed, headlines, parameters, read_by
-from affinage.history.revisions import experiments
 from stages.common.errors import StageError
 
 PARAMS = b"""
@@ -109,9 +108,7 @@ def test_a_models_name_shows_that_model_alone(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_bytes(PARAMS)
     for command in ("git init -q .", "git add .", "git -c user.name=a -c user.email=a@b.c commit -qm x"):
         assert os.system(command) == 0
-    experiments.cache_clear()
     assert experiments_table(Choice(["one"], []), 80) == experiments_table(Choice([], ["one"]), 80)
     assert "two" not in experiments_table(Choice(["one"], []), 80)
     with pytest.raises(StageError, match="no such revision"):
         experiments_table(Choice(["three"], []), 80)
-    experiments.cache_clear()

@@ -32,9 +32,7 @@ def repository(tmp_path, monkeypatch):
     git("update-ref", f"refs/exps/{first[:2]}/{first[2:]}/bold-name", trial)
     git("update-ref", "refs/exps/stash", trial)
     git("update-ref", "refs/exps/exec/EXEC_HEAD", trial)
-    revisions.experiments.cache_clear()
     yield first, trial
-    revisions.experiments.cache_clear()
 
 
 def test_experiments_are_found_by_name(repository):
