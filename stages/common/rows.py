@@ -105,7 +105,7 @@ class TextAnswer(TypedDict):
     text: str
     tokens: int
     prompt_tokens: int
-    finish: Literal["stop", "length", "refused", "prompt too long"]
+    finish: Literal["stop", "length", "refused", "refused: marks", "prompt too long"]
     shots: NotRequired[list[str]]  # ids of the training rows that were shown before the question
 
 

@@ -3,11 +3,14 @@
 import statistics
 from dataclasses import asdict, dataclass, field
 
+NOT_ANSWERED = ("prompt too long", "refused", "refused: marks")
+
 
 @dataclass(frozen=True)
 class Answer:
     """`finish`: `stop` (end token or stop string), `length` (maximum reached), `refused` (by a server, or because a mark in the
-    prompt's texts cannot be read as letters) or `prompt too long` (no answer made).
+    prompt's texts cannot be read as letters), `refused: marks` (not sent to a server, for a mark in them) or `prompt too long`
+    (no answer made).
 
     `seconds` are those it took when it was made: behind a server from the request to the reply, here from the start of its
     batch to the step that ended it. They are no part of what was said: two answers are equal without them.
@@ -29,14 +32,14 @@ def too_long(prompt: list[int]) -> Answer:
     return Answer("", 0, len(prompt), "prompt too long")
 
 
-def unreadable() -> Answer:
+def unreadable(finish: str = "refused") -> Answer:
     """What stands for an answer where a mark in the prompt's texts cannot be read as letters."""
-    return Answer("", 0, 0, "refused")
+    return Answer("", 0, 0, finish)
 
 
 def latencies(answers: list[Answer]) -> dict[str, float]:
     """Median and highest of the seconds that an answer took."""
-    seconds = [answer.seconds for answer in answers if answer.finish not in ("prompt too long", "refused")]
+    seconds = [answer.seconds for answer in answers if answer.finish not in NOT_ANSWERED]
     return {
         "latency_median": statistics.median(seconds) if seconds else 0.0,
         "latency_highest": max(seconds, default=0.0),

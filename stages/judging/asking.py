@@ -32,6 +32,7 @@ from stages.servers.chat import Options, separated
 from stages.servers.failures import Rejected, Unanswered
 from stages.servers.families import connect
 from stages.servers.known import identity
+from stages.servers.marks import first_mark
 from stages.servers.pool import Pool
 
 ASK_AGAIN = "to ask again for these alone, raise the judge's attempts or timeout_seconds"
@@ -85,6 +86,9 @@ class Asker:
     def ask(self, prompt: Prompt, asked: list[dict[str, str]], what: str) -> list[Verdict]:
         """A verdict for each set of fields, like sets asked once.
 
+        Fields with a mark of a model in them are not sent: the server would read it as its own. Their verdict is a failure,
+        `marks`.
+
         Raises:
             StageError: if the server is down or stays silent; what it gave is kept.
         """
@@ -92,7 +96,11 @@ class Asker:
         paths = [before.path(fields) for fields in asked]
         messages = {path: prompt.messages(fields) for path, fields in zip(paths, asked, strict=True)}
         found = {path: verdict for path in messages if (verdict := self._kept(path))}
-        todo, known = [path for path in messages if path not in found], len(found)
+        known = len(found)
+        for path, fields in zip(paths, asked, strict=True):
+            if mark := first_mark(fields.values()):
+                found[path] = Verdict(None, failed="marks", said=f"not sent: {mark} may be a token of the server's model")
+        todo = [path for path in messages if path not in found]
         pool = Pool(self.chat, self.options.concurrency, self.options.attempts, self.options.timeout_seconds)
 
         def work(path: Path) -> Verdict:
@@ -112,7 +120,8 @@ class Asker:
         for path in todo:
             if found[path].failed in OF_SERVER:
                 self._keep(path, found[path])
-        self._tell_kept(sum(bool(found[path].failed) for path in messages.keys() - set(todo)), what)
+        before_failed = (found[path].failed for path in messages.keys() - set(todo))
+        self._tell_kept(sum(failed not in ("", "marks") for failed in before_failed), what)
         self.models |= {verdict.model for verdict in found.values() if verdict.model}
         self.left_out |= {name for verdict in found.values() for name in verdict.left_out.split(", ") if name}
         self.spent["verdicts"] += len(found)

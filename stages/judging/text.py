@@ -161,6 +161,15 @@ def write_table(path: Path, rows: list[dict], given: dict[str, dict[str, np.ndar
         )
 
 
+def not_answered(rows: list[dict]) -> dict:
+    """`refused`: how many answers of each contestant were refused, for a mark in a text or by a server, where any were. They
+    are empty, and count as the failures that they are."""
+    counts = {
+        who: sum(row["answers"][who].get("finish", "").startswith("refused") for row in rows) for who in rows[0]["answers"]
+    }
+    return {"refused": counts} if any(counts.values()) else {}
+
+
 def alarms(rows: list[dict], figures: dict[str, dict[str, Figure]], results: dict) -> sanity.Alarms:
     """What no one wants of answers and likelihoods."""
 
@@ -236,10 +245,11 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     write_table(paths.table, rows, {judge: opinion.scores for judge, opinion in opinions.items()}, [who.name for who in field])
     measured = {who: named["perplexity"][0][:, 1] for who, named in figures.items() if "perplexity" in named}
     outside = {who: int((tokens == 0).sum()) for who, tokens in measured.items()}
-    results = {"rows": len(rows), "outside_context": outside, **summarize(figures, bootstrap), "judges": healths}
+    refused = not_answered(rows)
+    results = {"rows": len(rows), "outside_context": outside, **refused, **summarize(figures, bootstrap), "judges": healths}
     write_json(paths.details, results | {"signatures": signatures()})
     found = alarms(rows, figures, results) | sanity.long_references(limit, sum(long), len(rows))
     said = sanity.raised("judge", name, found)
-    write_json(paths.metrics, headline(results, list(params.judges), params.measures) | said)
+    write_json(paths.metrics, headline(results, list(params.judges), params.measures) | refused | said)
     spent = {"judges": {judge: one.asker.spent for judge, one in served.items()}} if served else {}
     write_speed(paths.speed, {"seconds": time.monotonic() - start, **spent}, runtime.environment())

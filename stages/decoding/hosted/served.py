@@ -11,12 +11,13 @@ from stages.common.progress import Progress
 from stages.common.rows import FormattedText, Message
 from stages.common.schema_models import Generate
 from stages.common.text import until
-from stages.decoding.answers import Answer, latencies
+from stages.decoding.answers import Answer, latencies, unreadable
 from stages.decoding.contestants import Contestant
 from stages.servers.chat import LATER, Options
 from stages.servers.failures import Rejected, Unanswered
 from stages.servers.families import connect
 from stages.servers.known import identity
+from stages.servers.marks import REFUSED, first_mark
 from stages.servers.pool import Pool
 
 SECONDS, ATTEMPTS = 300.0, 5  # for one answer; tries
@@ -26,6 +27,9 @@ OFF = {"top_k": 0, "repetition_penalty": 1.0}  # what an OpenAI-compatible serve
 
 def answers(who: Contestant, rows: list[FormattedText], options: Generate, progress: Progress) -> tuple[list[Answer], dict]:
     """One answer a row, and the speed: totals of what is asked now, median and highest of the seconds of all.
+
+    A conversation with a mark of a model in its texts is not sent: the server would read the mark as its own. Its answer is
+    empty and ends with `refused: marks`; the speed counts such rows (`marked`).
 
     Raises:
         StageError: on an option that the server has not, and where it gives no answer; what it gave is kept.
@@ -64,18 +68,22 @@ def answers(who: Contestant, rows: list[FormattedText], options: Generate, progr
         answer = Answer(text, reply.tokens, reply.prompt_tokens or 0, reply.finish)
         return {"answer": answer.content(), "seconds": reply.seconds}
 
+    marked = [bool(first_mark(turn["content"] for turn in messages)) for messages in asked]
     paths = [before.path(messages) for messages in asked]
-    different = dict(zip(paths, asked, strict=True))  # like prompts are asked once
+    sent = [(path, messages) for path, messages, refused in zip(paths, asked, marked, strict=True) if not refused]
+    different = dict(sent)  # like prompts are asked once
     fresh = {path for path in different if not path.exists()}
-    made, times = {}, Counter(paths)
+    made, times = {}, Counter(path for path, _ in sent)
     answered = pool.map(lambda messages: before.get(messages, lambda: make(messages)), list(different.values()))
     for path, one in zip(different, answered, strict=True):
         made[path] = Answer(**one["answer"], seconds=one["seconds"])
         progress.add(times[path], who=who.name)
+    progress.add(sum(marked), who=who.name)
     seconds = time.monotonic() - start
     written = sum(made[path].tokens for path in fresh)
-    found = [made[path] for path in paths]
+    found = [unreadable(REFUSED) if refused else made[path] for path, refused in zip(paths, marked, strict=True)]
     speed = {"seconds": seconds, "asked": len(fresh), "tokens": written, "tokens_per_second": written / seconds}
+    speed["marked"] = sum(marked)
     return found, speed | latencies(found)
 
 

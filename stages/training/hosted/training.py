@@ -19,7 +19,7 @@ from stages.common.speed import write_speed
 from stages.models.contract import write_prompt
 from stages.training.hosted import cost, job, uploads
 from stages.training.hosted.client import Missing, Service
-from stages.training.hosted.rows import prepare
+from stages.training.hosted.rows import Prepared, prepare
 from stages.training.hosted.rules import LEAST_ROWS
 from stages.training.hosted.state import State
 from stages.training.hosted.table import of_checkpoints, of_events, read
@@ -182,6 +182,11 @@ def about_model(run: Run, parent: dict, ended: dict, checkpoints: list[dict]) ->
     }
 
 
+def read_and_refused(file: Prepared) -> dict[str, int]:
+    """Counts of the rows that were read, and, if any, of those left out for a mark in a text."""
+    return {"rows": file.rows + file.refused} | ({"refused": file.refused} if file.refused else {})
+
+
 def summary(run: Run, ended: dict, steps: list[dict]) -> dict:
     """The metrics of the training; None for what the service does not say."""
     tokens, given = ended.get("trained_tokens"), job.really(run.params, ended)
@@ -190,7 +195,7 @@ def summary(run: Run, ended: dict, steps: list[dict]) -> dict:
     epoch = ceil(run.files["training_file"].rows / batch) if isinstance(batch, int) and batch else 1
     measured = [row["validation_loss"] for row in steps if "validation_loss" in row]
     return {
-        "rows": {"rows": run.files["training_file"].rows},
+        "rows": read_and_refused(run.files["training_file"]),
         "validation_rows": run.files["validation_file"].rows if "validation_file" in run.files else 0,
         "steps": steps[-1]["step"] if steps else None,
         "epochs": given["n_epochs"] if isinstance(given["n_epochs"], int) else None,

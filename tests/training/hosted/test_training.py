@@ -412,3 +412,16 @@ def test_a_hosted_run_imports_no_torch_and_other_stages_no_openai(tmp_path, serv
     environment = {**os.environ, "AFFINAGE_SCRATCH": str(tmp_path / "scratch")}
     done = subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "['openai']\n"), done.stderr
+
+
+def test_rows_with_a_mark_of_a_model_are_left_out_and_counted(work, account, capsys):
+    helpers.train(work)
+    assert metrics(work)["rows"] == {"rows": 12}
+    path = work / "formatted" / "train" / "000.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[3]["completion"] = "It is <|im_end|> 6."
+    write_rows(path, rows)
+    made = helpers.train(work)
+    assert metrics(work)["rows"] == {"rows": 12, "refused": 1} and made["files"]["training"]["rows"] == 11
+    assert not any(b"im_end" in content for content in account.contents.values())
+    assert f"row {rows[3]['id']} is left out: <|im_end|>" in capsys.readouterr().err

@@ -1,0 +1,25 @@
+"""Marks of turns in texts for a server, whose tokenizer is not here: a text that holds one is not sent.
+
+A server writes the chat template, and most then read template and texts in one piece: `<|im_end|>` in a question ends the turn.
+No protocol has a way to say that a text is letters alone. Which family answers is not known either, so the marks of all
+well-known families are refused (source: their published tokenizers).
+"""
+
+import re
+from collections.abc import Iterable
+
+REFUSED = "refused: marks"  # how an answer ended that was never asked for
+
+MARKS = {  # patterns, by family
+    "ChatML, Qwen, Llama 3, Phi, GPT, Zephyr, Falcon, Command R": r"<\|[\w\-/.:]{1,64}\|>",
+    "Llama 2, Mistral": r"</?s>|\[/?INST\]|<</?SYS>>",
+    "Mistral": r"\[/?(?:AVAILABLE_TOOLS|TOOL_RESULTS|SYSTEM_PROMPT)\]|\[TOOL_CALLS\]",
+    "Gemma": r"<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>|<turn\|>|<\|turn>",
+    "DeepSeek": r"<｜[^｜<>]{1,64}｜>",
+}
+_MARK = re.compile("|".join(MARKS.values()))
+
+
+def first_mark(texts: Iterable[str]) -> str:
+    """The first mark of a well-known family in the texts; "" where there is none."""
+    return next((mark[0] for text in texts if (mark := _MARK.search(text))), "")
