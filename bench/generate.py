@@ -17,7 +17,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from bench.train_gpu import rows
+from bench.shapes import rows
 from stages.common.check import check
 from stages.common.files import read_rows
 from stages.common.params import read

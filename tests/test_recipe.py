@@ -138,13 +138,14 @@ def test_no_entry_and_no_recipe_repeats_what_a_default_says(params):
 
 
 def test_another_kind_replaces_the_whole_mapping(params, write):
-    text = "models:\n  medical:\n    train:\n      tune: {kind: lora, rank: 8, alpha: 16, dropout: 0.0, save: merged}\n"
+    text = "models: {medical: {train: {tune: {kind: lora, rank: 8, alpha: 1, dropout: 0, base: plain, save: merged}}}}\n"
     assert recipe.apply("lora", write("lora", text), params) == ["models.medical.train.tune"]
     assert read(params)["models"]["medical"]["train"]["tune"] == {
         "kind": "lora",
         "rank": 8,
-        "alpha": 16,
-        "dropout": 0.0,
+        "alpha": 1,
+        "dropout": 0,
+        "base": "plain",
         "save": "merged",
     }
 

@@ -66,7 +66,7 @@ def test_metrics_agree_with_the_table_and_the_model(work):
 
 @pytest.mark.parametrize(
     "tune",
-    [{"kind": "full"}, {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "save": "merged"}],
+    [{"kind": "full"}, {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "base": "plain", "save": "merged"}],
     ids=lambda tune: tune["kind"],
 )
 def test_a_later_round_starts_where_its_parent_ended(work, tune):
@@ -87,7 +87,7 @@ def test_blocks_that_did_not_learn_are_the_files_of_the_base(work):
 
 
 def test_adapters_are_merged(work):
-    run(work, tune={"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "save": "merged"})
+    run(work, tune={"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "base": "plain", "save": "merged"})
     names = json.loads((work / "model" / "model.safetensors.index.json").read_text())["weight_map"]
     assert names == json.loads((work / "base" / "model.safetensors.index.json").read_text())["weight_map"]
     assert not any("adapter" in file.name for file in (work / "model").iterdir())

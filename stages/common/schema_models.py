@@ -68,6 +68,7 @@ class Lora(Section):
     rank: Positive
     alpha: Positive
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    base: Literal["plain", "4bit"]  # what it is kept in: train.precision, or four bits (QLoRA, arXiv 2305.14314; a GPU alone)
     save: Literal["merged", "adapter"]  # merged into the weights, or the adapter alone, which needs its base beside it
 
 
@@ -84,7 +85,7 @@ class LocalTraining(Section):
     epochs: Positive  # passes over the rows
     max_tokens: Annotated[int, Field(ge=8)]  # of a row; longer ones are cut and counted
     batch_rows: Positive  # rows an optimizer step, over all processes
-    micro_tokens: Positive  # tokens in memory at once; batches are accumulated, results stay the same
+    micro_tokens: Positive | Literal["auto"]  # tokens in memory at once; results stay the same. auto: what fits a GPU
     learning_rate: Annotated[float, Field(gt=0)]  # at its highest, after the warm-up
     schedule: Literal["linear", "cosine", "constant"]  # how the learning rate falls after the warm-up
     warmup: Fraction  # share of all steps

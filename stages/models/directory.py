@@ -6,11 +6,14 @@ written: an update of a library must not change a model.
 """
 
 import json
+import math
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import (
     AutoConfig,
@@ -32,6 +35,7 @@ logging.disable_progress_bar()
 
 ADAPTER = "adapter"  # the folder of one that was not merged
 _CLASSES = {"causal": AutoModelForCausalLM, "encoder": AutoModel, "classifier": AutoModelForSequenceClassification}
+_WIDTHS = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}  # by the names that safetensors gives them
 _AFTER_PADDING = {"camembert", "roberta", "xlm-roberta"}
 _VOLATILE = {
     "transformers_version",
@@ -50,10 +54,11 @@ def _stable(data: dict) -> dict:
 
 
 def load_fetched(weights: Path, architecture: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A fetched model in float32 with its tokenizer; GGUF files are de-quantized."""
+    """A fetched model with its tokenizer, its weights as wide as they came; GGUF files are de-quantized to float32."""
     folder, extra = (weights, {}) if weights.is_dir() else (weights.parent, {"gguf_file": weights.name})
     tokenizer = AutoTokenizer.from_pretrained(folder, **extra)
-    return _CLASSES[architecture].from_pretrained(folder, dtype=torch.float32, **_safe(extra)), tokenizer
+    dtype = "auto" if weights.is_dir() else torch.float32
+    return _CLASSES[architecture].from_pretrained(folder, dtype=dtype, **_safe(extra)), tokenizer
 
 
 def _safe(extra: dict) -> dict:
@@ -67,13 +72,26 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(folder)
 
 
-def load(folder: Path, architecture: str = "causal", dtype: torch.dtype = torch.float32, **config) -> PreTrainedModel:
-    """The model of a model directory, in evaluation mode on the CPU; `config` overrides what its configuration says."""
+def load(
+    folder: Path,
+    architecture: str = "causal",
+    dtype: torch.dtype | str = torch.float32,
+    device: torch.device | None = None,
+    **config,
+) -> PreTrainedModel:
+    """The model of a model directory, in evaluation mode.
+
+    Args:
+        dtype: what the weights are turned to; "auto": as they are stored.
+        device: where they go, tensor by tensor, so that they are never twice in memory; None: the CPU.
+        config: overrides what the model's configuration says.
+    """
     _must_exist(folder)
     config = _padding(folder) | config
     if (folder / ADAPTER).is_dir():
-        return _with_adapter(folder, architecture, dtype, config)
-    return _CLASSES[architecture].from_pretrained(folder, dtype=dtype, use_safetensors=True, **config).eval()
+        return _with_adapter(folder, architecture, dtype, device, config)
+    place = {} if device is None or device.type == "cpu" else {"device_map": {"": device}}
+    return _CLASSES[architecture].from_pretrained(folder, dtype=dtype, use_safetensors=True, **place, **config).eval()
 
 
 def _padding(folder: Path) -> dict[str, None]:
@@ -95,7 +113,9 @@ def _has_padding(folder: Path, config) -> None:
         )
 
 
-def _with_adapter(folder: Path, architecture: str, dtype: torch.dtype, config: dict) -> PreTrainedModel:
+def _with_adapter(
+    folder: Path, architecture: str, dtype: torch.dtype | str, device: torch.device | None, config: dict
+) -> PreTrainedModel:
     """An adapter on the base that lies beside it, merged: what is loaded is a plain model."""
     from peft import PeftModel
 
@@ -109,7 +129,7 @@ def _with_adapter(folder: Path, architecture: str, dtype: torch.dtype, config: d
     labels = AutoConfig.from_pretrained(folder)
     if architecture == "classifier":
         config = {"id2label": labels.id2label, "label2id": labels.label2id} | config
-    plain = load(base, architecture, dtype, **config)
+    plain = load(base, architecture, dtype, device, **config)
     return PeftModel.from_pretrained(plain, folder / ADAPTER).merge_and_unload().eval()
 
 
@@ -158,13 +178,44 @@ def _shard(name: str) -> str:
     return block[1] if block else name
 
 
-def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write a model and its tokenizer (with its chat template) in the canonical form."""
+def weights(folder: Path) -> int:
+    """How many weights a model directory holds; of an adapter's, those of its base."""
+    if (folder / ADAPTER).is_dir():
+        return weights(_parent(folder))
+    return sum(math.prod(shape) for shape, _ in _tensors(folder).values())
+
+
+def _parent(adapter: Path) -> Path:
+    return adapter.parent / json.loads((adapter / "parent.json").read_text(encoding="utf-8"))["base"]
+
+
+def _tensors(folder: Path) -> dict[str, tuple[list[int], torch.dtype]]:
+    """Shape and type of every stored tensor, by name."""
+    stored = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, "pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 (it is no mapping)
+                part = tensors.get_slice(name)
+                stored[name] = part.get_shape(), _WIDTHS.get(part.get_dtype(), torch.float32)
+    return stored
+
+
+def stored_types(folder: Path) -> dict[str, torch.dtype]:
+    """How wide each tensor of a model directory is stored, by name; of an adapter's, those of its base."""
+    if (folder / ADAPTER).is_dir():
+        return stored_types(_parent(folder))
+    return {name: dtype for name, (_, dtype) in _tensors(folder).items()}
+
+
+def save(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, widths: Mapping[str, torch.dtype] | None = None
+) -> None:
+    """Write a model and its tokenizer (with its chat template) in the canonical form; tensors named in `widths` that wide."""
     shards, kept = defaultdict(dict), {}
     for name, tensor in model.state_dict().items():
         place = (tensor.data_ptr(), tensor.shape)
         if kept.setdefault(place, name) == name:  # tied tensors are stored once
-            shards[_shard(name)][name] = tensor.detach().to("cpu").contiguous()
+            shards[_shard(name)][name] = tensor.detach().to("cpu", (widths or {}).get(name, tensor.dtype)).contiguous()
     names = {shard: f"model-{number:05}-of-{len(shards):05}.safetensors" for number, shard in enumerate(shards, 1)}
     for shard, tensors in shards.items():
         save_file(tensors, folder / names[shard], metadata={"format": "pt"})
@@ -177,14 +228,17 @@ def save(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
             "weight_map": {name: names[shard] for shard, tensors in shards.items() for name in tensors},
         },
     )
-    _write_settings(folder, model, tokenizer)
+    widest = max((t.dtype for tensors in shards.values() for t in tensors.values()), key=lambda dtype: dtype.itemsize)
+    _write_settings(folder, model, tokenizer, widest)
 
 
-def _write_settings(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def _write_settings(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype = torch.float32
+) -> None:
     write_config(
         folder / "config.json",
         _stable(model.config.to_diff_dict())
-        | {"architectures": [type(model).__name__], "dtype": str(model.dtype).removeprefix("torch.")},
+        | {"architectures": [type(model).__name__], "dtype": str(dtype).removeprefix("torch.")},
     )
     if model.can_generate():
         write_config(folder / "generation_config.json", _stable(model.generation_config.to_diff_dict()))

@@ -1,13 +1,16 @@
 """The task of a causal language model: to continue a prompt with the answer. Nothing is learned from prompts and padding."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from stages.models import attention, runtime
 from stages.tasks.batches import Batch, Example, collate, micro_batches
+
+LOGITS = 2**28  # how many are in memory at once: 1 GiB in float32, and as much for their gradients
 
 
 @dataclass(frozen=True)
@@ -17,11 +20,13 @@ class Causal:
         micro_tokens: of a micro-batch, padding counted.
         layout: of a batch: `padded`, or `packed` into one line.
         pad_token_id: what padding is made of.
+        pieces: whether logits may be made piece by piece: they are the output matrix times the last hidden states, no more.
     """
 
     micro_tokens: int
     layout: str
     pad_token_id: int
+    pieces: bool = False
 
     def groups(self, examples: list[Example]) -> list[list[Example]]:
         """Micro-batches of examples, in their order."""
@@ -33,14 +38,42 @@ class Causal:
 
     def forward(self, model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood in nats [n] and whether the best token was the right one [n], for every target token."""
+        at_once = LOGITS // model.config.get_text_config().vocab_size
+        if self.pieces and len(batch.targets) > at_once:
+            return self.by_pieces(model, batch, at_once)
         logits = model(**batch.inputs, use_cache=False).logits
-        logits = logits[0] if batch.take is None else logits[batch.take]
-        loss = cross_entropy(logits.float(), batch.targets, reduction="none")
-        return loss, logits.detach().argmax(-1) == batch.targets
+        return _compare(logits[0] if batch.take is None else logits[batch.take], batch.targets)
+
+    def by_pieces(self, model: PreTrainedModel, batch: Batch, at_once: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same with the logits of `at_once` targets in memory. Those of a piece are made again for its gradients: a large
+        vocabulary takes more memory than all blocks, and its product is a small part of their work."""
+        inputs = {name: value for name, value in batch.inputs.items() if name != "logits_to_keep"}
+        keep = batch.inputs["logits_to_keep"]
+        hidden = _body(model)(**inputs, use_cache=False).last_hidden_state[:, keep]
+        hidden = hidden[0] if batch.take is None else hidden[batch.take]
+        head = model.get_output_embeddings()
+
+        def piece(some: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return _compare(head(some), targets)
+
+        parts = zip(hidden.split(at_once), batch.targets.split(at_once), strict=True)
+        pieces = [checkpoint(piece, *part, use_reentrant=False) for part in parts]
+        losses, hits = zip(*pieces, strict=True)
+        return torch.cat(losses), torch.cat(hits)
 
     def weight(self, examples: list[Example]) -> float:
         """Tokens of the answers."""
         return sum(example.targets for example in examples)
+
+
+def _compare(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss in nats [n] and whether the best token is the target [n], of `logits` [n, V]."""
+    return cross_entropy(logits.float(), targets, reduction="none"), logits.detach().argmax(-1) == targets
+
+
+def _body(model: PreTrainedModel) -> torch.nn.Module:
+    """A language model without its head; adapters stay inside."""
+    return (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
 
 
 def task(model: PreTrainedModel, micro_tokens: int, packing: bool = True, dtype: torch.dtype = torch.float32) -> Causal:
@@ -51,4 +84,8 @@ def task(model: PreTrainedModel, micro_tokens: int, packing: bool = True, dtype:
     if dtype is not torch.float32:
         runtime.narrow_stream(runtime.blocks(model), dtype)
     runtime.widen_head(model)
-    return Causal(micro_tokens, "packed" if packed else "padded", model.config.pad_token_id or 0)
+    whole = Causal(micro_tokens, "packed" if packed else "padded", model.config.pad_token_id or 0)
+    batch = whole.collate([Example("", [0], [1])]).to(model.device)
+    with torch.no_grad():  # a model that caps or scales its logits gives another loss by pieces
+        same = torch.equal(whole.forward(model, batch)[0], whole.by_pieces(model, batch, 1)[0])
+    return replace(whole, pieces=same)

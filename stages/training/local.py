@@ -1,7 +1,7 @@
 """Training on this machine: from formatted rows and a base to a model directory, its table of steps and its metrics."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -18,7 +18,7 @@ from stages.models import directory, prompting, runtime
 from stages.tasks import score
 from stages.tasks.causal import Causal
 from stages.tasks.classifier import Classifier
-from stages.training import loop, parallel, selection, tune
+from stages.training import loop, memory, parallel, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
 from stages.training.paths import Paths
@@ -58,7 +58,7 @@ def prepare(name: str, params: LocalTraining, paths: Paths) -> Prepared:
         raise StageError(f"{where}.max_tokens", str(params.max_tokens), advice, "lower it")
     chosen = selection.between(read_rows(paths.rows), params.rows, f"{where}.rows")
     again = selection.between(read_rows(paths.rows), params.wrong_rows, f"{where}.wrong_rows")
-    subject = entry(SUBJECTS, params.method)(params, tokenizer, paths, chosen)
+    subject = entry(SUBJECTS, params.method)(name, params, tokenizer, paths, chosen)
     validation, _ = subject.encode(read_rows(paths.formatted / "validation"))
     repeated = _wrong(subject, again, params) if again else []
     examples, counts = subject.encode(subject.rows + repeated)
@@ -120,11 +120,13 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     checkpoints, watching = Checkpoints(before.folder), logger(params.logger if world.first else "none", name)
     began = time.monotonic()
     run = loop.Run(found.model, found.task, params, checkpoints, watching)
+    if params.micro_tokens == "auto":
+        run.task = replace(found.task, micro_tokens=memory.fitting(run, found.examples))
     model, state = run.train(found.examples, found.validation, f"train {name}")
     seconds = time.monotonic() - began
     watching.close()
     learned = sum(parameter.numel() for parameter in tune.trainable(model).values())
-    model = run.whole(lambda: prepare(name, params, paths).model)
+    model = run.whole(lambda: _fresh(params, paths.base, found.labels, found.tokenizer))
     if world.first:
         with atomic_directory(paths.out) as folder:
             _save(folder, model, found, params, paths.base, paths.formatted)
@@ -132,16 +134,29 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
         figures = _metrics(state, found, params, learned)
         write_json(paths.metrics, figures | sanity.raised("train", name, _alarms(state, found, figures["best_step"])))
         times = {"seconds": time.monotonic() - start, "training_seconds": seconds, "tokens_per_second": state.tokens / seconds}
-        write_speed(paths.speed, times | {"processes": world.size}, runtime.environment())
+        used = {"processes": world.size, "micro_tokens": run.task.micro_tokens}
+        write_speed(paths.speed, times | used, runtime.environment())
         checkpoints.clear()
     parallel.leave()
 
 
+def _fresh(params: LocalTraining, base: Path, labels: list[str], tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The base once more, as wide as it can be, in the machine's memory: where trained weights are put for saving."""
+    if params.method == "classifier":
+        return directory.load_classifier(base, labels, params.seed)
+    model = directory.load(base)
+    prompting.end_at_turns(model, tokenizer)
+    return model
+
+
 def _save(folder: Path, model: PreTrainedModel, found: Prepared, params: LocalTraining, base: Path, formatted: Path) -> None:
+    """What learned is written in float32, the rest as the base has it; merged adapters count as the weights they join."""
     if params.tune.kind == "lora" and params.tune.save == "adapter":
         directory.save_adapter(folder, model, found.tokenizer)
     else:
-        directory.save(folder, tune.finish(model, params.tune), found.tokenizer)
+        learned = {} if params.tune.kind == "lora" else tune.trainable(model)
+        widths = {name: dtype for name, dtype in directory.stored_types(base).items() if name not in learned}
+        directory.save(folder, tune.finish(model, params.tune), found.tokenizer, widths)
     contract = read_json(formatted / "prompt.json")
     prompting.write_prompt(folder, contract if found.labels else prompting.contract(contract, found.tokenizer))
     if found.labels:

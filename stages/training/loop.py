@@ -20,7 +20,7 @@ from transformers import PreTrainedModel
 from stages.common.errors import StageError
 from stages.common.progress import Progress
 from stages.common.schema_models import LocalTraining
-from stages.models.runtime import autocast, blocks, memory, precision
+from stages.models.runtime import autocast, blocks, compile_blocks, memory, precision
 from stages.tasks.score import score
 from stages.training import parallel
 from stages.training.checkpoint import Checkpoints
@@ -127,20 +127,21 @@ class Run:
         torch.manual_seed(params.seed)
         self.task, self.params, self.checkpoints, self.logger = task, params, checkpoints, logger
         self.world, self.device = parallel.join(), model.device
-        self.model = prepare(model, params.tune, params.seed)
+        self.dtype = precision(params.precision, self.device)
+        self.model = prepare(model, params.tune, params.seed, self.dtype)
         if self.world.rank:  # a dropout of its own in every process; the first is as it would be alone
             torch.manual_seed(params.seed + self.world.rank)
-        if params.gradient_checkpointing:
+        compiled = params.compile and self.device.type == "cuda"
+        if params.gradient_checkpointing and not compiled:  # compiled blocks do it more sparingly
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
             self.model.enable_input_require_grads()  # else nothing flows back through frozen blocks
         self.sharded = self.world.size > 1 and parallel.sharded()
         if self.sharded:
             parallel.shard(self.model, blocks(self.model))
         self.optim = optimizer(self.model, params.weight_decay)
-        self.dtype = precision(params.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
-        compiled = params.compile and self.device.type == "cuda"
-        self.forward = torch.compile(task.forward, dynamic=True) if compiled else task.forward
+        if compiled:
+            compile_blocks(self.model, blocks(self.model), params.gradient_checkpointing)
         self.state = self._resume() or State()
 
     def train(self, examples: list, validation: list, what: str) -> tuple[PreTrainedModel, State]:
@@ -189,8 +190,9 @@ class Run:
         return self.model, state
 
     def whole(self, fresh: Callable[[], PreTrainedModel]) -> PreTrainedModel:
-        """The trained model with all its parameters in this process; `fresh` loads one to hold them where they are shared."""
-        if not self.sharded:
+        """The trained model with all its parameters in this process, none of them narrowed; `fresh` loads one to hold them
+        where they are shared out or were."""
+        if not self.sharded and all(p.dtype is torch.float32 for p in self.model.parameters()):
             return self.model
         weights = self._weights()
         self.model = prepare(fresh(), self.params.tune, self.params.seed)
@@ -211,7 +213,7 @@ class Run:
             for i in range(passes):  # where parameters are shared out, every process must take part in every pass
                 part = (ready[i] if i < len(ready) else self.task.collate(batch[:1])).to(self.device)
                 with autocast(self.device, self.dtype):
-                    losses, correct = self.forward(self.model, part)
+                    losses, correct = self.task.forward(self.model, part)
                 counted = float(i < len(ready))
                 self.scaler.scale(losses.sum() / weight * counted).backward()
                 sums += torch.stack([losses.detach().double().sum(), correct.sum(), _whole(correct, part)]) * counted

@@ -19,8 +19,19 @@ def head(model: PreTrainedModel) -> list[str]:
     ]
 
 
-def prepare(model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int) -> PreTrainedModel:
-    """Freeze what must not learn; for LoRA the returned model is wrapped and `finish` unwraps it. A new head always learns."""
+def prepare(
+    model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int, frozen: torch.dtype = torch.float32
+) -> PreTrainedModel:
+    """Freeze what must not learn, and keep it in `frozen`; for LoRA the returned model is wrapped and `finish` unwraps it.
+    A new head always learns."""
+    model = _frozen(model, tune, seed)
+    for parameter in model.parameters():
+        if not parameter.requires_grad and parameter.dtype is torch.float32:
+            parameter.data = parameter.data.to(frozen)
+    return model
+
+
+def _frozen(model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int) -> PreTrainedModel:
     if tune.kind == "full":
         return model.requires_grad_(True)
     model.requires_grad_(False)

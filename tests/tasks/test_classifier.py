@@ -17,7 +17,7 @@ from stages.tasks.score import score
 from stages.training.tune import prepare, trainable
 from tests import tiny, trained
 
-LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "save": "merged"}
+LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "base": "plain", "save": "merged"}
 TUNES = [{"kind": "full"}, {"kind": "top_layers", "layers": 1}, LORA, LORA | {"save": "adapter"}]
 
 
@@ -283,7 +283,7 @@ KILLS = [["before_step", 1], ["in_save", 2], ["before_step", 5], ["in_model", 2]
 @pytest.mark.slow
 def test_a_killed_run_ends_as_an_undisturbed_one(make):
     work = make("camembert")  # has dropout
-    params = {"class_weights": "balanced", "tune": LORA | {"save": "merged"}}
+    params = {"class_weights": "balanced", "tune": LORA | {"base": "plain", "save": "merged"}}
     plan = {
         f"{name}_{how}": {"params": params | {"tune": tune}, "kills": kills, "kind": "classifying"}
         for name, tune in (("full", {"kind": "full"}), ("lora", LORA))

@@ -16,7 +16,7 @@ from stages.tasks.batches import encode_all
 from stages.tasks.score import score
 from tests import tiny, trained
 
-LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1}
+LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "base": "plain"}
 ADAPTER, MERGED = {**LORA, "save": "adapter"}, {**LORA, "save": "merged"}
 
 
@@ -179,3 +179,26 @@ def test_it_is_judged_as_the_merged_model_is(models):
         )
         found.append(json.loads((models / f"{name}.scores.json").read_text()))
     assert found[0]["perplexity"] == pytest.approx(found[1]["perplexity"], rel=1e-4)
+
+
+def test_narrow_frozen_weights_leave_the_stored_ones_as_they_were(models, monkeypatch):
+    """Trained in bf16 beside frozen bf16: merged into the base's own float32, not into what was rounded for training."""
+    monkeypatch.setenv("AFFINAGE_SCRATCH", str(models.parent / "scratch"))
+    trained.run(models, tiny.training(tune={"kind": "top_layers", "layers": 1}, precision="bf16"), out="narrow")
+    before, after = (directory.load(models / name).state_dict() for name in ("base", "narrow"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and all(name.startswith(("model.layers.2.", "model.norm.")) for name in changed)
+    assert set(directory.stored_types(models / "narrow").values()) == {torch.float32}
+
+
+def test_a_base_stored_in_bf16_stays_so_but_for_what_learned(models, monkeypatch):
+    monkeypatch.setenv("AFFINAGE_SCRATCH", str(models.parent / "scratch"))
+    half, tokenizer = directory.load(models / "base").to(torch.bfloat16), directory.load_tokenizer(models / "base")
+    (models / "half").mkdir()
+    directory.save(models / "half", half, tokenizer)
+    trained.run(models, tiny.training(tune=MERGED), base="half", out="joined")
+    trained.run(models, tiny.training(tune={"kind": "top_layers", "layers": 1}), base="half", out="top")
+    assert set(directory.stored_types(models / "joined").values()) == {torch.bfloat16}
+    wide = {name for name, dtype in directory.stored_types(models / "top").items() if dtype is torch.float32}
+    assert wide and all(name.startswith(("model.layers.2.", "model.norm.")) for name in wide)
+    assert directory.weights(models / "half") == directory.weights(models / "base")

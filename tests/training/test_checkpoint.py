@@ -74,7 +74,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, size):
 KILLS = [["before_step", 1], ["in_save", 2], ["before_step", 5], ["in_save", 1], ["in_model", 2], ["before_table", 0]]
 RUNS = {
     "full": {"tune": {"kind": "full"}},
-    "lora": {"tune": {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.1, "save": "merged"}},
+    "lora": {"tune": {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.1, "base": "plain", "save": "merged"}},
     "top_layers": {"tune": {"kind": "top_layers", "layers": 1}, "evaluations": 3, "patience": 9, "learning_rate": 0.3},
 }
 

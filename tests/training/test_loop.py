@@ -91,7 +91,7 @@ def changed(model, before) -> set[str]:
             lambda name: any(part in name for part in (".2.", "model.norm.", "transformer.ln_f.")),
         ),
         (
-            {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.0, "save": "merged"},
+            {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.0, "base": "plain", "save": "merged"},
             lambda name: any(part in name for part in ("proj.weight", "attn.c_attn.weight", "c_proj.weight", "c_fc.weight")),
         ),
     ],
@@ -203,7 +203,7 @@ def test_shuffled_pairs_leave_no_answer_in_its_place(count):
     assert all(after["completion"] != before["completion"] for after, before in zip(moved, rows, strict=True))
 
 
-LORA = {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.0, "save": "merged"}
+LORA = {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.0, "base": "plain", "save": "merged"}
 
 
 @pytest.mark.parametrize("tune", [{"kind": "full"}, {"kind": "top_layers", "layers": 1}, LORA], ids=lambda tune: tune["kind"])

@@ -20,7 +20,7 @@ from tests.imports import ROOT
 
 # seven rows a step and 22 rows: shares of unlike size, and a last batch with fewer rows than processes
 UNEVEN = {"batch_rows": 7, "micro_tokens": 150, "learning_rate": 1e-3}
-LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.0, "save": "merged"}
+LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.0, "base": "plain", "save": "merged"}
 LABELS = {"batch_rows": 5, "dropout": 0.0, "class_weights": "balanced", "epochs": 1, "learning_rate": 1e-3}
 RUNS = {
     "full": {"params": UNEVEN},

@@ -8,7 +8,7 @@ from tests import tiny
 
 IDS = torch.tensor([[5, 40, 41, 7, 300, 12]])
 TOP = TopLayers(kind="top_layers", layers=1)
-LORA = Lora(kind="lora", rank=4, alpha=8, dropout=0.0, save="merged")
+LORA = Lora(kind="lora", rank=4, alpha=8, dropout=0.0, base="plain", save="merged")
 
 
 def test_full_tunes_everything():
@@ -87,3 +87,10 @@ def test_every_step_of_a_schedule_learns(kind, warmup):
     for steps in (1, 2, 7, 100):
         values = [schedule(kind, step, steps, warmup) for step in range(steps)]
         assert all(0 < value <= 1 for value in values) and max(values) == 1
+
+
+@pytest.mark.parametrize("tune", [TOP, LORA], ids=["top_layers", "lora"])
+def test_frozen_weights_are_narrow_and_learning_ones_are_not(tune):
+    model = prepare(tiny.model(), tune, 1, torch.bfloat16)
+    assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
+    assert {p.dtype for p in model.parameters() if not p.requires_grad} == {torch.bfloat16}

@@ -7,24 +7,25 @@ from transformers import PreTrainedTokenizerBase
 from stages.common.files import read_json
 from stages.common.rows import FormattedText
 from stages.common.schema_models import CausalTraining
-from stages.models import directory, prompting, runtime
+from stages.models import prompting, runtime
 from stages.tasks import batches, causal
-from stages.training import selection
+from stages.training import memory, selection
+from stages.training.causal import start
 from stages.training.paths import Paths
 from stages.training.subject import Subject, set_dropout
 
 
 def causal_subject(
-    params: CausalTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[FormattedText]
+    name: str, params: CausalTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[FormattedText]
 ) -> Subject:
     """The base, prompted as the dataset is formatted."""
     prompting.adopt_template(tokenizer, read_json(paths.formatted / "prompt.json")["chat_template"])
-    model = directory.load(paths.base).to(runtime.device())
+    model = start.load(name, paths.base, params)
     prompting.end_at_turns(model, tokenizer)
     model.get_input_embeddings().padding_idx = None  # else a token that is padding and end at once would not learn
     set_dropout(model, params.dropout)
     dtype = runtime.precision(params.precision, model.device)
-    task = causal.task(model, params.micro_tokens, params.packing, dtype)
+    task = causal.task(model, memory.first(params.micro_tokens), params.packing, dtype)
     if params.shuffle_pairs:
         rows = selection.shuffled_pairs(rows, params.seed)
     return Subject(model, task, rows, partial(batches.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens), [])

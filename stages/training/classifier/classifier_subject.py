@@ -10,12 +10,13 @@ from stages.common.rows import FormattedLabel
 from stages.common.schema_models import ClassifierTraining
 from stages.models import directory, runtime
 from stages.tasks import classifier
+from stages.training import memory
 from stages.training.paths import Paths
 from stages.training.subject import Subject, set_dropout
 
 
 def classifier_subject(
-    params: ClassifierTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[FormattedLabel]
+    name: str, params: ClassifierTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[FormattedLabel]
 ) -> Subject:
     """The base with a head for the dataset's labels.
 
@@ -31,5 +32,5 @@ def classifier_subject(
     classifier.set_padding(model, tokenizer)
     encode = partial(classifier.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens, labels=labels)
     weights = classifier.class_weights(encode(rows)[0], len(labels), params.class_weights)
-    task = classifier.Classifier(params.micro_tokens, tokenizer.pad_token_id, weights)
+    task = classifier.Classifier(memory.first(params.micro_tokens), tokenizer.pad_token_id, weights)
     return Subject(model, task, rows, encode, labels)

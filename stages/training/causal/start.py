@@ -1,0 +1,77 @@
+"""The base as training starts from it: how wide its weights are, and whether they fit the card.
+
+Weights that do not learn are kept in the precision of the matrix products (bf16 on a GPU), or in four bits: NF4 with double
+quantization (QLoRA, arXiv 2305.14314). Weights that learn are float32.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from stages.common.errors import StageError
+from stages.common.schema_models import CausalTraining
+from stages.models import directory, runtime
+
+FOUR_BITS = 0.55  # bytes a weight in four bits, its scales included
+
+
+def load(name: str, base: Path, params: CausalTraining) -> PreTrainedModel:
+    """The language model to train, on the device that trains it.
+
+    Raises:
+        StageError: if it cannot be kept in four bits here, or does not fit the card.
+    """
+    device, tune = runtime.device(), params.tune
+    where = f"models.{name}.train.tune"
+    if tune.kind != "lora":  # what learns starts from float32; the rest is narrowed when it is frozen
+        _fit(where, base, 4, device)
+        return directory.load(base, device=device)
+    dtype = runtime.precision(params.precision, device)
+    if tune.base == "plain":
+        _fit(where, base, dtype.itemsize, device)
+        return directory.load(base, dtype=dtype, device=device)
+    _can_quantize(where, base, device)
+    _fit(where, base, FOUR_BITS, device)
+    return directory.load(base, dtype=dtype, device=device, quantization_config=four_bits(dtype))
+
+
+def four_bits(dtype: torch.dtype):
+    """NF4 with double quantization, products in `dtype`."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+
+
+def _can_quantize(where: str, base: Path, device: torch.device) -> None:
+    if device.type != "cuda":
+        raise StageError(f"{where}.base", "4bit on a machine without a GPU", "a GPU", "set it to plain")
+    if not find_spec("bitsandbytes"):
+        fix = "pip install bitsandbytes, or set it to plain"
+        raise StageError(f"{where}.base", "4bit without the package bitsandbytes", "bitsandbytes", fix)
+    if (base / directory.ADAPTER).is_dir():
+        raise StageError(
+            f"{where}.base",
+            f"4bit on {base}, which is an adapter without its base's weights",
+            "a base with all weights",
+            "set tune.save: merged in the round before, or this to plain",
+        )
+
+
+def _fit(where: str, base: Path, width: float, device: torch.device) -> None:
+    """Nothing, if weights of `width` bytes fit in the card's free memory."""
+    if device.type != "cuda":
+        return
+    needed, free = directory.weights(base) * width, torch.cuda.mem_get_info(device)[0]
+    if needed > free:
+        raise StageError(
+            where,
+            f"{needed / 2**30:.1f} GiB of weights in {base}",
+            f"at most the {free / 2**30:.1f} GiB that are free on {torch.cuda.get_device_name(device)}",
+            "set tune: {kind: lora, base: 4bit, …}, which needs about "
+            f"{directory.weights(base) * FOUR_BITS / 2**30:.1f} GiB, share the model out over several GPUs (docs/training.md), "
+            "or choose a smaller base",
+        )

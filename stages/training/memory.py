@@ -1,0 +1,64 @@
+"""How many tokens a GPU takes at once: tried, for no formula knows every model and kernel. The result does not depend on it."""
+
+import torch
+
+from stages.common.errors import StageError
+from stages.models.runtime import autocast
+from stages.training.tune import trainable
+
+PLAIN = 2048  # tokens, where nothing is tried: more is no faster on a CPU
+MOST = 65536
+SHARE = 0.92  # of the memory that may be taken: it is never laid out without gaps
+MOMENTS = 8  # bytes of AdamW's state for each weight that learns
+
+
+def first(micro_tokens: int | str) -> int:
+    """The number of a parameter, or the one to begin with where it is `auto`."""
+    return PLAIN if micro_tokens == "auto" else micro_tokens
+
+
+def fitting(run, examples: list) -> int:
+    """The largest power of two that leaves room, on rows as long as the longest ones; `PLAIN` on a CPU.
+
+    Raises:
+        StageError: if every process holds a share of the model, where they would have to fail together.
+    """
+    if run.device.type != "cuda":
+        return PLAIN
+    if run.sharded:
+        raise StageError("train.micro_tokens", "auto with AFFINAGE_SHARD", "a number", "set it, 8192 to begin with")
+    longest, tokens = sorted(examples, key=len, reverse=True), MOST
+    while tokens > PLAIN and not _fits(run, longest, tokens):
+        tokens //= 2
+    return min(run.world.gather(tokens))
+
+
+def _fits(run, longest: list, tokens: int) -> bool:
+    """Whether a pass forward and back over `tokens` tokens leaves the optimizer its room. Random numbers are as before."""
+    random, learning = torch.cuda.get_rng_state(run.device), list(trainable(run.model).values())
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(run.device)
+    try:
+        _pass(run, longest, tokens)
+    except torch.OutOfMemoryError:
+        return False
+    finally:
+        for parameter in learning:
+            parameter.grad = None
+        torch.cuda.set_rng_state(random, run.device)
+    taken = torch.cuda.max_memory_allocated(run.device) + MOMENTS * sum(p.numel() for p in learning)
+    free, _ = torch.cuda.mem_get_info(run.device)
+    return taken <= SHARE * (free + torch.cuda.memory_reserved(run.device))
+
+
+def _pass(run, longest: list, tokens: int) -> None:
+    rows, size = [], 0
+    while size < tokens:  # the longest rows, again and again where there are few
+        rows.append(longest[len(rows) % len(longest)])
+        size += len(rows[-1])
+    group = rows[:-1] or rows
+    batch = run.task.collate(group).to(run.device)
+    run.model.train()
+    with autocast(run.device, run.dtype):
+        losses, _ = run.task.forward(run.model, batch)
+    losses.sum().backward()

@@ -1,0 +1,64 @@
+"""The base that training starts from: how wide its frozen weights are, on what machine, and whether they fit."""
+
+import pytest
+import torch
+
+from stages.common.errors import StageError
+from stages.training.causal import start
+from tests import tiny
+
+LORA = {"kind": "lora", "rank": 2, "alpha": 4, "dropout": 0.0, "save": "merged"}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return tiny.base(tmp_path_factory.mktemp("start") / "base")
+
+
+def four_bits() -> object:
+    return tiny.training(tune=LORA | {"base": "4bit"})
+
+
+@pytest.mark.parametrize(
+    ("tune", "precision", "dtype"),
+    [
+        (LORA | {"base": "plain"}, "fp32", torch.float32),
+        (LORA | {"base": "plain"}, "bf16", torch.bfloat16),
+        ({"kind": "full"}, "bf16", torch.float32),  # what learns is never narrowed
+        ({"kind": "top_layers", "layers": 1}, "bf16", torch.float32),
+    ],
+)
+def test_weights_that_adapters_are_put_on_are_as_wide_as_products(base, tune, precision, dtype):
+    model = start.load("medical", base, tiny.training(tune=tune, precision=precision))
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+
+
+def test_four_bits_without_a_gpu_name_the_parameter_and_the_fix(base):
+    with pytest.raises(StageError) as error:
+        start.load("medical", base, four_bits())
+    text = str(error.value)
+    assert "models.medical.train.tune.base" in text and "without a GPU" in text and "plain" in text
+
+
+def test_four_bits_without_the_package_name_it(base, monkeypatch):
+    monkeypatch.setattr(start.runtime, "device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(start, "find_spec", lambda _: None)
+    with pytest.raises(StageError, match="pip install bitsandbytes"):
+        start.load("medical", base, four_bits())
+
+
+def test_four_bits_on_an_adapter_alone_are_refused(base, monkeypatch, tmp_path):
+    (tmp_path / "adapter").mkdir()
+    monkeypatch.setattr(start.runtime, "device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(start, "find_spec", lambda _: object())
+    with pytest.raises(StageError, match="save: merged"):
+        start.load("medical", tmp_path, four_bits())
+
+
+def test_a_base_larger_than_the_card_says_how_much_is_needed(base, monkeypatch):
+    monkeypatch.setattr(start.runtime, "device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1000, 2000))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a small card")
+    with pytest.raises(StageError) as error:
+        start.load("medical", base, tiny.training(tune={"kind": "full"}))
+    assert "GiB of weights" in str(error.value) and "a small card" in str(error.value) and "4bit" in str(error.value)
