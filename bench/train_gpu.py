@@ -29,7 +29,7 @@ from bench.shapes import Shape, matrix_peak, rows, shapes, tokenizer
 from stages.common.schema_models import CausalTraining
 from stages.models import directory, runtime
 from stages.tasks import batches, causal
-from stages.training import loop
+from stages.training import loop, memory
 from stages.training.causal import start
 from stages.training.checkpoint import Checkpoints
 
@@ -97,7 +97,7 @@ def ours(base: Path, examples: list, options: CausalTraining) -> Clock:
     """Our loop, from a base on disk."""
     runtime.deterministic(options.deterministic)
     model = start.load("benchmark", base, options)
-    task = causal.task(model, options.micro_tokens, options.packing, torch.bfloat16)
+    task = causal.task(model, options.micro_tokens, options.packing, torch.bfloat16, memory.is_dear(options))
     clock, loop.CHECKPOINT_SECONDS = Clock(), 1e9
     with tempfile.TemporaryDirectory() as folder:
         run = loop.Run(model, task, options, Checkpoints(Path(folder)), clock)

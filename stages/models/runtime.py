@@ -63,7 +63,7 @@ def narrow_stream(blocks, dtype: torch.dtype) -> None:
 
 
 def compile_blocks(model, blocks, sparing: bool) -> None:
-    """Compile the blocks of a transformer: one is compiled and serves for all, in a part of the time that a whole model takes.
+    """Compile the blocks of a transformer: one is compiled and serves for all, however many there are.
 
     Whether a compiled block fits is asked before each call. Questions about its weights take longer than the block itself;
     they are left out where all blocks are alike: all learn, or the same parts of each do. Training and scoring are told

@@ -76,16 +76,32 @@ def _body(model: PreTrainedModel) -> torch.nn.Module:
     return (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
 
 
-def task(model: PreTrainedModel, micro_tokens: int, packing: bool = True, dtype: torch.dtype = torch.float32) -> Causal:
-    """The task, and `model` made ready for it: rows packed where it can be, and numbers as narrow as `dtype` between blocks."""
+def task(
+    model: PreTrainedModel,
+    micro_tokens: int,
+    packing: bool = True,
+    dtype: torch.dtype = torch.float32,
+    sparing: bool = False,
+) -> Causal:
+    """The task, and `model` made ready for it: rows packed where it can be, and numbers as narrow as `dtype` between blocks.
+
+    Args:
+        sparing: logits are made piece by piece, where the model allows it: less memory, a little more work.
+    """
     packed = packing and attention.can_pack(model)
     if packed:
         model.set_attn_implementation(attention.NAME)
     if dtype is not torch.float32:
         runtime.narrow_stream(runtime.blocks(model), dtype)
     runtime.widen_head(model)
-    whole = Causal(micro_tokens, "packed" if packed else "padded", model.config.pad_token_id or 0)
-    batch = whole.collate([Example("", [0], [1])]).to(model.device)
-    with torch.no_grad():  # a model that caps or scales its logits gives another loss by pieces
-        same = torch.equal(whole.forward(model, batch)[0], whole.by_pieces(model, batch, 1)[0])
-    return replace(whole, pieces=same)
+    causal = Causal(micro_tokens, "packed" if packed else "padded", model.config.pad_token_id or 0)
+    return replace(causal, pieces=sparing and _plain_head(model, causal, dtype))
+
+
+@torch.no_grad()
+def _plain_head(model: PreTrainedModel, causal: Causal, dtype: torch.dtype) -> bool:
+    """Whether logits are the output matrix times the last hidden states, and no more. Tried on two tokens: a model that caps or
+    scales its logits gives another loss by pieces."""
+    batch = causal.collate([Example("", [1], [2])]).to(model.device)
+    with runtime.autocast(model.device, dtype):
+        return torch.equal(causal.forward(model, batch)[0], causal.by_pieces(model, batch, 1)[0])

@@ -25,6 +25,7 @@ from stages.tasks.score import score
 from stages.training import parallel
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import Logger
+from stages.training.memory import is_dear
 from stages.training.selection import order
 from stages.training.tune import optimizer, prepare, schedule, trainable
 
@@ -140,7 +141,9 @@ class Run:
             parallel.shard(self.model, blocks(self.model))
         self.optim = optimizer(self.model, params.weight_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
-        if compiled:
+        whole = compiled and not is_dear(params)
+        self.forward = torch.compile(task.forward, dynamic=True) if whole else task.forward
+        if compiled and not whole:
             compile_blocks(self.model, blocks(self.model), params.gradient_checkpointing)
         self.state = self._resume() or State()
 
@@ -213,7 +216,7 @@ class Run:
             for i in range(passes):  # where parameters are shared out, every process must take part in every pass
                 part = (ready[i] if i < len(ready) else self.task.collate(batch[:1])).to(self.device)
                 with autocast(self.device, self.dtype):
-                    losses, correct = self.task.forward(self.model, part)
+                    losses, correct = self.forward(self.model, part)
                 counted = float(i < len(ready))
                 self.scaler.scale(losses.sum() / weight * counted).backward()
                 sums += torch.stack([losses.detach().double().sum(), correct.sum(), _whole(correct, part)]) * counted

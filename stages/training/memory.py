@@ -3,6 +3,7 @@
 import torch
 
 from stages.common.errors import StageError
+from stages.common.schema_models import LocalTraining
 from stages.models.runtime import autocast
 from stages.training.tune import trainable
 
@@ -15,6 +16,11 @@ MOMENTS = 8  # bytes of AdamW's state for each weight that learns
 def first(micro_tokens: int | str) -> int:
     """The number of a parameter, or the one to begin with where it is `auto`."""
     return PLAIN if micro_tokens == "auto" else micro_tokens
+
+
+def is_dear(params: LocalTraining) -> bool:
+    """Whether a run is to spare memory: adapters are chosen for models that hardly fit, checkpointing says it outright."""
+    return params.tune.kind == "lora" or params.gradient_checkpointing
 
 
 def fitting(run, examples: list) -> int:
@@ -60,5 +66,5 @@ def _pass(run, longest: list, tokens: int) -> None:
     batch = run.task.collate(group).to(run.device)
     run.model.train()
     with autocast(run.device, run.dtype):
-        losses, _ = run.task.forward(run.model, batch)
+        losses, _ = run.forward(run.model, batch)
     losses.sum().backward()

@@ -25,7 +25,8 @@ def causal_subject(
     model.get_input_embeddings().padding_idx = None  # else a token that is padding and end at once would not learn
     set_dropout(model, params.dropout)
     dtype = runtime.precision(params.precision, model.device)
-    task = causal.task(model, memory.first(params.micro_tokens), params.packing, dtype)
+    sparing = memory.is_dear(params)
+    task = causal.task(model, memory.first(params.micro_tokens), params.packing, dtype, sparing)
     if params.shuffle_pairs:
         rows = selection.shuffled_pairs(rows, params.seed)
     return Subject(model, task, rows, partial(batches.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens), [])
