@@ -1,5 +1,6 @@
 """What the tests of the data stages share: sections of `params.yaml`, small files, rows read back."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -107,6 +108,16 @@ def chat_params(**changes) -> ChatFormat:
 
 def classification_params(**changes) -> ClassificationFormat:
     return ClassificationFormat.model_validate({"style": "classification", "shard_rows": 10} | changes)
+
+
+def as_checked(filled: dict) -> dict:
+    """Filled-in parameters as the schema gives them back: columns that keep their names as a mapping."""
+    filled = copy.deepcopy(filled)
+    for dataset in filled["datasets"].values():
+        for source in dataset["scrape"]["sources"].values():
+            columns = source["columns"]
+            source["columns"] = {name: name for name in columns} if isinstance(columns, list) else columns
+    return filled
 
 
 def folder_with(folder: Path, **files: bytes | str) -> Path:

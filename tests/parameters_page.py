@@ -27,6 +27,7 @@ WORDS = {  # of what the schema checks by functions of its own
     "n_epochs": "`auto` or a whole number from 1 to 50",
     "batch_size": "`auto` or a whole number from 1 to 256",
     "learning_rate_multiplier": "`auto` or a number above 0",
+    "columns": "mapping of our names to the file's, or a list of names that are the same",
     "source": 'directory; no `"`, `$`, `` ` `` or `\\` in its name',
     "shards": "`train`, or a file of it: `train/000.jsonl`",
 }

@@ -73,6 +73,10 @@ def test_the_editor_gives_the_committed_file_back_to_the_byte():
     assert text.getvalue() == COMMITTED
 
 
+def test_the_file_is_read_in_a_minute():
+    assert len(COMMITTED.splitlines()) <= 300
+
+
 def test_there_are_recipes():
     assert RECIPES
 

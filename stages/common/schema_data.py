@@ -189,12 +189,13 @@ def _texts(value: object) -> list[str]:
 def _columns(source: dict) -> list[str] | None:
     """The names that a source's rows have; None where they are no names, which is reported elsewhere."""
     ours, kept = source.get("columns"), source.get("keep")
-    return [*map(str, ours), *map(str, kept)] if isinstance(ours, dict) and isinstance(kept, list) else None
+    return [*map(str, ours), *map(str, kept)] if isinstance(ours, dict | list) and isinstance(kept, list) else None
 
 
 def _names_alone(source: dict) -> bool:
     """Whether a source is a list of names, which is never labelled."""
-    return isinstance(source.get("columns"), dict) and set(source["columns"]) == {"name"}
+    columns = source.get("columns")
+    return isinstance(columns, dict) and set(columns) == {"name"} or columns == ["name"]
 
 
 def _lacking(place: str, columns: set[str], style: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from stages.common.sections import Commit, Count, Name, Positive, Seconds, Section
 
@@ -87,10 +87,19 @@ Reader = Annotated[
 # kinds ---------------------------------------------------------------------------------------------------------------
 
 
+def _named_alike(columns: object) -> object:
+    """A list of columns that keep their names, as the mapping that it stands for."""
+    alike = isinstance(columns, list) and all(isinstance(name, str) for name in columns) and len(set(columns)) == len(columns)
+    return {name: name for name in columns} if alike else columns
+
+
+Columns = Annotated[dict[str, str], BeforeValidator(_named_alike)]
+
+
 class Source(Section):
     reader: Reader
     encoding: str  # of text files: utf-8, latin-1, …; auto: by byte order mark, UTF-8, server's header, <meta>
-    columns: dict[str, str]  # our name: the source's column; all must be there; {name: …} alone: a source of names
+    columns: Columns  # our name: the source's column, or a list of those named alike; all must be there; `name` alone: names
     keep: list[str]  # columns carried along where a source has them
     licence: str  # noted in sources.json
     members: str  # glob of the files to read in zip, tar and gz archives, each a folder of files; "": archives stay closed

@@ -10,10 +10,10 @@ from stages.common.defaults import resolve
 from stages.common.errors import StageError
 from stages.common.params import read, section
 from stages.common.schema import Split
-from tests.data_helpers import ROOT, web_params
+from tests.data_helpers import ROOT, as_checked, web_params
 
 COMMITTED = read(ROOT / "params.yaml")
-RESOLVED = resolve(COMMITTED)[0]
+RESOLVED = as_checked(resolve(COMMITTED)[0])
 
 
 def changed(path: str, value: object, params: dict = COMMITTED) -> dict:
@@ -423,3 +423,14 @@ def test_a_judge_with_a_dot_in_its_name_is_refused_for_dvc_could_not_reach_it():
 @pytest.mark.parametrize("name", ["my data", "R&D", "a;b", "it's", "data (2)", "*", "é", "/absolute/path"])
 def test_a_source_with_any_name_that_quotes_protect_is_taken(name):
     assert check(changed("datasets.medical_qa.source", name), Path("params.yaml")).datasets["medical_qa"].source == name
+
+
+def test_columns_that_keep_their_names_are_a_list():
+    params = changed("datasets.medical_qa.scrape.sources.local.columns", ["instruction", "response"])
+    source = check(params, Path("params.yaml")).datasets["medical_qa"].scrape.sources["local"]
+    assert source.columns == {"instruction": "instruction", "response": "response"}
+    params = changed("datasets.medical_qa.scrape.sources.local.columns", ["response", "response", "instruction"])
+    assert "sources.local.columns: found ['response', 'response', 'instruction'], expected a mapping" in problems(params)
+    assert "sources.local.columns: no instruction" in problems(
+        changed("datasets.medical_qa.scrape.sources.local.columns", ["response"])
+    )

@@ -7,6 +7,7 @@ from stages.common.check import check
 from stages.common.defaults import resolve
 from stages.common.errors import StageError
 from stages.common.params import read
+from tests.data_helpers import as_checked
 from tests.imports import ROOT
 
 
@@ -35,7 +36,7 @@ def problems(path: str, value: object) -> str:
 
 
 def test_the_recipe_s_parameters_are_kept_as_they_are():
-    assert check(PARAMS, ROOT / "params.yaml").model_dump() == resolve(PARAMS)[0]
+    assert check(PARAMS, ROOT / "params.yaml").model_dump() == as_checked(resolve(PARAMS)[0])
 
 
 TRAIN = "models.partfinder_hosted_001.train"
