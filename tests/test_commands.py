@@ -92,13 +92,6 @@ RUN = [
     Run("dvc exp show --only-changed", "workspace"),
     Run("dvc exp show", "workspace"),
     Run(SHOW, "models.medical.train.epochs"),
-    # docs/parameters.md
-    Run("dvc exp run -S models.medical.train.epochs=2", "", "dvc exp run --dry -S models.medical.train.epochs=2"),
-    Run(
-        "dvc exp run -S +models.medical.train.weight_decay=0.1",
-        "",
-        "dvc exp run --dry -S +models.medical.train.weight_decay=0.1",
-    ),
     # seeing and comparing
     Run(
         "affinage compare main my-experiment",
@@ -211,6 +204,9 @@ ELSEWHERE = {  # which test runs it, with other names
     "dvc gc --workspace --all-commits --all-experiments": EXPERIMENTS + "garbage_collection_keeps_named_experiments",
     "dvc exp run --queue -S ++models.medical.train.learning_rate=1e-3,1e-2 -S models.medical.train.epochs=1,3": GRID,
     "dvc exp run --queue -n seed-$seed -S models.medical.train.seed=$seed judge@medical": KILLED,
+    "dvc exp run -S models.medical.train.epochs=2": EXPERIMENTS + "a_value_left_to_the_defaults_is_changed_with_a_plus",
+    "dvc exp run -S +models.medical.train.weight_decay=0.1": EXPERIMENTS
+    + "a_value_left_to_the_defaults_is_changed_with_a_plus",
     "dvc queue start -j 2": GRID,
     "dvc queue start --jobs 1": KILLED,
     "dvc queue status": GRID,

@@ -43,9 +43,9 @@ def test_going_back_to_old_values_runs_nothing(here):
 
 def test_a_value_left_to_the_defaults_is_changed_with_a_plus(here):
     leaf = f"models.{MODEL}.train.weight_decay"
-    said = here.dvc("exp", "run", "--dry", "-S", f"{leaf}=0.1", fails=True)
+    said = here.dvc("exp", "run", "-S", f"{leaf}=0.1", fails=True)
     assert f"+{leaf}=0.1" in said
-    assert ran(here.dvc("exp", "run", "--dry", "-S", f"+{leaf}=0.1"))[0] == f"train@{MODEL}"
+    assert ran(here.dvc("exp", "run", "-S", f"+{leaf}=0.1")) == [f"train@{MODEL}", *AFTER_GENERATE]
     here.git("checkout", "-q", "-f", "main")
     said = here.dvc("exp", "run", "-S", f"+models.{MODEL}.train.weight_dcay=0.1", fails=True)
     assert f"models.{MODEL}.train.weight_dcay: unknown key; did you mean 'weight_decay'?" in said

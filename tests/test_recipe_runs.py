@@ -20,7 +20,7 @@ from tests import tiny
 from tests.imports import ROOT
 from tests.servers.loopback import honest
 
-HOSTED = "kind: hosted"  # tests/training/hosted/test_recipes.py
+HOSTED = "method: hosted"  # tests/training/hosted/test_recipes.py
 TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "recipes").glob("*.yaml")}
 LOCAL = [name for name, text in TEXTS.items() if HOSTED not in text and "models:" in text]  # others: tests/test_data_recipes.py
 MODELS = {name: next(iter(read(ROOT / "recipes" / f"{name}.yaml")["models"])) for name in LOCAL}  # one of each recipe

@@ -50,8 +50,12 @@ def run(folder, *command: str) -> str:
 def repro(folder, *rounds: tuple[str, str, str]) -> list[str]:
     """Which models a `dvc repro` of these rounds (name, base, shards) trained."""
     (folder / "trained.txt").write_text("")
-    models = {name: {"dataset": "d", "base": base, "shards": shards, "train": {"rows": "all"}} for name, base, shards in rounds}
-    given = {"bases": {"b": {"base": {"kind": "x"}}}, "datasets": {"d": {"format": {"shard_rows": 24}}}, "models": models}
+    models = {
+        name: {"dataset": "d", "base": base, "shards": shards, "train": {"method": "causal"}} for name, base, shards in rounds
+    }
+    datasets = {"d": {"format": {"style": "alpaca", "shard_rows": 24}}}
+    defaults = {"format": {"all": {}, "alpaca": {}}, "train": {"all": {}, "causal": {}}}
+    given = {"defaults": defaults, "bases": {"b": {"base": {"kind": "x"}}}, "datasets": datasets, "models": models}
     dump(folder / "params.yaml", given)
     run(folder, "repro", "-q")
     return (folder / "trained.txt").read_text().split()
