@@ -207,6 +207,7 @@ ELSEWHERE = {  # which test runs it, with other names
     "dvc exp run -S models.medical.train.epochs=2": EXPERIMENTS + "a_value_left_to_the_defaults_is_changed_with_a_plus",
     "dvc exp run -S +models.medical.train.weight_decay=0.1": EXPERIMENTS
     + "a_value_left_to_the_defaults_is_changed_with_a_plus",
+    "python -m tests.parameters_page": "tests/test_parameters_page.py::test_the_page_says_what_the_schema_and_the_defaults_say",
     "dvc queue start -j 2": GRID,
     "dvc queue start --jobs 1": KILLED,
     "dvc queue status": GRID,
