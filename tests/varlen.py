@@ -28,12 +28,12 @@ def traceable(query, key, value, ends, _, __, ___, *, scale=None, window_size=(-
     return scaled_dot_product_attention(*parts, seen, scale=scale, enable_gqa=enable_gqa)[0].transpose(0, 1)
 
 
-def attend_once(query, key, value, keys, values, places, scale, window):
+def attend_once(query, key, value, kept, places, scale, window):
     """one_query.attend: one token a row, [B, H, D], to its own keys and values and those kept [B, G, columns, D]."""
-    found = []
+    (keys, values), attended = kept, []
     for row, place in enumerate(places.tolist()):
         keys[row, :, place], values[row, :, place] = key[row], value[row]
         first = max(0, place + 1 - window) if window else 0
         parts = query[row][:, None], keys[row, :, first : place + 1], values[row, :, first : place + 1]
-        found.append(scaled_dot_product_attention(*parts, scale=scale, enable_gqa=query.shape[1] != key.shape[1])[:, 0])
-    return torch.stack(found)
+        attended.append(scaled_dot_product_attention(*parts, scale=scale, enable_gqa=query.shape[1] != key.shape[1])[:, 0])
+    return torch.stack(attended)

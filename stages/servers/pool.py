@@ -33,6 +33,8 @@ class Pool:
     def persist(self, attempt: Callable[[int], Result]) -> Result:
         """What `attempt(number)` returns, called again with growing waits while it raises Unanswered.
 
+        Not the loop of http.Client: many items share one wait here, one deadline ends them, and being slowed down is no try.
+
         Raises:
             Unanswered: the last one, when tries or time are used up.
             StageError: if the server cannot be reached, or still asks to slow down, by then.

@@ -94,7 +94,7 @@ def _within(rows: int, tokenizer: PreTrainedTokenizerBase, examples: list) -> No
 def _wrong(subject: Subject, rows: list[FormattedRow], params: LocalTraining) -> list[FormattedRow]:
     """Those of the rows that the base gets wrong, as often as `wrong_times` says."""
     examples, _ = subject.encode(rows)
-    with loop.enough_memory("wrong_rows", params):
+    with memory.enough_memory("wrong_rows", params):
         right = [one.correct == one.tokens for one in score.score(subject.model, examples, subject.task)]
     known = {example.id for example, correct in zip(examples, right, strict=True) if correct}
     return selection.repeated(rows, [row["id"] in known for row in rows], params.wrong_times)

@@ -7,9 +7,8 @@ resumed run needs is in sight. What differs between tasks is in stages/tasks.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Protocol
@@ -25,7 +24,7 @@ from stages.tasks.score import score
 from stages.training import parallel
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import Logger
-from stages.training.memory import is_dear
+from stages.training.memory import enough_memory, is_dear
 from stages.training.selection import order
 from stages.training.tune import optimizer, prepare, schedule, trainable
 
@@ -90,20 +89,6 @@ def evaluation_steps(an_epoch: int, params: LocalTraining) -> set[int]:
     """After which steps the validation rows are looked at."""
     places = [math.ceil(an_epoch * (i + 1) / params.evaluations) for i in range(params.evaluations)]
     return {epoch * an_epoch + place for epoch in range(params.epochs) for place in places}
-
-
-@contextmanager
-def enough_memory(where: str, params: LocalTraining) -> Iterator[None]:
-    """Work that may run out of memory: if it does, the parameters that would help are named."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise StageError(
-            where,
-            str(error).split(". ")[0],
-            "a batch that fits in memory",
-            f"lower train.micro_tokens ({params.micro_tokens}), or set train.gradient_checkpointing",
-        ) from None
 
 
 def validate(model: PreTrainedModel, validation: list, task: Task, params: LocalTraining) -> dict[str, float]:
@@ -204,8 +189,8 @@ class Run:
 
     def _batches(self, batch: list) -> list:
         """This process's micro-batches of an optimizer batch."""
-        made = [self.task.collate(group) for group in self.task.groups(self.world.share(batch))]
-        return [one.pinned() for one in made] if self.device.type == "cuda" else made
+        batches = [self.task.collate(group) for group in self.task.groups(self.world.share(batch))]
+        return [batch.pinned() for batch in batches] if self.device.type == "cuda" else batches
 
     def step(self, batch: list, ready: list) -> Launched:
         """One optimizer step over the examples of `batch`, whose tensors are `ready`."""
@@ -247,9 +232,9 @@ class Run:
 
     def _look(self, validation: list) -> None:
         """Measure the validation rows, and keep this state if it is the best so far."""
-        found = validate(self.model, validation, self.task, self.params)
-        self.state.rows[-1] |= found
-        self.state.history.append({"step": self.state.step, **found})
+        measured = validate(self.model, validation, self.task, self.params)
+        self.state.rows[-1] |= measured
+        self.state.history.append({"step": self.state.step, **measured})
         self._keep_best()
 
     def _minute_over(self, saved: float) -> bool:
@@ -275,9 +260,9 @@ class Run:
 
     def _save(self) -> None:
         random_states = self.world.gather(_random_state(self.device))
-        found = {"weights": self._weights(), "optimizer": parallel.optimizer_state(self.optim), "random": random_states}
+        tensors = {"weights": self._weights(), "optimizer": parallel.optimizer_state(self.optim), "random": random_states}
         if self.world.first:
-            self.checkpoints.save(found | {"scaler": self.scaler.state_dict(), "state": vars(self.state)})
+            self.checkpoints.save(tensors | {"scaler": self.scaler.state_dict(), "state": vars(self.state)})
         self.world.wait()
 
     def _resume(self) -> State | None:

@@ -1,5 +1,8 @@
 """How many tokens a GPU takes at once: tried, for no formula knows every model and kernel. The result does not depend on it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from stages.common.errors import StageError
@@ -21,6 +24,20 @@ def first(micro_tokens: int | str) -> int:
 def is_dear(params: LocalTraining) -> bool:
     """Whether a run is to spare memory: adapters are chosen for models that hardly fit, checkpointing says it outright."""
     return params.tune.kind == "lora" or params.gradient_checkpointing
+
+
+@contextmanager
+def enough_memory(where: str, params: LocalTraining) -> Iterator[None]:
+    """Work that may run out of memory: if it does, the parameters that would help are named."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise StageError(
+            where,
+            str(error).split(". ")[0],
+            "a batch that fits in memory",
+            f"lower train.micro_tokens ({params.micro_tokens}), or set train.gradient_checkpointing",
+        ) from None
 
 
 def fitting(run, examples: list) -> int:

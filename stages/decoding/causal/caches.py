@@ -107,7 +107,7 @@ class Graphed:
 
     def _to_kept(self, layer: int, query, key, value, scale: float | None, window: int | None) -> torch.Tensor:
         """The same for one token a row."""
-        return one_query.attend(query, key, value, *self.kept[layer], self.places, scale, window)
+        return one_query.attend(query, key, value, self.kept[layer], self.places, scale, window)
 
     def _step(self) -> None:
         self.logits = self._logits(self.ids, self.rows)

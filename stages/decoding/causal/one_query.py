@@ -14,8 +14,7 @@ def attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
+    kept: tuple[torch.Tensor, torch.Tensor],
     places: torch.Tensor,
     scale: float | None,
     window: int | None,
@@ -24,16 +23,16 @@ def attend(
 
     Args:
         query: [B, H, D], the last dimension contiguous, as those of `key` and `value` [B, G, D]; H is a multiple of G.
-        keys, values: [B, G, columns, D], contiguous; what is kept of the rows.
+        kept: the keys and the values kept of the rows, both [B, G, columns, D] and contiguous.
         places: [B], how many columns of each row are filled: the new ones go there.
         scale: of the scores; None: 1 / sqrt(D).
         window: how many tokens are seen, the new one counted; None: all.
     """
     rows, heads, size = query.shape
-    groups, columns = keys.shape[1:3]
+    groups, columns = kept[0].shape[1:3]
     found = torch.empty_like(query, memory_format=torch.contiguous_format)
     _kernel[(rows, groups)](
-        *(query, key, value, keys, values, places, found),
+        *(query, key, value, *kept, places, found),
         *(query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0), value.stride(1)),
         *(columns, window or 0, size**-0.5 if scale is None else scale),
         HEADS=heads // groups,

@@ -31,8 +31,8 @@ def test_it_is_attention_to_what_a_row_has_and_the_new_token(case, dtype):
     parts = line.split([heads * size, groups * size, groups * size], 1)
     query, key, value = (part.view(rows, -1, size) for part in parts)
     expected_kept = keys.clone(), values.clone()
-    expected = attend_once(query, key, value, *expected_kept, places, scale, window)
-    again = [one_query.attend(query, key, value, keys, values, places, scale, window) for _ in range(2)]
+    expected = attend_once(query, key, value, expected_kept, places, scale, window)
+    again = [one_query.attend(query, key, value, (keys, values), places, scale, window) for _ in range(2)]
     tolerance = 1e-2 if dtype is not torch.float32 else 5e-3  # float32 products are rounded to TF32
     torch.testing.assert_close(again[0], expected, atol=tolerance, rtol=tolerance)
     assert torch.equal(*again)

@@ -1,0 +1,53 @@
+"""How long modules and lists of parameters may be, over all that the project runs."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.imports import ROOT
+
+MOST_LINES, MOST_PARAMETERS = 300, 7
+# decorators whose functions get their parameters from outside: a command's are its options, a kernel's its pointers
+NAMED_OUTSIDE = {"command", "jit"}
+CALLED_BY_TRANSFORMERS = {"stages/models/attention.py packed_rows", "stages/decoding/causal/caches.py _attend"}
+SOURCES = sorted(path for folder in ("stages", "affinage") for path in (ROOT / folder).rglob("*.py"))
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def parameters(function: Function) -> int:
+    """How many parameters a function has, `*` and `**` counted."""
+    spec = function.args
+    return len(spec.posonlyargs + spec.args + spec.kwonlyargs) + bool(spec.vararg) + bool(spec.kwarg)
+
+
+def named_outside(function: Function) -> bool:
+    """Whether a decorator, called or not, is one of NAMED_OUTSIDE."""
+    decorators = (part.func if isinstance(part, ast.Call) else part for part in function.decorator_list)
+    return any(isinstance(part, ast.Attribute) and part.attr in NAMED_OUTSIDE for part in decorators)
+
+
+def too_many(source: str) -> Iterator[str]:
+    """Names of the functions and methods of a module that have too many parameters."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, Function) and parameters(node) > MOST_PARAMETERS and not named_outside(node):
+            yield node.name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_module_is_short_and_so_are_its_lists_of_parameters(path: Path):
+    source, place = path.read_text(), path.relative_to(ROOT).as_posix()
+    assert len(source.splitlines()) <= MOST_LINES
+    assert not {f"{place} {name}" for name in too_many(source)} - CALLED_BY_TRANSFORMERS
+
+
+def test_the_exceptions_are_still_needed():
+    known = {f"{path.relative_to(ROOT).as_posix()} {name}" for path in SOURCES for name in too_many(path.read_text())}
+    assert known == CALLED_BY_TRANSFORMERS
+
+
+def test_every_kind_of_parameter_is_counted():
+    source = "class A:\n def f(self, a, /, b, *c, d, e, f, **g): ...\n@app.command()\ndef g(a, b, c, d, e, f, g, h): ..."
+    assert list(too_many(source)) == ["f"]
