@@ -65,8 +65,9 @@ def test_a_kind_may_be_left_to_the_defaults_or_named_with_its_own():
     assert trained(COMMITTED)["tune"] == {"kind": "top_layers", "layers": 20}
     assert trained(put("models.medical.train.tune", {"layers": 3}))["tune"] == {"kind": "top_layers", "layers": 3}
     assert trained(put("models.medical.train.tune", {"kind": "full"}))["tune"] == {"kind": "full"}
-    lora = {"kind": "lora", "rank": 8, "alpha": 16, "dropout": 0.0, "save": "merged"}
-    assert trained(put("models.medical.train.tune", lora))["tune"] == lora
+    lora = {"kind": "lora", "rank": 8, "alpha": 16}
+    expected = COMMITTED["defaults"]["train"]["all"]["tune"]["lora"] | lora
+    assert trained(put("models.medical.train.tune", lora))["tune"] == expected
 
 
 def test_named_sources_and_judges_are_filled_in_by_their_kind():
