@@ -2,18 +2,18 @@
 
 from stages.common.cli import run_stage
 from stages.common.schema_models import Classify, Generate
+from stages.common.tables import entry
 from stages.decoding.paths import Paths
+
+TASKS = {
+    "text": "stages.decoding.text:generate_text",
+    "label": "stages.decoding.classifier.labels:generate_labels",
+}
 
 
 def main(name: str, params: Generate | Classify, paths: Paths) -> None:
     """Answer side by side, each contestant with its own prompt."""
-    if params.task == "label":
-        from stages.decoding.classifier.labels import generate_labels
-
-        return generate_labels(name, params, paths)
-    from stages.decoding.text import generate_text
-
-    return generate_text(name, params, paths)
+    entry(TASKS, params.task)(name, params, paths)
 
 
 if __name__ == "__main__":

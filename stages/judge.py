@@ -2,18 +2,18 @@
 
 from stages.common.cli import run_stage
 from stages.common.schema_models import Judge, LabelJudge
+from stages.common.tables import entry
 from stages.judging.paths import Paths
+
+TASKS = {
+    "text": "stages.judging.text:judge_text",
+    "label": "stages.judging.labels:judge_labels",
+}
 
 
 def main(name: str, params: Judge | LabelJudge, paths: Paths) -> None:
     """Score the answers: tuned against base, with intervals, and the judge itself."""
-    if params.task == "label":
-        from stages.judging.labels import judge_labels
-
-        return judge_labels(name, params, paths)
-    from stages.judging.text import judge_text
-
-    return judge_text(name, params, paths)
+    entry(TASKS, params.task)(name, params, paths)
 
 
 if __name__ == "__main__":

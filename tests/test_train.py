@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from stages.common.errors import StageError
-from stages.common.files import write_rows
+from stages.common.files import write_json, write_rows
 from stages.models.directory import load, load_tokenizer
 from stages.models.prompting import encode_prompt, read_prompt
 from stages.tasks.batches import encode_all
 from stages.tasks.score import score
+from stages.training import loop
 from tests import tiny, trained
 
 
@@ -185,3 +186,37 @@ def test_shuffled_pairs_train_on_the_same_texts(work):
     plain, shuffled = (run(work, out=f"twin_{choice}", shuffle_pairs=choice) for choice in (False, True))
     assert plain["tokens"] == shuffled["tokens"]
     assert trained.table(work, "twin_False")[0]["training_loss"] != trained.table(work, "twin_True")[0]["training_loss"]
+
+
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('No system turn here') }}{% endif %}" + tiny.CHAT
+CHAT_CONTRACT = {"style": "chat", "chat_template": None, "stop": []}
+
+
+def test_test_rows_that_the_template_refuses_are_named_before_training(work, monkeypatch):
+    tiny.base(work / "strict", chat=NO_SYSTEM)
+    write_json(work / "formatted" / "prompt.json", CHAT_CONTRACT)
+    rows = tiny.rows(7, 30)
+    rows[2]["messages"].insert(0, {"role": "system", "content": "Be brief."})
+    write_rows(work / "formatted" / "test" / "000.jsonl", rows)
+    monkeypatch.setattr(loop.Run, "train", lambda *_: pytest.fail("training began"))
+    with pytest.raises(StageError, match=r"1 rows \(row#32\)(.|\n)*No system turn here"):
+        run(work, "strict")
+
+
+def test_test_rows_have_no_say_in_the_model(work):
+    run(work, out="first")
+    write_rows(work / "formatted" / "test" / "000.jsonl", tiny.rows(3, 90))
+    run(work, out="second")
+    first, second = ({file.name: file.read_bytes() for file in (work / out).iterdir()} for out in ("first", "second"))
+    assert first == second
+
+
+def test_a_pinned_date_is_written_down_in_every_round(work):
+    dated = "{{ strftime_now('%d %b %Y') }}\n" + tiny.CHAT
+    tiny.base(work / "dated", chat=dated)
+    write_json(work / "formatted" / "prompt.json", CHAT_CONTRACT)
+    run(work, "dated", "once", epochs=1)
+    run(work, "once", "twice", epochs=1)
+    assert [read_prompt(work / out).get("date") for out in ("once", "twice")] == ["2024-07-26"] * 2
+    run(work, "base", "undated", epochs=1)
+    assert "date" not in read_prompt(work / "undated")

@@ -127,6 +127,7 @@ class LabelAnswer(TypedDict):
 
     label: str
     probabilities: dict[str, float]
+    reads: NotRequired[Literal["char"]]  # of `tfidf`, where no training text has a word
 
 
 class LabelAnswers(TypedDict):

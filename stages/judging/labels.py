@@ -25,6 +25,7 @@ from stages.models import runtime
 
 RIVALS = ("majority", "tfidf")
 LOWER_IS_BETTER = {"log_loss", "calibration_error"}
+CHARACTERS = "reads single characters and pairs of them: no training text has a word of two letters"
 BINS = 10
 LEAST = 1e-6  # probabilities are written to six places
 
@@ -77,6 +78,12 @@ def compare(found: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
     return result | {"gain": gain}
 
 
+def notes(rows: list[dict]) -> dict:
+    """`notes`: what a reader must know of a contestant, where there is anything."""
+    by_characters = any(row["answers"]["tfidf"].get("reads") == "char" for row in rows)
+    return {"notes": {"tfidf": CHARACTERS}} if by_characters else {}
+
+
 def judge_labels(name: str, params: LabelJudge, paths: Paths) -> None:
     """Figures of the answers; verdicts say of each row who was right."""
     start = time.monotonic()
@@ -101,6 +108,6 @@ def judge_labels(name: str, params: LabelJudge, paths: Paths) -> None:
             others = [given[row["id"]][who] for who in RIVALS]
             lines.writerow([row["id"], row["expected"], given[row["id"]]["tuned"], f"{sure:.4g}", *others])
     classes = {who: by_class(rows, who, labels) for who in ("tuned", *RIVALS)}
-    write_json(paths.details, {"rows": len(rows), **results, "classes": classes})
+    write_json(paths.details, {"rows": len(rows), **results, "classes": classes, **notes(rows)})
     write_json(paths.metrics, headline | raised("judge", name, answers(rows)))
     write_speed(paths.speed, {"seconds": time.monotonic() - start}, runtime.environment())

@@ -6,12 +6,14 @@ what the template itself writes between the prompt and the mark that ends the an
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.errors import StageError, shorten
 from stages.models import templates
 from stages.models.contract import read_prompt, write_prompt  # noqa: F401 (callers find all of prompting here)
+from stages.models.directory import load_tokenizer
 from stages.models.marks import Unreadable, bare, encode, marks
 
 
@@ -91,10 +93,14 @@ def end_at_turns(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
     model.generation_config.eos_token_id = ends if len(ends) > 1 else next(iter(ends), None)
 
 
-def contract(formatted: dict, tokenizer: PreTrainedTokenizerBase) -> dict:
+def contract(formatted: dict, tokenizer: PreTrainedTokenizerBase, base: Path) -> dict:
     """The prompt contract of a model: that of its formatted rows, with the stop string of a template that ends a turn with
-    plain text."""
-    return formatted | {"stop": [*formatted["stop"], *templates.turn(tokenizer).stop]}
+    plain text, and the `date` that is pinned where the template of its base writes today's."""
+    made = formatted | {"stop": [*formatted["stop"], *templates.turn(tokenizer).stop]}
+    if formatted["chat_template"] is not None:
+        return made
+    date = templates.DATE.isoformat() if templates.writes_date(load_tokenizer(base)) else read_prompt(base).get("date")
+    return made | ({"date": date} if date else {})
 
 
 def _shielded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[dict]:

@@ -88,6 +88,17 @@ def pinned(template: str, where: str) -> str:
     return fixed
 
 
+def _default(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The template, or the default one of several; "" for none."""
+    own = tokenizer.chat_template or ""
+    return own.get("default", next(iter(own.values()))) if isinstance(own, dict) else own
+
+
+def writes_date(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the template writes today's date."""
+    return _TODAY.search(_default(tokenizer)) is not None
+
+
 def prepare(tokenizer: PreTrainedTokenizerBase) -> None:
     """Mend the tokenizer's own template where it can be mended: today's date pinned, and the prompt led up to the answer
     where the template passes over `add_generation_prompt`.
@@ -95,9 +106,7 @@ def prepare(tokenizer: PreTrainedTokenizerBase) -> None:
     Raises:
         StageError: if it cannot be used, with the texts that show why.
     """
-    own = tokenizer.chat_template
-    own = own.get("default", next(iter(own.values()))) if isinstance(own, dict) else own
-    tokenizer.chat_template = pinned(own, place(tokenizer))
+    tokenizer.chat_template = pinned(_default(tokenizer), place(tokenizer))
     question, answer = {"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}
     asked, silent = (rendered(tokenizer, [question], asks) for asks in (True, False))
     lead = turn(tokenizer).lead

@@ -3,6 +3,14 @@
 from types import ModuleType
 
 from stages.common.rows import FormattedText, LabelledRow, Message
+from stages.common.tables import entry
+
+STYLES = {
+    "alpaca": "stages.prompts.alpaca",
+    "completion": "stages.prompts.completion",
+    "chat": "stages.prompts.chat",
+    "classification": "stages.prompts.classification",
+}
 
 
 class Refused(ValueError):
@@ -11,9 +19,7 @@ class Refused(ValueError):
 
 def style(name: str) -> ModuleType:
     """The module of a style."""
-    from stages.prompts import alpaca, chat, classification, completion
-
-    return {"alpaca": alpaca, "completion": completion, "chat": chat, "classification": classification}[name]
+    return entry(STYLES, name)
 
 
 def formatted(row: LabelledRow, messages: list[Message], completion: str) -> FormattedText:

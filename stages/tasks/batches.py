@@ -124,6 +124,23 @@ def encode_all(
     return examples, counts | left_out(unreadable)
 
 
+def check_template(rows: Iterable[FormattedText], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Try the template on rows that are not trained on: what it refuses is told before training, not after.
+
+    Raises:
+        StageError: if the template refuses rows; it names them.
+    """
+    refusals = prompting.Refusals()
+    for row in rows:
+        try:
+            prompting.encode_turn(tokenizer, row["messages"], row["completion"])
+        except templates.Refusal as refusal:
+            refusals.add(row["id"], refusal)
+        except Unreadable:
+            continue  # `generate` refuses and counts it
+    refusals.check(["datasets.<name>.format.system", "models.<name>.base"])
+
+
 def left_out(unreadable: dict[str, str]) -> dict[str, int]:
     """How many rows were left out for what is in their texts (`refused`), if any; the first three are told."""
     for row, reason in list(unreadable.items())[:3]:

@@ -158,7 +158,7 @@ def _save(folder: Path, model: PreTrainedModel, found: Prepared, params: LocalTr
         widths = {name: dtype for name, dtype in directory.stored_types(base).items() if name not in learned}
         directory.save(folder, tune.finish(model, params.tune), found.tokenizer, widths)
     contract = read_json(formatted / "prompt.json")
-    prompting.write_prompt(folder, contract if found.labels else prompting.contract(contract, found.tokenizer))
+    prompting.write_prompt(folder, contract if found.labels else prompting.contract(contract, found.tokenizer, base))
     if found.labels:
         write_json(folder / "labels.json", read_json(formatted / "labels.json"))
     write_json(folder / "parent.json", {"base": base.name, "sha256": content_hash(base)})

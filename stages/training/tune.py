@@ -24,31 +24,38 @@ def prepare(
 ) -> PreTrainedModel:
     """Freeze what must not learn, and keep it in `frozen`; for LoRA the returned model is wrapped and `finish` unwraps it.
     A new head always learns."""
-    model = _frozen(model, tune, seed)
+    model = KINDS[tune.kind](model, tune, seed)
     for parameter in model.parameters():
         if not parameter.requires_grad and parameter.dtype is torch.float32:
             parameter.data = parameter.data.to(frozen)
     return model
 
 
-def _frozen(model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int) -> PreTrainedModel:
-    if tune.kind == "full":
-        return model.requires_grad_(True)
+def _full(model: PreTrainedModel, tune: Full, seed: int) -> PreTrainedModel:
+    return model.requires_grad_(True)
+
+
+def _top_layers(model: PreTrainedModel, tune: TopLayers, seed: int) -> PreTrainedModel:
+    """The last blocks learn, and the norm above them."""
     model.requires_grad_(False)
-    of_head = [] if model.can_generate() else head(model)
-    if tune.kind == "top_layers":
-        layers = blocks(model)
-        if tune.layers > len(layers):
-            raise StageError("models.<name>.train.tune.layers", str(tune.layers), f"at most {len(layers)}", "edit params.yaml")
-        layers[-tune.layers :].requires_grad_(True)
-        others = (layers, model.get_input_embeddings(), None if of_head else model.get_output_embeddings())
-        inside = {id(parameter) for module in others if module is not None for parameter in module.parameters()}
-        for name, parameter in model.named_parameters():
-            new = name.startswith(tuple(f"{module}." for module in of_head))
-            norm = parameter.ndim == 1 and "embeddings." not in name
-            if id(parameter) not in inside and (new or norm):  # the head of a classifier, and the final norm
-                parameter.requires_grad_(True)
-        return model
+    of_head, layers = _new_head(model), blocks(model)
+    if tune.layers > len(layers):
+        raise StageError("models.<name>.train.tune.layers", str(tune.layers), f"at most {len(layers)}", "edit params.yaml")
+    layers[-tune.layers :].requires_grad_(True)
+    others = (layers, model.get_input_embeddings(), None if of_head else model.get_output_embeddings())
+    inside = {id(parameter) for module in others if module is not None for parameter in module.parameters()}
+    for name, parameter in model.named_parameters():
+        new = name.startswith(tuple(f"{module}." for module in of_head))
+        norm = parameter.ndim == 1 and "embeddings." not in name
+        if id(parameter) not in inside and (new or norm):  # the head of a classifier, and the final norm
+            parameter.requires_grad_(True)
+    return model
+
+
+def _lora(model: PreTrainedModel, tune: Lora, seed: int) -> PreTrainedModel:
+    """Adapters on every linear layer learn (arXiv 2106.09685)."""
+    model.requires_grad_(False)
+    of_head = _new_head(model)
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)  # the adapters' random start
@@ -65,6 +72,14 @@ def _frozen(model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int) ->
             task_type="SEQ_CLS" if of_head else "CAUSAL_LM",
         ),
     )
+
+
+def _new_head(model: PreTrainedModel) -> list[str]:
+    """The head of a classifier; a causal model has none of its own."""
+    return [] if model.can_generate() else head(model)
+
+
+KINDS = {"full": _full, "top_layers": _top_layers, "lora": _lora}
 
 
 def finish(model: PreTrainedModel, tune: Full | TopLayers | Lora) -> PreTrainedModel:

@@ -180,3 +180,20 @@ def test_a_classifier_from_its_answers_to_its_figures_the_same_bytes_twice(tmp_p
     assert read_json(outs[1])["accuracy"]["tuned"] == pytest.approx(np.mean(right), abs=1e-6)
     assert tiny.contents(*labelled.judged(tmp_path, tmp_path / "answers.jsonl")) == first
     assert tiny.contents(*labelled.judged(tmp_path, tmp_path / "answers.jsonl", seed=2)) != first
+
+
+def test_texts_without_a_word_are_compared_by_characters_and_the_details_say_so(tmp_path):
+    formatted = labelled.formatted(tmp_path / "formatted")
+    tiny.encoder(tmp_path / "base")
+    for words in (True, False):
+        if not words:
+            for part, count, first in (("train", 24, 0), ("validation", 6, 24), ("test", 9, 30)):
+                rows = labelled.rows(count, first)
+                rows = [row | {"text": f"{row['place'] % 10} {'+-*'[row['place'] % 3]} {row['place'] % 7}"} for row in rows]
+                write_rows(formatted / part / "000.jsonl", rows)
+        model = labelled.tuned(formatted, tmp_path / "base", tmp_path / f"model_{words}", epochs=1)
+        rows = labelled.answer(tmp_path, formatted, model, tmp_path / "base", tmp_path / "base")
+        _, _, details, _ = labelled.judged(tmp_path, tmp_path / "answers.jsonl")
+        said = read_json(details).get("notes", {})
+        assert ["reads" in row["answers"]["tfidf"] for row in rows] == [not words] * 9
+        assert "single characters" in said["tfidf"] if not words else said == {}

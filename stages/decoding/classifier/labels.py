@@ -25,12 +25,15 @@ def majority(training: list[FormattedLabel], count: int) -> Probabilities:
     return [rounded({label: n / len(training) for label, n in labels.items()})] * count
 
 
+def unit(training: list[FormattedLabel]) -> str:
+    """What TF-IDF reads: `word`, or `char` where no training text has a word of two letters (`1 + 2`)."""
+    return "word" if any(re.search(r"\b\w\w", row["text"]) for row in training) else "char"
+
+
 def words(training: list[FormattedLabel], texts: list[str], seed: int) -> Probabilities:
-    """Logistic regression over TF-IDF of words and pairs of words: what a language model is measured by. Where no training
-    text has a word of two letters (`1 + 2`), it reads single characters and pairs of them."""
-    unit = "word" if any(re.search(r"\b\w\w", row["text"]) for row in training) else "char"
+    """Logistic regression over TF-IDF of words and pairs of words, or of characters: what a language model is measured by."""
     model = make_pipeline(
-        TfidfVectorizer(analyzer=unit, ngram_range=(1, 2), sublinear_tf=True),
+        TfidfVectorizer(analyzer=unit(training), ngram_range=(1, 2), sublinear_tf=True),
         LogisticRegression(C=10, max_iter=1000, random_state=seed),
     )
     model.fit([row["text"] for row in training], [row["label"] for row in training])
@@ -52,6 +55,9 @@ def generate_labels(name: str, params: Classify, paths: Paths) -> None:
             speeds[who] = {"seconds": time.monotonic() - start, "texts": len(texts)}
     made |= {"majority": majority(training, len(rows)), "tfidf": words(training, texts, params.seed)}
     lines = [answered(row, {who: shares[i] for who, shares in made.items()}) for i, row in enumerate(rows)]
+    if unit(training) == "char":  # judge says so
+        for line in lines:
+            line["answers"]["tfidf"]["reads"] = "char"
     write_rows(paths.out, lines)
     sanity.raised("generate", name, sanity.answers(lines))  # said here, and written down by judge
     write_speed(paths.speed, speeds, runtime.environment())

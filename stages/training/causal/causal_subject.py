@@ -4,7 +4,7 @@ from functools import partial
 
 from transformers import PreTrainedTokenizerBase
 
-from stages.common.files import read_json
+from stages.common.files import read_json, read_rows
 from stages.common.rows import FormattedText
 from stages.common.schema_models import CausalTraining
 from stages.models import prompting, runtime
@@ -18,8 +18,13 @@ from stages.training.subject import Subject, set_dropout
 def causal_subject(
     name: str, params: CausalTraining, tokenizer: PreTrainedTokenizerBase, paths: Paths, rows: list[FormattedText]
 ) -> Subject:
-    """The base, prompted as the dataset is formatted."""
+    """The base, prompted as the dataset is formatted.
+
+    Test rows are read to be refused, and for nothing else: they have no say in the model, and are no dependency of `train`.
+    """
     prompting.adopt_template(tokenizer, read_json(paths.formatted / "prompt.json")["chat_template"])
+    if (test := paths.formatted / "test").exists():
+        batches.check_template(read_rows(test), tokenizer)
     model = start.load(name, paths.base, params)
     prompting.end_at_turns(model, tokenizer)
     model.get_input_embeddings().padding_idx = None  # else a token that is padding and end at once would not learn
