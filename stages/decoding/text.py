@@ -21,9 +21,9 @@ def side_by_side(row: FormattedText, answered: list[tuple[Contestant, Answer]]) 
     """A row of the answers file: each contestant's prompt and answer (the tuned one's first), and the ids of the examples that
     it was shown. Probes have no expected answer."""
     given = {}
-    for who, answer in answered:
-        shots = {"shots": list(who.shots)} if who.shots else {}
-        given[who.name] = {"prompt": who.prompt(row["messages"]), **answer.content(), **shots}
+    for contestant, answer in answered:
+        shots = {"shots": list(contestant.shots)} if contestant.shots else {}
+        given[contestant.name] = {"prompt": contestant.prompt(row["messages"]), **answer.content(), **shots}
     kept = {key: row[key] for key in ("id", "task", "messages")}
     extra = {key: row[key] for key in ("paraphrase", "weak") if key in row}
     return kept | expected(row.get("completion"), answered[0][0].stop) | extra | {"answers": given}
@@ -47,12 +47,15 @@ def generate_text(name: str, params: Generate, paths: Paths) -> None:
     made, speeds = {}, {}
     field = contestants(paths.model, paths.base, paths.root, shots)
     with Progress(len(rows) * len(field), f"generate {name}", "answer") as progress:
-        for who in field:
-            make = entry(ANSWERING, "hosted" if who.hosted else "here")
-            made[who.name], speeds[who.name] = make(who, rows, params, progress)
-    lines = [side_by_side(row, [(who, made[who.name][i]) for who in field]) for i, row in enumerate(rows)]
+        for contestant in field:
+            make = entry(ANSWERING, "hosted" if contestant.hosted else "here")
+            made[contestant.name], speeds[contestant.name] = make(contestant, rows, params, progress)
+    lines = [side_by_side(row, [(contestant, made[contestant.name][i]) for contestant in field]) for i, row in enumerate(rows)]
     write_rows(paths.out, lines)
     sanity.raised("generate", name, sanity.answers(lines))  # said here, and written down by judge
-    seconds = {who: {row["id"]: answer.seconds for row, answer in zip(rows, made[who], strict=True)} for who in made}
+    seconds = {
+        contestant: {row["id"]: answer.seconds for row, answer in zip(rows, made[contestant], strict=True)}
+        for contestant in made
+    }
     write_times(paths.speed, paths.out, seconds)
     write_speed(paths.speed, speeds, runtime.environment())

@@ -36,11 +36,11 @@ def calibration_error(sums: np.ndarray) -> np.ndarray:
     return np.abs(stated - found).sum(-1) / sums[..., -1]
 
 
-def figures(rows: list[dict], who: str, labels: list[str]) -> dict[str, Figure]:
+def figures(rows: list[dict], contestant: str, labels: list[str]) -> dict[str, Figure]:
     """Every figure of one contestant."""
-    meant, given = [row["expected"] for row in rows], [row["answers"][who]["label"] for row in rows]
+    meant, given = [row["expected"] for row in rows], [row["answers"][contestant]["label"] for row in rows]
     right = np.array([one == other for one, other in zip(meant, given, strict=True)], float)
-    shares = [row["answers"][who]["probabilities"] for row in rows]
+    shares = [row["answers"][contestant]["probabilities"] for row in rows]
     sure = np.array([max(share.values()) for share in shares])
     likely = np.array([share.get(row["expected"], 0.0) for share, row in zip(shares, rows, strict=True)])
     bins = np.eye(BINS)[np.minimum((sure * BINS).astype(int), BINS - 1)]
@@ -55,9 +55,9 @@ def figures(rows: list[dict], who: str, labels: list[str]) -> dict[str, Figure]:
     }
 
 
-def by_class(rows: list[dict], who: str, labels: list[str]) -> dict[str, dict]:
+def by_class(rows: list[dict], contestant: str, labels: list[str]) -> dict[str, dict]:
     """Precision, recall, F1 and test rows of each label."""
-    pairs = [(row["expected"], row["answers"][who]["label"]) for row in rows]
+    pairs = [(row["expected"], row["answers"][contestant]["label"]) for row in rows]
     table = {}
     for label in labels:
         right = sum(expected == given == label for expected, given in pairs)
@@ -69,11 +69,13 @@ def by_class(rows: list[dict], who: str, labels: list[str]) -> dict[str, dict]:
 
 def compare(found: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
     """Every figure with its interval, and `gain`: tuned minus the better of what needs no language model."""
-    result = {who: {name: bootstrap.interval(*figure) for name, figure in named.items()} for who, named in found.items()}
+    result = {
+        contestant: {name: bootstrap.interval(*figure) for name, figure in named.items()} for contestant, named in found.items()
+    }
     gain = {}
     for name, (rows, statistic) in found["tuned"].items():
         pick = min if name in LOWER_IS_BETTER else max
-        best = pick(RIVALS, key=lambda who, name=name: result[who][name]["value"])
+        best = pick(RIVALS, key=lambda contestant, name=name: result[contestant][name]["value"])
         gain[name] = {"over": best, **bootstrap.difference(rows, found[best][name][0], statistic)}
     return result | {"gain": gain}
 
@@ -90,24 +92,26 @@ def judge_labels(name: str, params: LabelJudge, paths: Paths) -> None:
     rows = list(read_rows(paths.answers))
     labels = sorted({label for row in rows for answer in row["answers"].values() for label in answer["probabilities"]})
     labels = sorted({*labels, *(row["expected"] for row in rows)})
-    found = {who: figures(rows, who, labels) for who in rows[0]["answers"]}
+    found = {contestant: figures(rows, contestant, labels) for contestant in rows[0]["answers"]}
     results = compare(found, Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed))
     headline = {}
     for figure in ("accuracy", "macro_f1", "calibration_error"):
         gain = results["gain"][figure]
         headline[figure] = {"tuned": results["tuned"][figure]["value"], "gain": gain["value"]}
         headline[figure] |= {"low": gain["low"], "high": gain["high"]}
-    given = {row["id"]: {who: answer["label"] for who, answer in row["answers"].items()} for row in rows}
-    right = {row["id"]: {who: int(label == row["expected"]) for who, label in given[row["id"]].items()} for row in rows}
+    given = {row["id"]: {contestant: answer["label"] for contestant, answer in row["answers"].items()} for row in rows}
+    right = {
+        row["id"]: {contestant: int(label == row["expected"]) for contestant, label in given[row["id"]].items()} for row in rows
+    }
     write_rows(paths.verdicts, ({"id": row["id"], "scores": {"right": right[row["id"]]}} for row in rows))
     with atomic_file(paths.table) as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(["id", "actual", "predicted", "probability", *RIVALS])
         for row in rows:
             sure = row["answers"]["tuned"]["probabilities"][given[row["id"]]["tuned"]]
-            others = [given[row["id"]][who] for who in RIVALS]
+            others = [given[row["id"]][contestant] for contestant in RIVALS]
             lines.writerow([row["id"], row["expected"], given[row["id"]]["tuned"], f"{sure:.4g}", *others])
-    classes = {who: by_class(rows, who, labels) for who in ("tuned", *RIVALS)}
+    classes = {contestant: by_class(rows, contestant, labels) for contestant in ("tuned", *RIVALS)}
     write_json(paths.details, {"rows": len(rows), **results, "classes": classes, **notes(rows)})
     write_json(paths.metrics, headline | raised("judge", name, answers(rows)))
     write_speed(paths.speed, {"seconds": time.monotonic() - start}, runtime.environment())

@@ -15,39 +15,41 @@ from stages.tasks import batches, causal, score
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
 
 
-def expected_scores(who: Contestant, rows: list[TextAnswers]) -> list[score.Score]:
+def expected_scores(contestant: Contestant, rows: list[TextAnswers]) -> list[score.Score]:
     """A Score for each row's expected answer; one of zero tokens where prompt and answer do not fit the context,
     or a mark in their texts cannot be read as letters.
 
     Made once for the same weights, prompts, answers and code.
     """
-    room = directory.context_length(who.folder)
-    examples = [_encoded(who, row, room) for row in rows]
+    room = directory.context_length(contestant.folder)
+    examples = [_encoded(contestant, row, room) for row in rows]
     whole = [e if e is not None and not e.cut else None for e in examples]
     if not any(whole):
-        raise StageError(who.folder, f"no expected answer that fits {room} tokens", "at least one", "a base of longer context")
+        raise StageError(
+            contestant.folder, f"no expected answer that fits {room} tokens", "at least one", "a base of longer context"
+        )
 
     def make() -> list[tuple]:
-        model = directory.load(who.folder).to(runtime.device())
+        model = directory.load(contestant.folder).to(runtime.device())
         task = causal.task(model, MICRO_TOKENS)
         return [astuple(one) for one in score.score(model, [e for e in whole if e is not None], task)]
 
-    before = kept.made("likelihood", __name__, [who.folder], MICRO_TOKENS, runtime.machine(torch.float32))
+    before = kept.made("likelihood", __name__, [contestant.folder], MICRO_TOKENS, runtime.machine(torch.float32))
     scores = iter(before.get([(e.prompt, e.completion) for e in whole if e is not None], make))
     return [score.Score(*next(scores)) if e is not None else score.Score(0.0, 0, 0) for e in whole]
 
 
-def _encoded(who: Contestant, row: TextAnswers, room: int) -> batches.Example | None:
+def _encoded(contestant: Contestant, row: TextAnswers, room: int) -> batches.Example | None:
     """The row in tokens; None where its prompt takes all the room, or a mark in its texts cannot be read as letters."""
     try:
-        return batches.encode(_shown(who, row), who.tokenizer, room)
+        return batches.encode(_shown(contestant, row), contestant.tokenizer, room)
     except Unreadable:
         return None
 
 
-def _shown(who: Contestant, row: TextAnswers) -> dict:
+def _shown(contestant: Contestant, row: TextAnswers) -> dict:
     """The row as the contestant is shown it, its expected answer to be completed."""
-    return {**row, "messages": who.conversation(row["messages"]), "completion": to_say(row)}
+    return {**row, "messages": contestant.conversation(row["messages"]), "completion": to_say(row)}
 
 
 def to_say(row: TextAnswers) -> str:

@@ -24,11 +24,13 @@ stressed vowel on, in any of its pronunciations; how strong the stress is does n
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from stages.common.rows import TextAnswer, TextAnswers
 from stages.common.text import folded_key
+from stages.judging.controls import question
 from stages.judging.intervals import mean, with_count
 from stages.judging.metrics import Figure
 
@@ -124,3 +126,17 @@ def limerick(questions: list[str], expected: list[str], answers: list[str], trai
         "rhymed_pairs": (np.array([[rhymed_pairs(text), 2] for text in answers], float), mean),
         "names_subject": (with_count(named), mean),
     }
+
+
+def _of_lists(rows: list[TextAnswers], answers: list[TextAnswer], _: Iterable[str]) -> dict[str, Figure]:
+    expected, texts = [row["expected"] for row in rows], [answer["text"] for answer in answers]
+    return parts(expected, texts, [answer["finish"] == "stop" for answer in answers])
+
+
+def _of_limericks(rows: list[TextAnswers], answers: list[TextAnswer], training: Iterable[str]) -> dict[str, Figure]:
+    expected, texts = [row["expected"] for row in rows], [answer["text"] for answer in answers]
+    return limerick([question(row) for row in rows], expected, texts, training)
+
+
+# by its name in `judge.measures`: a function of the test rows, one answer each, and the training rows' expected answers
+MEASURES: dict[str, Callable[..., dict[str, Figure]]] = {"parts": _of_lists, "limerick": _of_limericks}

@@ -51,12 +51,12 @@ class Opinion:
         Raises:
             StageError: if there is no verdict at all on a contestant or on a kind of control.
         """
-        for who, values in (self.scores | {f"control {kind}": values for kind, values in self.controls.items()}).items():
+        for contestant, values in (self.scores | {f"control {kind}": values for kind, values in self.controls.items()}).items():
             if np.isnan(values).all():
-                counts = sorted(Counter(self.failed.get(who, {}).values()).items())
+                counts = sorted(Counter(self.failed.get(contestant, {}).values()).items())
                 listing = "".join(f"\n    - {kind}: {count}, such as {self.said[kind]}" for kind, count in counts)
                 raise StageError(
-                    f"judge {judge!r} on {who}",
+                    f"judge {judge!r} on {contestant}",
                     f"no verdict at all{listing}",
                     "at least one",
                     fix,
@@ -64,13 +64,13 @@ class Opinion:
 
     def at(self, place: int) -> dict[str, dict]:
         """This judge's part of a row of the verdicts file."""
-        scores = {who: values[place] for who, values in self.scores.items()}
+        scores = {contestant: values[place] for contestant, values in self.scores.items()}
         if place in self.control_rows:
             turn = self.control_rows.index(place)
             scores |= {f"control {kind}": values[turn] for kind, values in self.controls.items()}
-        given = {who: None if np.isnan(score) else round(float(score), 2) for who, score in scores.items()}
+        given = {contestant: None if np.isnan(score) else round(float(score), 2) for contestant, score in scores.items()}
         notes = {
-            name: {who: at[place] for who, at in notes.items() if place in at}
+            name: {contestant: at[place] for contestant, at in notes.items() if place in at}
             for name, notes in (("reasons", self.reasons), ("thinking", self.thinking), ("failed", self.failed))
         }
         return {"scores": given, **notes, "pairs": self.pairs.get(place, {})}
@@ -119,14 +119,14 @@ def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstra
     return {
         "failed": dict(sorted(kinds.items())),
         **({"said_instead": dict(sorted(opinion.said.items()))} if opinion.said else {}),
-        "bounds": {who: bounds(values, low, high) for who, values in opinion.scores.items()},
+        "bounds": {contestant: bounds(values, low, high) for contestant, values in opinion.scores.items()},
         **found,
         # no list: DVC looks for a plot's data in every list of this file, and stumbles over an empty one
         "weak": weak | on_scale.pop("wrong"),
         **on_scale,
         "length_correlation": {
-            who: bootstrap.interval(*rank_correlation(values, [len(text) for text in answers[who]]))
-            for who, values in opinion.scores.items()
+            contestant: bootstrap.interval(*rank_correlation(values, [len(text) for text in answers[contestant]]))
+            for contestant, values in opinion.scores.items()
         },
         **({"pairwise": opinion.versus} if opinion.versus else {}),
         "scale": [low, high],

@@ -41,7 +41,7 @@ def scale(controls: Scores, scores: Scores, bootstrap: Bootstrap, ends: tuple[fl
         more: bootstrap.difference(*(_counted(controls[grade], controls[more], controls[less]) for grade in (more, less)), mean)
         for less, more in pairwise(grade for grade in GRADES if grade in controls)
     }
-    near = {who: _near_ends((values - low) / (high - low)) for who, values in scores.items()}
+    near = {contestant: _near_ends((values - low) / (high - low)) for contestant, values in scores.items()}
     wrong = {}
     if steps and (least := min(step["low"] for step in steps.values())) <= 0:
         wrong["graded"] = least

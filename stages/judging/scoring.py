@@ -18,15 +18,18 @@ NEITHER_IS_BETTER = {"tokens", "prompt_tokens"}
 def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
     """Every figure of every contestant, and `gain`: tuned minus the better prompt of the base (or the best constant
     answer), with paired intervals."""
-    result = {who: {name: bootstrap.interval(*figure) for name, figure in named.items()} for who, named in figures.items()}
-    rivals = [who for who in figures if who.startswith("base") or who == "constant"]
+    result = {
+        contestant: {name: bootstrap.interval(*figure) for name, figure in named.items()}
+        for contestant, named in figures.items()
+    }
+    rivals = [contestant for contestant in figures if contestant.startswith("base") or contestant == "constant"]
     gain = {}
     for name, (rows, statistic) in figures["tuned"].items():
 
-        def value(who: str, name: str = name) -> float:
-            return result[who][name]["value"]
+        def value(contestant: str, name: str = name) -> float:
+            return result[contestant][name]["value"]
 
-        others = [who for who in rivals if name in figures[who]]
+        others = [contestant for contestant in rivals if name in figures[contestant]]
         best = (min if name in LOWER_IS_BETTER else max)(others, key=value, default=None)
         if best and name not in NEITHER_IS_BETTER:
             gain[name] = {"over": best, **bootstrap.difference(*paired(rows, figures[best][name][0]), statistic)}
@@ -56,7 +59,11 @@ def headline(results: dict, judges: list[str], measures: Sequence[str] = ()) -> 
         found[name] = {"tuned": results["tuned"][name]["value"]} | {
             column: gain[key] for column, key in (("gain", "value"), ("low", "low"), ("high", "high")) if key in gain
         }
-        found[name] |= {who: results[who][name]["value"] for who in ("constant", "labeller") if name in results.get(who, {})}
+        found[name] |= {
+            contestant: results[contestant][name]["value"]
+            for contestant in ("constant", "labeller")
+            if name in results.get(contestant, {})
+        }
     for judge in judges:
         health = results["judges"][judge]
         found[judge]["auc"] = min(area["value"] for area in health["auc"].values())
@@ -89,7 +96,11 @@ def known_answers(rows: list[dict], vectors: np.ndarray, seed: int, cut: list[st
     made = [own | graded(text) for own, text in zip(controls(rows, expected, vectors, seed), expected, strict=True)]
     kinds = {kind: [answers[kind] for answers in made] for kind in made[0]} | {"expected": expected}
     kinds |= {CUT: cut} if cut is not None else {}
-    return kinds | {who: [row["answers"][who]["text"] for row in rows] for who in rows[0]["answers"] if who.startswith("base")}
+    return kinds | {
+        contestant: [row["answers"][contestant]["text"] for row in rows]
+        for contestant in rows[0]["answers"]
+        if contestant.startswith("base")
+    }
 
 
 Scores = dict[str, np.ndarray]  # by kind of control

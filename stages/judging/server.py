@@ -36,18 +36,18 @@ class ServerJudge:
         chosen = sorted(random.Random(self.seed).sample(range(len(rows)), min(self.options.controls, len(rows))))
         places = dict.fromkeys(answers, range(len(rows))) | {f"control {kind}": chosen for kind in known}
         texts = answers | {f"control {kind}": texts for kind, texts in known.items()}
-        jobs = [(who, place) for who in places for place in places[who]]
-        found: dict[str, list[float]] = {who: [] for who in places}
+        jobs = [(contestant, place) for contestant in places for place in places[contestant]]
+        found: dict[str, list[float]] = {contestant: [] for contestant in places}
         made = Opinion({}, chosen, {}, (self.prompt.low, self.prompt.high), {})
-        for (who, place), verdict in zip(jobs, self._scores(rows, texts, jobs), strict=True):
-            note(made, who, place, verdict)
-            found[who].append(np.nan if verdict.failed else verdict.value)
-        made.scores = {who: np.array(found[who], float) for who in answers}
+        for (contestant, place), verdict in zip(jobs, self._scores(rows, texts, jobs), strict=True):
+            note(made, contestant, place, verdict)
+            found[contestant].append(np.nan if verdict.failed else verdict.value)
+        made.scores = {contestant: np.array(found[contestant], float) for contestant in answers}
         made.controls = {kind: np.array(found[f"control {kind}"], float) for kind in known}
         made.require_verdicts(self.name, self._fix())
-        rivals = [who for who in answers if who.startswith("base")]
+        rivals = [contestant for contestant in answers if contestant.startswith("base")]
         if self.versus and rivals:
-            best = max(rivals, key=lambda who: np.nanmean(made.scores[who]))
+            best = max(rivals, key=lambda contestant: np.nanmean(made.scores[contestant]))
             made.pairs = self._pairs(made, rows, answers["tuned"], answers[best])
             lengths = [len(one) - len(two) for one, two in zip(answers["tuned"], answers[best], strict=True)]
             if made.pairs:
@@ -76,8 +76,8 @@ class ServerJudge:
 
     def _scores(self, rows: list[dict], texts: Texts, jobs: list[tuple[str, int]]) -> Iterator[Verdict]:
         """A verdict for each (contestant, row); an empty answer gets the lowest score unasked."""
-        full = [(who, i) for who, i in jobs if texts[who][i].strip()]
-        given = self.asker.ask(self.prompt, [asked(rows[i], answer=texts[who][i]) for who, i in full], "scores")
+        full = [(contestant, i) for contestant, i in jobs if texts[contestant][i].strip()]
+        given = self.asker.ask(self.prompt, [asked(rows[i], answer=texts[contestant][i]) for contestant, i in full], "scores")
         given = dict(zip(full, given, strict=True))
         return (given.get(job) or Verdict(self.prompt.low, EMPTY) for job in jobs)
 
@@ -107,12 +107,12 @@ def asked(row: dict, **answers: str) -> dict[str, str]:
     return {"question": question(row), "expected": row["expected"], **answers}
 
 
-def note(made: Opinion, who: str, place: int, verdict: Verdict) -> None:
+def note(made: Opinion, contestant: str, place: int, verdict: Verdict) -> None:
     """Keep what was thought before a verdict and its reasons, or why there is none."""
     if verdict.thinking:
-        made.thinking.setdefault(who, {})[place] = verdict.thinking
+        made.thinking.setdefault(contestant, {})[place] = verdict.thinking
     if verdict.failed:
-        made.failed.setdefault(who, {})[place] = verdict.failed
+        made.failed.setdefault(contestant, {})[place] = verdict.failed
         made.said.setdefault(verdict.failed, verdict.said)
     elif verdict.reasons:
-        made.reasons.setdefault(who, {})[place] = verdict.reasons
+        made.reasons.setdefault(contestant, {})[place] = verdict.reasons

@@ -27,7 +27,7 @@ from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.known_data import known_agreement
 from stages.judging.likelihood import expected_scores, to_say
 from stages.judging.marked import FEWEST, Mark, calibration, matched, read_marks
-from stages.judging.measures import best_constant, limerick, parts
+from stages.judging.measures import MEASURES, best_constant
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
 from stages.judging.opinion import Opinion, figure, health, verdict_rows
 from stages.judging.paths import Paths
@@ -52,7 +52,7 @@ def embedded_opinion(
     expected, questions = [row["expected"] for row in rows], [question(row) for row in rows]
     about["agreement"] = known_agreement(expected, questions, about["encoder_as_fitted"])
     return Opinion(
-        {who: judge.score(items(rows, texts)) for who, texts in answers.items()},
+        {contestant: judge.score(items(rows, texts)) for contestant, texts in answers.items()},
         chosen,
         {kind: judge.score(asked) for kind, asked in of_known.items()},
         (0, 100),
@@ -68,12 +68,12 @@ def of_people(
 
     The embedded judge scores whatever was marked. Of another judge's, only marks of answers that it scored in this run count.
     """
-    asked = {who: items(rows, said) for who, said in texts.items()}
+    asked = {contestant: items(rows, said) for contestant, said in texts.items()}
     if opinion.about["kind"] == "embedded":
         there, scores = own, EmbeddedJudge(Signals(encoder)).score([one.texts for one in own])
     else:
-        whole = [texts for who in texts for texts in asked[who]]
-        there, scores = matched(own, whole, np.concatenate([opinion.scores[who] for who in texts]))
+        whole = [texts for contestant in texts for texts in asked[contestant]]
+        there, scores = matched(own, whole, np.concatenate([opinion.scores[contestant] for contestant in texts]))
     found = {"marks": len(there), "stale": len(own) - len(there)}
     fitted = calibration(there, scores, opinion.scale)
     if fitted is None:
@@ -87,7 +87,7 @@ def of_people(
             file=sys.stderr,
         )
     questions = [question(row) for row in rows]
-    return found, {who: fitted.apply(opinion.scores[who], questions) for who in texts}
+    return found, {contestant: fitted.apply(opinion.scores[contestant], questions) for contestant in texts}
 
 
 def form_figures(form: Form, rows: list[TextAnswers], answers: list[TextAnswer]) -> dict[str, Figure]:
@@ -109,12 +109,8 @@ def within_limit(rows: list[TextAnswers], tokenizer: PreTrainedTokenizerBase) ->
 
 def task_figures(measures: list[str], rows: list[dict], answers: list[dict], training: Iterable[str]) -> dict[str, Figure]:
     """What the task itself asks of answers (`text` and `finish`)."""
-    meant, given, found = [row["expected"] for row in rows], [answer["text"] for answer in answers], {}
-    if "parts" in measures:
-        found |= parts(meant, given, [answer["finish"] == "stop" for answer in answers])
-    if "limerick" in measures:
-        found |= limerick([question(row) for row in rows], meant, given, training)
-    return found
+    chosen = [measure for name, measure in MEASURES.items() if name in measures]
+    return {name: figure for measure in chosen for name, figure in measure(rows, answers, training).items()}
 
 
 def references(measures: list[str], rows: list[dict], training: Iterable[str]) -> dict[str, dict[str, Figure]]:
@@ -125,25 +121,27 @@ def references(measures: list[str], rows: list[dict], training: Iterable[str]) -
     said = {"constant": [best_constant(training)] * len(rows)}
     if all("weak" in row for row in rows):
         said["labeller"] = [row["weak"] for row in rows]
-    whole = {who: [{"text": text, "finish": "stop"} for text in texts] for who, texts in said.items()}
-    return {who: task_figures(measures, rows, answers, training) for who, answers in whole.items()}
+    whole = {contestant: [{"text": text, "finish": "stop"} for text in texts] for contestant, texts in said.items()}
+    return {contestant: task_figures(measures, rows, answers, training) for contestant, answers in whole.items()}
 
 
-def measure(who: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Figure]:
+def measure(contestant: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Figure]:
     """Every figure of one contestant that needs no judge; a hosted model has no likelihood."""
-    answers = [row["answers"][who.name] for row in rows]
+    answers = [row["answers"][contestant.name] for row in rows]
     wordings = wording(items(rows, [a["text"] for a in answers]), [a["tokens"] for a in answers], overlap)
     wordings["prompt_tokens"] = with_count([a["prompt_tokens"] for a in answers]), mean
-    if who.hosted:
+    if contestant.hosted:
         return wordings
-    return likelihood(expected_scores(who, rows), [to_say(row) for row in rows]) | wordings
+    return likelihood(expected_scores(contestant, rows), [to_say(row) for row in rows]) | wordings
 
 
 def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
     """`likelihood` of a row's expected answer by contestant, where any has one: nats, tokens and tokens predicted right.
     Revisions are compared row by row with them."""
-    known = {who: named["perplexity"][0][row, :3].tolist() for who, named in figures.items() if "perplexity" in named}
-    found = {who: [round(nats, 4), int(tokens), int(right)] for who, (nats, tokens, right) in known.items()}
+    known = {
+        contestant: named["perplexity"][0][row, :3].tolist() for contestant, named in figures.items() if "perplexity" in named
+    }
+    found = {contestant: [round(nats, 4), int(tokens), int(right)] for contestant, (nats, tokens, right) in known.items()}
     return {"likelihood": found} if found else {}
 
 
@@ -153,10 +151,10 @@ def write_table(path: Path, rows: list[dict], given: dict[str, dict[str, np.ndar
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["judge", "answer", "id", "score"])
         table.writerows(
-            [judge, who, row["id"], f"{score:.4g}"]
+            [judge, contestant, row["id"], f"{score:.4g}"]
             for judge, scores in given.items()
-            for who in names
-            for row, score in zip(rows, scores[who], strict=True)
+            for contestant in names
+            for row, score in zip(rows, scores[contestant], strict=True)
             if not np.isnan(score)
         )
 
@@ -165,7 +163,8 @@ def not_answered(rows: list[dict]) -> dict:
     """`refused`: how many answers of each contestant were refused, for a mark in a text or by a server, where any were. They
     are empty, and count as the failures that they are."""
     counts = {
-        who: sum(row["answers"][who].get("finish", "").startswith("refused") for row in rows) for who in rows[0]["answers"]
+        contestant: sum(row["answers"][contestant].get("finish", "").startswith("refused") for row in rows)
+        for contestant in rows[0]["answers"]
     }
     return {"refused": counts} if any(counts.values()) else {}
 
@@ -174,7 +173,7 @@ def alarms(rows: list[dict], figures: dict[str, dict[str, Figure]], results: dic
     """What no one wants of answers and likelihoods."""
 
     def values(figure: str) -> dict[str, float]:
-        return {who: results[who][figure]["value"] for who, named in figures.items() if figure in named}
+        return {contestant: results[contestant][figure]["value"] for contestant, named in figures.items() if figure in named}
 
     likelihoods = sanity.low_perplexity(values("perplexity")) | sanity.perfect_tokens(values("token_accuracy"))
     return sanity.answers(rows) | likelihoods
@@ -203,11 +202,11 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
 
     with Progress(len(field) + len(params.judges), f"judge {name}", "part") as progress:
         figures = {}
-        for who in field:
-            figures[who.name] = measure(who, rows, overlap)
-            given = [row["answers"][who.name] for row in rows]
-            figures[who.name] |= task_figures(params.measures, rows, given, completions)
-            progress.add(1, done=f"likelihood of {who.name}")
+        for contestant in field:
+            figures[contestant.name] = measure(contestant, rows, overlap)
+            given = [row["answers"][contestant.name] for row in rows]
+            figures[contestant.name] |= task_figures(params.measures, rows, given, completions)
+            progress.add(1, done=f"likelihood of {contestant.name}")
         reader = Encoder(paths.encoder)
         form = Form(reader)
         limit, sayable = within_limit(rows, field[0].tokenizer)
@@ -215,9 +214,9 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
         vectors = reader.vectors([row["expected"] for row in rows])
         known = known_answers(rows, vectors, params.seed, sayable if any(long) else None)
         plain = {kind: overlap.score(items(rows, texts)) for kind, texts in known.items()}
-        texts = {who.name: [row["answers"][who.name]["text"] for row in rows] for who in field}
-        for who in field:
-            figures[who.name] |= form_figures(form, rows, [row["answers"][who.name] for row in rows])
+        texts = {contestant.name: [row["answers"][contestant.name]["text"] for row in rows] for contestant in field}
+        for contestant in field:
+            figures[contestant.name] |= form_figures(form, rows, [row["answers"][contestant.name] for row in rows])
         opinions, own = {}, read_marks(paths.marks)
         healths = {"overlap": {"auc": trust(plain, bootstrap, 0.5)["auc"]}}
         for judge, options in params.judges.items():
@@ -227,24 +226,29 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
                 opinions[judge] = embedded_opinion(options, reader, rows, texts, known, params.seed)
                 if any(long):
                     shorter = [{**row, "expected": text} for row, text in zip(rows, sayable, strict=True)]
-                    for who, said in texts.items():
+                    for contestant, said in texts.items():
                         scores = EmbeddedJudge(Signals(reader)).score(items(shorter, said))
-                        figures[who][f"{judge}_within_limit"] = figure(scores)
-            for who, scores in opinions[judge].scores.items():
-                figures[who][judge] = figure(scores)
+                        figures[contestant][f"{judge}_within_limit"] = figure(scores)
+            for contestant, scores in opinions[judge].scores.items():
+                figures[contestant][judge] = figure(scores)
             healths[judge] = health(judge, opinions[judge], texts, bootstrap, options.warn_below)
             if own:
                 people, calibrated = of_people(judge, opinions[judge], rows, texts, own, reader, bootstrap)
                 healths[judge]["people"] = people
-                for who, scores in calibrated.items():
-                    figures[who][f"{judge}_calibrated"] = figure(scores)
+                for contestant, scores in calibrated.items():
+                    figures[contestant][f"{judge}_calibrated"] = figure(scores)
             progress.add(1, done=judge)
 
     figures |= references(params.measures, rows, completions)
     write_rows(paths.verdicts, ({**row, **likelihoods(figures, i)} for i, row in enumerate(verdict_rows(rows, opinions))))
-    write_table(paths.table, rows, {judge: opinion.scores for judge, opinion in opinions.items()}, [who.name for who in field])
-    measured = {who: named["perplexity"][0][:, 1] for who, named in figures.items() if "perplexity" in named}
-    outside = {who: int((tokens == 0).sum()) for who, tokens in measured.items()}
+    write_table(
+        paths.table,
+        rows,
+        {judge: opinion.scores for judge, opinion in opinions.items()},
+        [contestant.name for contestant in field],
+    )
+    measured = {contestant: named["perplexity"][0][:, 1] for contestant, named in figures.items() if "perplexity" in named}
+    outside = {contestant: int((tokens == 0).sum()) for contestant, tokens in measured.items()}
     refused = not_answered(rows)
     results = {"rows": len(rows), "outside_context": outside, **refused, **summarize(figures, bootstrap), "judges": healths}
     write_json(paths.details, results | {"signatures": signatures()})
