@@ -12,6 +12,7 @@ from stages.common.schema_data import AlpacaFormat, CompletionFormat
 from stages.models.prompting import adopt_template
 from stages.prompts import style
 from tests import tiny
+from tests.models import shapes
 
 COMPLETION = {"prompt_ending": " ->", "completion_start": " ", "completion_ending": " END", "shard_rows": 1000}
 CONTRACTS = {
@@ -83,3 +84,10 @@ def test_the_modelfile():
     for line in ("temperature 0.5", "top_k 3", "repeat_penalty 1.2", "seed 4", "num_predict 7", "num_ctx 99"):
         assert f"PARAMETER {line}" in lines
     assert lines[-2:] == ['PARAMETER stop " END"', 'PARAMETER stop """a "b""""']
+
+
+@pytest.mark.parametrize("shape", ["gemma", "phi 3", "chatml", "llama 3", "mistral", "zephyr"])
+def test_the_end_mark_of_a_template_is_a_stop_string_unless_it_is_the_end_token(shape):
+    tokenizer = shapes.tokenizer(shape)
+    ending = shapes.ENDS[shape]
+    assert ollama.end_marks(tokenizer) == ([] if ending == tokenizer.eos_token else [ending])
