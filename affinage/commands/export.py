@@ -58,21 +58,31 @@ def _write_modelfile(folder: Path, target: Path, name: str, options) -> None:
     from stages.models.directory import context_length, load_tokenizer
     from stages.models.prompting import read_prompt
 
-    parts = ollama.take_apart(load_tokenizer(folder), folder)
-    named = ollama.parameters(options, read_prompt(folder)["stop"], context_length(folder))
+    tokenizer = load_tokenizer(folder)
+    parts = ollama.take_apart(tokenizer, folder)
+    stop = read_prompt(folder)["stop"] + ollama.end_marks(tokenizer)
+    named = ollama.parameters(options, stop, context_length(folder))
     with atomic_file(target / "Modelfile") as file:
         file.write(ollama.modelfile(f"./gguf/{name}.gguf", ollama.template(parts), named))
 
 
 def _checked(folder: Path, file: Path, model) -> str:
-    """Compare on the first prompts of the test rows."""
+    """Compare on the first prompts of the test rows. Those with a mark of the tokenizer in a text are set apart: here it is
+    letters, and llama.cpp reads it as a token."""
     from affinage.exporting.llama_cpp import compare
+    from stages.models.directory import load_tokenizer
+    from stages.models.marks import marks
 
-    rows = list(read_rows(Path("data") / model.dataset / "formatted" / "test"))[:CHECKED]
-    found = compare(folder, file, [row["messages"] for row in rows], model.generate.max_new_tokens)
+    known = marks(load_tokenizer(folder))
+    conversations = [row["messages"] for row in read_rows(Path("data") / model.dataset / "formatted" / "test")]
+    plain = [turns for turns in conversations if not any(known.inside(turn["content"]) for turn in turns)]
+    marked = len(conversations) - len(plain)
+    found = compare(folder, file, plain[:CHECKED], model.generate.max_new_tokens) if plain else []
     same = found.count("same")
     others = ", ".join(f"{kind} differs in {found.count(kind)}" for kind in ("prompt", "tokens", "answer") if kind in found)
-    return f"llama.cpp and transformers: the same tokens for {same} of {len(found)} prompts{f' ({others})' if others else ''}"
+    apart = f"; {marked} set apart, for a mark in a text that llama.cpp reads as a token" if marked else ""
+    differ = f" ({others})" if others else ""
+    return f"llama.cpp and transformers: the same tokens for {same} of {len(found)} prompts{differ}{apart}"
 
 
 def command(

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
 from stages.common.schema_models import Generate
+from stages.models.templates import turn
 
 U, V, A, S = "\ue000", "\ue001", "\ue002", "\ue003"  # two questions, an answer, a system message: private characters
 
@@ -107,6 +108,13 @@ def parameters(options: Generate, stop: list[str], context: int) -> list[tuple[s
         ("num_ctx", context),
     ]
     return named + [("stop", _quoted(text)) for text in stop]
+
+
+def end_marks(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The mark that the template writes after an answer, where it is a token other than the tokenizer's end token. Ollama stops
+    at that one anyway, and as a stop string it would also end an answer that spells it."""
+    token = turn(tokenizer).token if tokenizer.chat_template else None
+    return [] if token in (None, tokenizer.eos_token_id) else [tokenizer.convert_ids_to_tokens(token)]
 
 
 def _quoted(text: str) -> str:
