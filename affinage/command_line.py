@@ -21,6 +21,7 @@ COMMANDS = {  # name: (module, what it does, on one line)
     "plots": ("affinage.commands.plots", "Charts of training and scores, as a page, PNG and SVG."),
     "ask": ("affinage.commands.ask", "Ask a model and its base one question."),
     "marks": ("affinage.commands.marks", "Answers for people to mark, and how far judges agree with them."),
+    "add": ("affinage.commands.add", "Your own data: look at a file, write its entry to params.yaml."),
     "recipe": ("affinage.commands.recipe", "Merge a recipe into params.yaml."),
     "parallel": ("affinage.commands.parallel", "Run independent models side by side."),
     "jobs": ("affinage.commands.jobs", "Fine-tuning jobs of a hosted service: list, show, cancel, …"),

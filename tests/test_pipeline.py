@@ -128,8 +128,8 @@ def test_the_command_names_the_paths_of_the_stage(stage):
     assert command[4::2] == [f"--{field.name}" for field in fields(import_module(f"stages.{stage}").Paths)]
 
 
-# named from outside: by an interface of transformers, or as the arguments of a kernel
-MANY_PARAMETERS = {"_attend", "attend", "_kernel", "packed_rows"}
+# named from outside: by an interface of transformers, as the arguments of a kernel, or as the options of `affinage add`
+MANY_PARAMETERS = {"_attend", "attend", "_kernel", "packed_rows", "add_dataset"}
 
 
 def test_no_function_takes_more_than_seven_parameters():

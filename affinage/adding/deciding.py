@@ -1,0 +1,224 @@
+"""Which reading and which columns are meant: what options say, then what can be told, then what a person at a terminal says."""
+
+import string
+import sys
+from dataclasses import dataclass, field
+
+import typer
+
+from affinage.adding.columns import Column, columns_of
+from affinage.adding.reading import Reading
+from affinage.adding.roles import KINDS, TEXT, Roles, named, roles
+from stages.common.errors import StageError
+from stages.sources.columns import column
+
+NAMES = ("html_list", "html_table", "lines")  # readers that give names alone
+
+
+@dataclass(frozen=True)
+class Said:
+    """What options say: `task` is one of KINDS, the others columns or templates; "" where nothing is said."""
+
+    task: str = ""
+    question: str = ""
+    answer: str = ""
+    text: str = ""
+    label: str = ""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Ours: what was said of it."""
+        pairs = {"instruction": self.question, "response": self.answer, "text": self.text, "label": self.label}
+        return {ours: said for ours, said in pairs.items() if said}
+
+
+@dataclass
+class Decision:
+    """A reading with the roles of its columns."""
+
+    way: Reading
+    columns: list[Column]
+    roles: Roles = field(default_factory=Roles)
+
+    @property
+    def first_alone(self) -> list[Column]:
+        """The columns in use that are the first item of a list of several: the others would be left out."""
+        used = {name.rstrip("?") for said in self.roles.columns.values() for name in fields(said)}
+        return [one for one in self.columns if one.name in used and one.several > 1]
+
+
+def decided(ways: list[Reading], said: Said, where: str) -> Decision:
+    """The surest reading; of equally sure ones the outermost.
+
+    Raises:
+        StageError: where nothing can be told, with what there is and the options that say it.
+    """
+    if said.task not in ("", *KINDS):
+        raise StageError(f"--as {said.task}", "no such kind of dataset", f"one of {', '.join(KINDS)}", "edit --as")
+    if (said.question or said.answer) and (said.text or said.label) and said.task != "parts":
+        raise StageError("options", "--question or --answer beside --text or --label", "one pair", "leave the other pair out")
+    decisions, errors = [], []
+    for way in ways:
+        if way.kind == "reviews_csv" and said != Said() and said.task != "parts":
+            continue
+        columns = columns_of(way.rows)
+        shared = set(way.shared)
+        columns = [one for one in columns if one.name.partition(".")[0] in shared or one.name in shared]
+        try:
+            decisions.append(Decision(way, columns, _roles(way, columns, said, where)))
+        except StageError as error:
+            errors.append(error)
+    if not decisions:
+        raise errors[0]
+    best = max(decisions, key=lambda one: (one.roles.quality > 0, not one.first_alone, one.roles.quality))
+    if best.roles.quality == 0 and sys.stdin.isatty() and sys.stdout.isatty():
+        return decided(ways, _asked(best, said), where)
+    if best.roles.quality == 0:
+        raise StageError(
+            where, f"{'; '.join(best.roles.doubts)}\n{listing(decisions)}", "columns to learn from", choices(best, where)
+        )
+    return best
+
+
+def _roles(way: Reading, columns: list[Column], said: Said, where: str) -> Roles:
+    if said.task == "parts" or (way.kind == "reviews_csv" and said == Said()):
+        return _parts(way, columns, said, where)
+    _check(way, said, where)
+    if said.columns:
+        found = _with(columns, said)
+    elif way.kind in NAMES:
+        found = Roles(doubts=["names alone: --as parts searches for them in the reviews that come with this repository"])
+    else:
+        found = roles(columns)
+    if way.kind == "medquad":
+        found.keep, found.group = ["qtype", "focus", "document"], "focus"
+    return _as(found, columns, said)
+
+
+def _with(columns: list[Column], said: Said) -> Roles:
+    """Roles as options say them; the other half of a pair by its name, or where one column is left."""
+    classes = bool(said.text or said.label)
+    found, guess = Roles("classification" if classes else "instructions"), roles(columns)
+    used = {name.rstrip("?") for value in said.columns.values() for name in fields(value)}
+    for ours, option in (
+        (("text", "--text"), ("label", "--label")) if classes else (("instruction", "--question"), ("response", "--answer"))
+    ):
+        theirs = said.columns.get(ours) or guess.columns.get(ours, "")
+        if theirs and (ours in said.columns or theirs not in used):
+            found.set(ours, theirs, f"its name: {option}" if ours in said.columns else guess.why[ours])
+            continue
+        others = [one for one in columns if one.name not in used and one.is_text and not one.is_aside]
+        if len(others) == 1:
+            found.set(ours, others[0].name, "the only other column of text", likely=True)
+        else:
+            found.doubts.append(f"{option} is not said, and cannot be told")
+    if "input" in guess.columns and found.task == guess.task and guess.columns["input"] not in used:
+        found.set("input", guess.columns["input"], guess.why["input"])
+    found.group, found.keep = guess.group, [name for name in guess.keep if name == guess.group]
+    return found
+
+
+def _as(found: Roles, columns: list[Column], said: Said) -> Roles:
+    """The roles under the kind of dataset that `--as` asks for."""
+    if not said.task or said.task == found.task or found.doubts:
+        return found
+    pair = "instruction" in found.columns
+    if (said.task in ("chat", "completion", "instructions") and pair) or (said.task == "chat" and "messages" in found.columns):
+        found.task = said.task
+        return found
+    needs = "--text and --label" if said.task == "classification" else "--question and --answer"
+    found.doubts.append(f"as {said.task} it needs {needs}; found {', '.join(found.columns) or 'nothing'}")
+    return found
+
+
+def _parts(way: Reading, columns: list[Column], said: Said, where: str) -> Roles:
+    if way.kind == "reviews_csv":
+        found = Roles("parts")
+        found.set("review", "review", "its name, in the header of Edmunds' reviews")
+        found.set("problem", "problem", "its name: what the reader finds wrong with a record")
+        return found
+    found = Roles("parts")
+    if way.kind in NAMES:
+        found.set("name", "name", "a name each: parts to search for")
+        return found
+    _check(way, said, where)
+    texts = [one for one in columns if one.is_text and not one.is_aside and not one.is_class]
+    long = [one for one in texts if one.words > 8]
+    text = said.text or getattr(named(long, TEXT) or (long[0] if len(long) == 1 else None), "name", "")
+    names = named(texts, ["name", "part", "partname", "piece", "teil", "component"]) or (texts[0] if len(texts) == 1 else None)
+    if text:
+        found.set("review", text, "its name: --text" if said.text else "its name, or the only column of long texts")
+    elif names and not long:
+        found.set("name", names.name, "its name: parts to search for")
+    else:
+        found.doubts.append("no column of reviews (--text COLUMN), and none of names of parts")
+    return found
+
+
+def fields(said: str) -> list[str]:
+    """The columns that a column's name or template names."""
+    if "{" not in said:
+        return [said]
+    try:
+        return [name for _, name, _, _ in string.Formatter().parse(said) if name]
+    except ValueError:
+        return []
+
+
+def _check(way: Reading, said: Said, where: str) -> None:
+    """Whether the columns that options name are there, in one row at least."""
+    options = {"instruction": "--question", "response": "--answer", "text": "--text", "label": "--label"}
+    for ours, theirs in said.columns.items():
+        value_of, missing = column(theirs, ours), ""
+        for row in way.rows:
+            try:
+                value_of(row)
+                missing = ""
+                break
+            except KeyError as error:
+                missing = str(error.args[0])
+        if missing:
+            there = ", ".join(way.shared) or "none"
+            raise StageError(
+                f"{where}: {options[ours]} {theirs}", f"no column {missing!r}", f"one of: {there}", "edit the option"
+            )
+
+
+def listing(decisions: list[Decision]) -> str:
+    """The columns of every reading."""
+    lines = []
+    for one in decisions[:4]:
+        if len(decisions) > 1:
+            lines.append(f"    --rows {one.way.at or '(the document itself)'}, {one.way.kind}:")
+        lines += [f"    {column.name or '(no name)':24} {column.said()}" for column in one.columns[:30]]
+    return "\n".join(lines)
+
+
+def choices(best: Decision, where: str) -> str:
+    """The options that would decide it, with columns that may be meant."""
+    known = best.roles.columns.values()
+    free = [one for one in best.columns if one.is_text and not one.is_aside and one.name not in known]
+    texts = sorted((one for one in free if not one.is_class), key=lambda one: one.words)
+    first = next(iter(known), texts[0].name if len(texts) > 1 else "")
+    classes = [one.name for one in best.columns if one.is_class and one.name not in known and not one.is_aside]
+    lines = []
+    if best.way.kind in NAMES or len(free) == 1:
+        lines.append("--as parts (names of parts, or reviews to search for them)")
+    if first and texts:
+        lines.append(f'--question "{first}" --answer "{texts[-1].name}" (a template too: "What is {{{first}}}?")')
+    if texts and classes:
+        lines.append(f'--text "{texts[-1].name}" --label "{classes[0]}"')
+    lines += ["--question COLUMN --answer COLUMN, or --text COLUMN --label COLUMN"] if not lines else []
+    return f"say what is meant: affinage add {where} …" + "".join(f"\n              {line}" for line in lines)
+
+
+def _asked(best: Decision, said: Said) -> Said:
+    """What a person at a terminal says."""
+    print(f"{'; '.join(best.roles.doubts)}\n{listing([best])}")
+    kind = typer.prompt(
+        "Questions with answers (q), or texts with a label (t)?", default="t" if said.text or said.label else "q"
+    )
+    first, second = ("text", "label") if kind.strip().lower().startswith("t") else ("question", "answer")
+    values = {first: getattr(said, first) or typer.prompt(f"Column or template of the {first}")}
+    values[second] = getattr(said, second) or typer.prompt(f"Column of the {second}")
+    return Said(said.task, **values)

@@ -1,0 +1,254 @@
+"""The entries that are written into params.yaml, and the files that they need below data/sources/."""
+
+import filecmp
+import io
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from affinage.adding.deciding import Decision
+from affinage.adding.material import PUBLIC, SOURCES, Material
+from affinage.commands import recipe
+from stages.common.check import check
+from stages.common.errors import StageError
+from stages.common.files import atomic_file
+from stages.common.params import FILE, read
+from stages.sources.local import find
+
+STYLES = {"instructions": "alpaca", "chat": "chat", "completion": "completion", "classification": "classification"}
+MARKS = {"prompt_ending": " ->", "completion_start": " ", "completion_ending": " END"}
+LICENCE = "not stated"  # of rows that are added; a person who knows it writes it
+SHIPPED = Path("data/sources/car_reviews")  # reviews and names of parts that come with this repository
+DICTIONARIES = {
+    "parts_list": {"files": "parts/list.html", "reader": {"kind": "html_list"}, "columns": {"name": "name"}},
+    "parts_table": {
+        "files": "parts/table.html",
+        "reader": {"kind": "html_table", "column": "Part"},
+        "columns": {"name": "name"},
+    },
+}
+SYNONYMS = {"files": "synonyms.csv", "reader": "csv", "columns": {"name": "name", "means": "means", "within": "within"}}
+REVIEWS = {"files": "reviews/*.csv", "reader": "reviews_csv", "columns": {"review": "review", "problem": "problem"}}
+
+
+@dataclass
+class Plan:
+    """What is to be written.
+
+    Args:
+        name: of the dataset.
+        entry: of the dataset.
+        rows: its source that is labelled.
+        origins: by source, where its files lie now; None for what is fetched.
+        copies: files to copy, from and to.
+    """
+
+    name: str
+    entry: dict
+    rows: str = "rows"
+    origins: dict[str, Path | None] = field(default_factory=dict)
+    copies: list[tuple[Path, Path]] = field(default_factory=list)
+
+
+def plan(found: Material, decision: Decision, encoding: str, defaults: dict, in_place: bool) -> Plan:
+    """The entry of a dataset.
+
+    Raises:
+        StageError: where its files cannot lie where the entry needs them.
+    """
+    section = _section(found, decision, encoding, defaults)
+    made = Plan(found.name, {})
+    sources, label = {"rows": section}, {"method": "clean"}
+    made.origins = {"rows": found.path}
+    task = decision.roles.task
+    if task == "parts":
+        sources, label = _parts(made, section, "name" in decision.roles.columns)
+    elif task == "classification":
+        label["required"] = ["text", "label"]
+    elif decision.way.kind == "medquad":
+        label["conflicts"] = "keep"  # several institutes answer one question
+    elif "messages" in decision.roles.columns:
+        label["required"] = ["messages"]
+    source = _place(found, made, sources, in_place)
+    made.entry = {
+        "source": source,
+        "scrape": {"sources": sources},
+        "label": label,
+        "split": _split(decision, defaults),
+        "format": {"style": "completion", **MARKS} if task in ("parts", "completion") else {"style": STYLES[task]},
+    }
+    return made
+
+
+def _section(found: Material, decision: Decision, encoding: str, defaults: dict) -> dict:
+    """What `scrape.sources` says of the rows; what the defaults say alike is left out."""
+    usual = (defaults.get("scrape", {}).get("sources", {}).get("all") or {}).get("encoding", "")
+    section = {key: value for key, value in found.section.items() if (key, value) != ("kind", "local")}
+    members = {"members": section.pop("members")} if "members" in section else {}
+    section["reader"] = decision.way.reader
+    if encoding and encoding != usual:
+        section["encoding"] = encoding
+    section["columns"] = decision.roles.columns
+    if decision.roles.keep:
+        section["keep"] = decision.roles.keep
+    return section | members | {"licence": LICENCE}
+
+
+def _split(decision: Decision, defaults: dict) -> dict:
+    usual, roles = defaults.get("split", {}), decision.roles
+    group = {"group": roles.group} if roles.group else {}
+    if roles.task == "parts":
+        group = {"group": "group"}
+    elif decision.way.kind == "medquad":
+        group = {"group": ["focus", "document"]}
+    stratify = {"stratify": "label"} if roles.task == "classification" else {}
+    held_back = {part: usual.get(part, 0.1) for part in ("validation", "test")}
+    train = {"train": round(1 - sum(held_back.values()), 9)}
+    return group | stratify | train | {part: share for part, share in held_back.items() if part not in usual}
+
+
+def _parts(made: Plan, section: dict, names: bool) -> tuple[dict, dict]:
+    """Sources and label of reviews with the shipped names of parts, or of the shipped reviews with one's own names."""
+    if names:
+        sources = {"reviews": dict(REVIEWS), "names": section}
+        made.origins = {"reviews": SHIPPED, "names": made.origins["rows"]}
+    else:
+        sources = {"reviews": section, **DICTIONARIES, "synonyms": SYNONYMS}
+        made.origins = {"reviews": made.origins["rows"], **dict.fromkeys((*DICTIONARIES, "synonyms"), SHIPPED)}
+    made.rows = "reviews"
+    label = {"method": "parts", "reviews": "reviews", "text": "review", "mixed": 0}
+    label |= {"dictionaries": ["names"] if names else list(DICTIONARIES), "synonyms": "" if names else "synonyms"}
+    return sources, label | {"gold": "", "target": "parts", "none": "none"}
+
+
+def _place(found: Material, made: Plan, sources: dict, in_place: bool) -> str:
+    """The dataset's `source`, and the copies that it needs."""
+    shipped = SHIPPED in made.origins.values()
+    if found.path is None and not shipped:
+        return PUBLIC
+    where = _relative(found.path) if found.path is not None else ""
+    if not shipped and (in_place or Path(where).is_relative_to(SOURCES)):
+        return where
+    if in_place:
+        raise StageError(
+            f"--in-place {where}",
+            "a dataset of parts, whose files come from two folders",
+            f"all of them below {SOURCES}/{made.name}",
+            "leave --in-place out",
+        )
+    target = SOURCES / made.name
+    for key, origin in made.origins.items():
+        if origin is None:
+            continue
+        for path in find(origin, sources[key]["files"], found.left_out):
+            made.copies.append((path, target / (path.name if path == origin else path.relative_to(origin))))
+    return target.as_posix()
+
+
+def _relative(path: Path) -> str:
+    """The path from the repository's root where it lies below, else the whole one."""
+    whole = path.resolve()
+    return whole.relative_to(Path.cwd()).as_posix() if whole.is_relative_to(Path.cwd()) else whole.as_posix()
+
+
+def model_entry(base: str, task: str, bases: dict) -> dict:
+    """The entry of a model that learns the dataset, but for `dataset`.
+
+    Raises:
+        StageError: for a base that is not there, or cannot learn this.
+    """
+    if base not in bases:
+        expected = f"one of {', '.join(bases)}"
+        raise StageError(
+            f"--model {base}", "no such base", expected, "affinage recipe --list shows more bases; or add it under bases"
+        )
+    architecture = (bases[base].get("base") or {}).get("architecture")
+    if architecture is None or (architecture == "encoder" and task != "classification"):
+        fit = [name for name, one in bases.items() if (one.get("base") or {}).get("architecture") == "causal"]
+        found = f"a base of architecture {architecture}" if architecture else "a hosted base, which needs parameters of its own"
+        raise StageError(f"--model {base}", found, f"one that can learn {task} here: {', '.join(fit)}", "name another base")
+    method = "classifier" if task == "classification" else "causal"
+    judge = {} if method == "classifier" else {"judges": {"embedded": {}}}
+    judge = {"measures": ["parts"], **judge} if task == "parts" else judge
+    return {"shards": "train", "base": base, "root": base, "train": {"method": method}, "generate": {}, "judge": judge}
+
+
+def merged(parts: list[dict], params: Path = FILE) -> tuple[str, str]:
+    """The text of params.yaml before and after the entries of `parts` are merged into it, its comments kept.
+
+    Raises:
+        StageError: with all problems of the file as it would be.
+    """
+    yaml, before = recipe.editor(), params.read_text(encoding="utf-8")
+    document = read(params, yaml)
+    changed = [path for part in parts for path in recipe.merge(document, part)]
+    if not changed:
+        return before, before
+    for kind, name in (path.split(".", 1) for path in changed if path.count(".") == 1):
+        if kind in ("datasets", "models"):
+            document[kind].yaml_set_comment_before_after_key(name, before="\n")  # an empty line
+    text = io.StringIO()
+    yaml.dump(document, text)
+    after = text.getvalue()
+    check(YAML(typ="safe", pure=True).load(after), params)
+    return before, after
+
+
+def dataset_yaml(name: str, entry: dict) -> CommentedMap:
+    """The part of params.yaml for a dataset: a line for each of its keys, and where there are several for each source."""
+    sources = entry["scrape"]["sources"]
+    several = len(sources) > 1
+    scrape = _block(sources={key: _flow(one) for key, one in sources.items()}) if several else _block(sources=_flow(sources))
+    if several:
+        scrape["sources"] = _block(**scrape["sources"])
+    rest = {stage: _flow(entry[stage]) for stage in ("label", "split", "format")}
+    return _block(datasets=_block(**{name: _block(source=_flow(entry["source"]), scrape=scrape, **rest)}))
+
+
+def model_yaml(name: str, entry: dict) -> CommentedMap:
+    """The part of params.yaml for a model; on one line where its dataset takes many."""
+    wires = {key: _flow(value) for key, value in entry.items()}
+    return _block(models=_block(**{name: _flow(entry) if entry["judge"].get("measures") else _block(**wires)}))
+
+
+def _block(**entry) -> CommentedMap:
+    return CommentedMap(entry)
+
+
+def _flow(value: object) -> object:
+    """The same on one line."""
+    if isinstance(value, str) and (value != value.strip() or not re.fullmatch(r"[\w./ -]+", value)):
+        return DoubleQuotedScalarString(value)
+    if not isinstance(value, dict | list):
+        return value
+    made = CommentedSeq(map(_flow, value)) if isinstance(value, list) else CommentedMap()
+    if isinstance(value, dict):
+        made.update({_flow(key): _flow(inner) for key, inner in value.items()})
+    made.fa.set_flow_style()
+    return made
+
+
+def write(text: str, params: Path = FILE) -> None:
+    """Write params.yaml, whole or not at all."""
+    with atomic_file(params) as file:
+        file.write(text)
+
+
+def copy(made: Plan) -> int:
+    """Bring the files that are not there yet, or differ, below data/sources/; returns how many."""
+    count = 0
+    for origin, target in made.copies:
+        if target.exists() and (target.samefile(origin) or filecmp.cmp(origin, target, shallow=False)):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.copyfile(origin, partial)
+        os.replace(partial, target)
+        count += 1
+    return count

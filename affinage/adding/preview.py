@@ -1,0 +1,184 @@
+"""What a dataset would be: its first rows go through the stages label, split and format themselves, in a temporary folder."""
+
+import contextlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from jinja2 import Environment
+
+from affinage.adding.entries import Plan
+from affinage.adding.material import Material
+from stages import format as formatting
+from stages import label, scrape, split
+from stages.common.defaults import resolve
+from stages.common.errors import StageError, shorten
+from stages.common.files import json_line, read_json, read_rows, write_json
+from stages.common.schema import DatasetEntry
+from stages.sources import FETCHERS, SourceFile
+from stages.sources.archive import opened
+
+SMALL = 24 << 20  # bytes of sources whose every row is looked at
+SAMPLE = 4_000  # rows of larger ones that are looked at, from the first on
+CHARACTERS = 8 << 20  # of these rows, at most
+SHOWN = 3  # rows that are printed
+
+
+@dataclass
+class Preview:
+    """What the stages made of the rows.
+
+    Args:
+        whole: whether these are all rows.
+        label, split, format: the metrics of the stages.
+        labels: rows by label.
+        examples: the first rows as a model sees them.
+        bad_lines: lines of the files that could not be read.
+    """
+
+    whole: bool = True
+    rows: int = 0
+    label: dict = field(default_factory=dict)
+    split: dict = field(default_factory=dict)
+    format: dict = field(default_factory=dict)
+    labels: Counter = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+    bad_lines: list[str] = field(default_factory=list)
+
+
+def preview(made: Plan, found: Material, defaults: dict, full: bool) -> Preview:
+    """Run the stages on the rows: on all of them, or of large sources without `full` on a sample, the first rows.
+
+    Raises:
+        StageError: where a stage would stop.
+    """
+    entry = DatasetEntry.model_validate(
+        resolve({"defaults": defaults, "datasets": {made.name: made.entry}})[0]["datasets"][made.name]
+    )
+    seen = Preview()
+    with TemporaryDirectory() as name, contextlib.redirect_stderr(io.StringIO()):
+        folder = Path(name)
+        try:
+            limited = not full and (found.bytes > SMALL or found.path is None)
+            _scrape(made, entry, folder, limited, seen)
+            _stages(made.name, entry, folder)
+        except StageError as error:
+            parts = (
+                text.replace(str(folder), f"data/{made.name}") for text in (error.where, error.found, error.expected, error.fix)
+            )
+            where, what, expected, fix = (text.replace("<name>", made.name) for text in parts)
+            raise StageError(where, what, expected, fix) from None
+        seen.label, seen.split, seen.format = (read_json(folder / f"{stage}.json") for stage in ("label", "split", "format"))
+        for row in read_rows(folder / "labeled.jsonl"):
+            if "label" in row:
+                seen.labels[row["label"]] += 1
+        contract = read_json(folder / "formatted" / "prompt.json")
+        rows = islice(read_rows(folder / "formatted" / "train"), SHOWN)
+        seen.examples = [as_seen(row, contract) for row in rows]
+    return seen
+
+
+def _scrape(made: Plan, entry: DatasetEntry, folder: Path, limited: bool, seen: Preview) -> None:
+    """What `scrape` would write, by its own function, up to the sample."""
+    said = {}
+    (folder / "raw").mkdir()
+    for key, section in sorted(entry.scrape.sources.items()):
+        origin, left, left_out = made.origins[key], _Sample(limited and key == made.rows), Counter()
+        for fetched in FETCHERS[section.kind]()(made.name, section, origin or Path(entry.source), left_out):
+            for file in opened(fetched, section.members, section.max_bytes, left_out):
+                file.encoding = section.encoding
+                rows = left.of(scrape.rows(file, f"{key}/{file.name}", section))
+                count = _append(folder / "raw" / key / "rows.jsonl", rows)
+                seen.rows += count * (key == made.rows)
+                seen.bad_lines += [f"{file.name}: {line}" for line in _bad(file)]
+            if left.ended:
+                break
+        seen.whole = seen.whole and not left.ended
+        said[key] = {"yields": "names" if set(section.columns) == {"name"} else "rows"}
+    write_json(folder / "raw" / "sources.json", {"sources": said})
+
+
+def _append(path: Path, rows: Iterator[dict]) -> int:
+    """Write rows to one file a source: thousands of files would take their time."""
+    path.parent.mkdir(exist_ok=True)
+    count = 0
+    with open(path, "a", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json_line(row))
+            count += 1
+    return count
+
+
+def _bad(file: SourceFile) -> list[str]:
+    more = file.bad_lines.count - len(file.bad_lines.first)
+    return file.bad_lines.first + [f"and {more} more"] * (more > 0)
+
+
+class _Sample:
+    """The first rows of several files: SAMPLE rows or CHARACTERS characters, whichever comes first; or all rows."""
+
+    def __init__(self, limited: bool):
+        self.limited, self.rows, self.characters, self.ended = limited, 0, 0, False
+
+    def of(self, rows: Iterator[dict]) -> Iterator[dict]:
+        for row in rows:
+            if self.limited and (self.rows >= SAMPLE or self.characters >= CHARACTERS):
+                self.ended = True
+                return
+            yield row
+            self.rows += 1
+            self.characters += len(str(row)) if self.limited else 0
+
+
+def _stages(name: str, entry: DatasetEntry, folder: Path) -> None:
+    at = folder.joinpath
+    label.main(name, entry.label, label.Paths(at("raw"), at("labeled.jsonl"), at("dropped.jsonl"), at("label.json")))
+    split.main(name, entry.split, split.Paths(at("labeled.jsonl"), at("splits"), at("split.json")))
+    formatting.main(name, entry.format, formatting.Paths(at("splits"), at("formatted"), at("format.json"), at("lengths.csv")))
+
+
+def as_seen(row: dict, contract: dict) -> str:
+    """A formatted row as a model sees it: prompt and answer by the style's template; turns where the base has its own."""
+    if row["task"] == "label":
+        return f"{row['text']}\n→ {row['label']}"
+    if contract["chat_template"] is None:
+        turns = [f"{turn['role']}: {turn['content']}" for turn in row["messages"]]
+        return "\n".join([*turns, f"assistant: {row['completion']}"])
+    template = Environment().from_string(contract["chat_template"])
+    prompt = template.render(messages=row["messages"], add_generation_prompt=True, eos_token="")
+    return prompt + row["completion"]
+
+
+def lines(seen: Preview) -> list[str]:
+    """The preview in words."""
+    of = f"the first {seen.rows} rows (--full looks at all)" if not seen.whole else f"{seen.rows} rows"
+    dropped = seen.label["dropped"]
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(dropped.items(), key=lambda pair: -pair[1]))
+    told = [f"rows     {of}: {seen.label['kept']} kept, {sum(dropped.values())} dropped" + (f" ({reasons})" if reasons else "")]
+    if seen.bad_lines:
+        told.append(f"bad      {len(seen.bad_lines)} lines that cannot be read: {'; '.join(seen.bad_lines[:3])}")
+    parts = ", ".join(f"{seen.split[part]} {part}" for part in ("train", "validation", "test"))
+    apart = ", ".join(f"{count} {reason}" for reason, count in seen.split["dropped"].items())
+    told.append(f"split    {parts}" + (f"; left out of a part: {apart}" if apart else "; no near-duplicates"))
+    if seen.format["refused"]:
+        told.append(f"refused  {json.dumps(seen.format['refused'], ensure_ascii=False)}")
+    if dropped.get("conflict", 0) * 2 > seen.rows:
+        told.append("         most questions have several answers: label.conflicts: keep would keep them all")
+    for what, name in (("prompt", "prompts"), ("completion", "answers")):
+        if words := seen.format.get(what, {}).get("words"):
+            told.append(f"{name:8} {words['median']} words (median), 95 % up to {words['p95']}, longest {words['max']}")
+    if seen.labels:
+        most = ", ".join(f"{shorten(name, 40)[1:-1]} {count}" for name, count in seen.labels.most_common(12))
+        told.append(f"labels   {len(seen.labels)}: {most}{', …' * (len(seen.labels) > 12)}")
+    for number, example in enumerate(seen.examples, 1):
+        cut = example if len(example) < 600 else f"{example[:400]} … {example[-150:]}"
+        told += [f"row {number}", *(f"  | {line}" for line in cut.splitlines())]
+    alarms = {
+        name: text for metrics in (seen.label, seen.split, seen.format) for name, text in metrics.get("alarms", {}).items()
+    }
+    return told + [f"ALARM    {name}: {text}" for name, text in alarms.items()]

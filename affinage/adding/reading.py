@@ -1,0 +1,169 @@
+"""How the files are read: the readers that fit them, their encoding, and the first rows that each reader gives."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from affinage.adding.kinds import MARKDOWN, head_of
+from affinage.adding.material import LOOKED_AT, Material, typed
+from affinage.adding.structure import json_paths, jsonl_paths, xml_readers
+from stages.common.errors import StageError
+from stages.sources import SourceFile, rows_of
+from stages.sources.reviews_csv import COLUMNS as REVIEWS
+from stages.sources.text import detect, open_text
+
+ROWS = 500  # rows of the first file by which columns are known
+MORE = 20  # rows of each file after it
+WHOLE = 1 << 28  # bytes of a file that is read whole to tell its encoding; of a larger one its head is
+TEXTS = ("csv", "json", "jsonl", "html", "text")  # kinds that an encoding concerns
+
+
+@dataclass
+class Reading:
+    """One way to read the files.
+
+    Args:
+        reader: a name, or parameters with `kind`.
+        rows: the first rows.
+        columns: of each file the names of its columns.
+        bad_lines: how many of these lines could not be read.
+    """
+
+    reader: str | dict
+    rows: list[dict] = field(default_factory=list)
+    columns: dict[str, list[str]] = field(default_factory=dict)
+    bad_lines: int = 0
+
+    @property
+    def kind(self) -> str:
+        return self.reader if isinstance(self.reader, str) else self.reader["kind"]
+
+    @property
+    def at(self) -> str:
+        """Where in the file its rows lie, as `--rows` takes it."""
+        named = {} if isinstance(self.reader, str) else self.reader
+        return str(named.get("at", named.get("rows", named.get("sheet", named.get("column", "")))))
+
+    @property
+    def shared(self) -> list[str]:
+        """The columns that every file has."""
+        first, *others = self.columns.values() or [[]]
+        return [name for name in first if all(name in other for other in others)]
+
+
+def readings(found: Material, defaults: dict, at: str) -> tuple[list[Reading], str]:
+    """The readers that fit, those of outer rows first, and the encoding of the files.
+
+    Args:
+        at: what `--rows` says; "" for nothing.
+
+    Raises:
+        StageError: where no reader gives a row.
+    """
+    ways: list[Reading] = []
+    encodings, errors, number = [], [], 0
+    for number, file in enumerate(islice(found.files(defaults), LOOKED_AT + 1)):
+        if number == LOOKED_AT:
+            break
+        if found.kind in TEXTS:
+            encodings.append(encoding_of(file))
+            file.encoding = "utf-8" if encodings[-1] == "auto" else encodings[-1]
+        if not number:
+            ways = [Reading(reader) for reader in readers(file, found.kind, at)]
+        for way in list(ways):
+            try:
+                _read(way, file, ROWS if not number else MORE, defaults)
+            except StageError as error:
+                errors.append(error)
+                ways.remove(way)
+        if not ways:
+            raise errors[-1] if errors else _without_rows(found, at)
+    ways = [way for way in ways if way.rows]
+    if not ways:
+        raise _without_rows(found, at)
+    same = len(set(encodings)) < 2 and number < LOOKED_AT
+    return ways, (encodings or [""])[0] if same or not encodings else "auto"
+
+
+def _without_rows(found: Material, at: str) -> StageError:
+    where = f"{found.path or found.name}{f' at {at}' if at else ''}"
+    return StageError(where, f"no row ({found.kind})", "at least one row", "look at the file; --rows says where its rows lie")
+
+
+def _read(way: Reading, file: SourceFile, most: int, defaults: dict) -> None:
+    """Look at the first rows of a file."""
+    own, names = replace(file, bad_lines=type(file.bad_lines)()), {}
+    for row in islice(rows_of(own, reader_of(way.reader, defaults)), most):
+        names |= dict.fromkeys(row)
+        if len(way.rows) < ROWS:
+            way.rows.append(row)
+    if names:
+        way.columns[file.name] = list(names)
+    way.bad_lines += own.bad_lines.count
+
+
+def reader_of(reader: str | dict, defaults: dict):
+    """A reader as `rows_of` takes it, filled in from the defaults."""
+    section = {"kind": "local", "files": "*", "columns": {"name": "name"}, "reader": reader}
+    return typed(section, defaults).reader
+
+
+def encoding_of(file: SourceFile) -> str:
+    """The encoding of a file; auto where only its head was looked at."""
+    if file.path.stat().st_size <= WHOLE:
+        return detect(file)
+    with TemporaryDirectory() as folder:
+        found = detect(head_of(file, Path(folder)))
+    return "auto" if found == "utf-8" else found
+
+
+def readers(file: SourceFile, kind: str, at: str) -> list[str | dict]:
+    """The readers to try on files of a kind; `at` says where their rows lie."""
+    if kind == "json":
+        paths = [at] if at else list(dict.fromkeys(json_paths(file))) or [""]
+        return [{"kind": "json_records", "at": path} if path else "json" for path in paths]
+    if kind == "jsonl":
+        paths = [at] if at else list(dict.fromkeys(["", *jsonl_paths(file)]))
+        return [{"kind": "jsonl_records", "at": path} if path else "jsonl" for path in paths]
+    if kind == "xml":
+        xpath = at if at.startswith(("/", ".")) else f"//{at}"
+        return [{"kind": "xml", "rows": xpath, "fields": {}}] if at else xml_readers(file)
+    if kind == "csv":
+        return ["reviews_csv", "csv"] if _is_reviews(file) else ["csv"]
+    if kind == "excel":
+        return [{"kind": "excel", "sheet": at} if at else "excel"]
+    if kind == "html":
+        return [{"kind": "html_table", "column": int(at) if at.isdecimal() else at}] if at else list(_of_page(file))
+    if kind == "text":
+        return _of_text(file, at)
+    return [kind]
+
+
+def _is_reviews(file: SourceFile) -> bool:
+    with open_text(file) as text:
+        header = text.readline()
+    return all(name in header for name in REVIEWS.values())
+
+
+def _of_page(file: SourceFile) -> Iterator[str | dict]:
+    """A page's lists, then the columns of its tables."""
+    from stages.sources.page import load, text_of
+
+    yield {"kind": "html_list"}
+    names = [text_of(cell) for table in load(file, [], keep_cells=True).iter("table") for cell in table.iter("th")]
+    yield from ({"kind": "html_table", "column": name} for name in dict.fromkeys(names[:12]) if name)
+
+
+def _of_text(file: SourceFile, at: str) -> list[str | dict]:
+    markdown = Path(file.name).suffix.lower() in MARKDOWN
+    if at or markdown:
+        if at not in ("", "file", "paragraph", "line"):
+            raise StageError(f"--rows {at}", "no part of a text", "file, paragraph or line", "affinage add … --rows paragraph")
+        return [{"kind": "text", "rows": at or "paragraph"}]
+    with open_text(file) as text:
+        lines = [line.split() for line in islice(text, 200)]
+    full = [line for line in lines if line]
+    names = len(full) > 2 and sum(len(line) <= 6 for line in full) > 0.9 * len(full)
+    return ["lines"] if names else [{"kind": "text", "rows": "paragraph" if len(full) < len(lines) else "line"}]

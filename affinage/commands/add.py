@@ -1,0 +1,160 @@
+"""Your own data in one command: `affinage add answers.csv`.
+
+It looks at a file, folder or address as a person would: kind, encoding, where the rows lie, which column is what. It shows what
+the dataset would be, then writes its entry into params.yaml. `git diff params.yaml` shows it, `git checkout params.yaml` takes
+it back.
+"""
+
+import difflib
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from affinage.adding import entries
+from affinage.adding.deciding import Decision, Said, decided
+from affinage.adding.material import Material, material
+from affinage.adding.preview import lines, preview
+from affinage.adding.reading import readings
+from affinage.commands import recipe
+from stages.common.errors import StageError
+from stages.common.params import FILE, read
+
+LARGE = 1 << 30  # bytes from which a copy is spoken of
+
+
+def _defaults(document: dict, where: str, folder: Path = recipe.FOLDER) -> tuple[dict, list[dict]]:
+    """The file's defaults, and what must be merged into it: sources on the web have defaults in a recipe of their own."""
+    parts = []
+    defaults = document.get("defaults") or {}
+    if where.startswith(("http://", "https://")) and "web" not in defaults.get("scrape", {}).get("sources", {}):
+        parts = [read(folder / "web.yaml", recipe.editor())]
+        document = read(FILE)
+        recipe.merge(document, read(folder / "web.yaml"))
+        defaults = document["defaults"]
+    return defaults, parts
+
+
+def _told(found: Material, decision: Decision, encoding: str) -> None:
+    """What was found out, and why."""
+    way = decision.way
+    reader = way.kind + (f" at {way.at}" if way.at else "")
+    print(f"read as  {reader}{f', encoding {encoding}' if encoding else ''}: {len(way.columns)} files looked at")
+    for what, files in found.left_out.items():
+        print(f"left out {files} files: {what}")
+    print(f"kind     {decision.roles.task}")
+    for ours, theirs in decision.roles.columns.items():
+        why = decision.roles.why[ours]
+        print(f"  {ours:11} {theirs:24} {'likely' if ours in decision.roles.likely else 'sure'}: {why}")
+    for column in decision.first_alone:
+        print(f"  {column.name}: the first of up to {column.several} a row; --rows reads all of them")
+    if decision.roles.group:
+        print(f"  {'group':11} {decision.roles.group:24} rows that share it stay on one side")
+    used = set(decision.roles.columns.values()) | set(decision.roles.keep)
+    unused = [
+        name for name in way.shared if not any(name == one or f"{{{name}" in one or one.startswith(f"{name}.") for one in used)
+    ]
+    if unused:
+        print(f"  not used    {', '.join(name or '(no name)' for name in unused)}")
+    if extra := sorted({name for names in way.columns.values() for name in names} - set(way.shared)):
+        print(f"  not in all files: {', '.join(extra[:12])}")
+
+
+def _named(found: Material, there: dict, make: Callable[[], entries.Plan]) -> entries.Plan:
+    """The plan under the first name that is free, or under which the same stands already: mine, mine_2, mine_3, …
+
+    Raises:
+        StageError: where an entry for the same files was edited since, or the folder of the name holds something else.
+    """
+    first = found.name
+    for number in count(2):
+        made = make()
+        entry = there.get(found.name)
+        if entry == made.entry:
+            return made
+        if entry is None:
+            break
+        if _files(entry) == _files(made.entry):
+            fix = f"--name {first}_2 for another one, or remove datasets.{found.name} from params.yaml"
+            raise StageError(f"datasets.{found.name}", "an entry for the same files, otherwise", "none, or the same", fix)
+        found.name = f"{first}_{number}"
+    targets = {target for _, target in made.copies}
+    folder = entries.SOURCES / found.name
+    if targets and folder.exists() and any(path.is_file() and path not in targets for path in folder.rglob("*")):
+        raise StageError(folder, "files of something else", "a folder of its own for the dataset", f"--name {found.name}_2")
+    return made
+
+
+def _learner(name: str, entry: dict, document: dict) -> str:
+    """The first name that is free for the model, or under which the same stands already; bases share a folder with models."""
+    bases, models = (document.get(kind) or {} for kind in ("bases", "models"))
+    names = (name if number == 1 else f"{name}_{number}" for number in count(1))
+    return next(one for one in names if one not in bases and models.get(one, entry) == entry)
+
+
+def _files(entry: dict) -> list:
+    """What tells whether two entries read the same."""
+    sources = entry.get("scrape", {}).get("sources", {}).values()
+    return [entry.get("source"), *([one.get(key) for key in ("files", "urls", "repo", "dataset")] for one in sources)]
+
+
+def add_dataset(
+    where: Annotated[str, typer.Argument(metavar="PATH", help="A file, a folder, a URL, hub:owner/name or kaggle:owner/name.")],
+    name: Annotated[str, typer.Option(help="Of the dataset; the file's own name without it.")] = "",
+    task: Annotated[str, typer.Option("--as", help="instructions, chat, completion, classification or parts.")] = "",
+    question: Annotated[str, typer.Option(help='A column, or a template: "What is {name}?"')] = "",
+    answer: Annotated[str, typer.Option(help="A column or a template.")] = "",
+    text: Annotated[str, typer.Option(help="What is classified: a column or a template.")] = "",
+    label: Annotated[str, typer.Option(help="Its class: a column.")] = "",
+    rows: Annotated[
+        str, typer.Option(help="Where the rows lie: data[*].qa in JSON, //Part in XML, a sheet, file|paragraph|line of texts.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Also write a model that starts from this base.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff of params.yaml, and write nothing.")] = False,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Leave the files where they are.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Look at every row, of large sources too.")] = False,
+) -> None:
+    """Add a dataset to params.yaml: how it is read, labelled, split and formatted is found out and shown.
+
+    Example: affinage add answers.csv --model smollm2
+    """
+    document = read(FILE)
+    defaults, parts = _defaults(document, where)
+    found = material(where, name, defaults)
+    ways, encoding = readings(found, defaults, rows)
+    decision = decided(ways, Said(task, question, answer, text, label), where)
+    there = document.get("datasets") or {}
+    made = _named(found, there, lambda: entries.plan(found, decision, encoding, defaults, in_place))
+    _told(found, decision, encoding)
+    parts.append(entries.dataset_yaml(found.name, made.entry))
+    learner = ""
+    if model:
+        entry = {"dataset": found.name, **entries.model_entry(model, decision.roles.task, document.get("bases") or {})}
+        learner = _learner(found.name, entry, document)
+        parts.append(entries.model_yaml(learner, entry))
+    before, after = entries.merged(parts)
+    print("\n".join(lines(preview(made, found, defaults, full))))
+    if dry_run:
+        print(
+            "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "params.yaml", "params.yaml")), end=""
+        )
+        return
+    if found.bytes > LARGE and made.copies:
+        print(f"copying  {found.bytes / LARGE:.1f} GiB to {made.entry['source']}; --in-place leaves them")
+    copied = entries.copy(made)
+    if before != after:
+        entries.write(after)
+        print(
+            f"wrote    {len(after.splitlines()) - len(before.splitlines())} lines to params.yaml: datasets.{found.name}"
+            + (f", models.{learner}" if learner else "")
+        )
+    if copied:
+        print(f"copied   {copied} files to {made.entry['source']}: commit them with params.yaml")
+    if not copied and before == after:
+        print(f"datasets.{found.name} is there already: nothing to do")
+    print(f"next     dvc repro {f'judge@{learner}' if learner else f'format@{found.name}'}")
+
+
+command = add_dataset
