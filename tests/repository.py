@@ -144,6 +144,7 @@ def _make(folder: Path, tools: Path) -> Repository:
     text = loop.read_text(encoding="utf-8")
     assert "CHECKPOINT_SECONDS = 60" in text
     loop.write_text(text.replace("CHECKPOINT_SECONDS = 60", "CHECKPOINT_SECONDS = -1") + DEADLY, encoding="utf-8")
+    shutil.copytree(ROOT / "marks", folder / "marks")
     source = folder / "data" / "sources" / DATASET
     source.mkdir(parents=True)
     for name in ("kidneys.jsonl", "childhood.jsonl"):

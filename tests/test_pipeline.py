@@ -156,6 +156,7 @@ def twin(tmp_path_factory) -> Path:
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "data" / "sources", folder / "data" / "sources")
+    shutil.copytree(ROOT / "marks", folder / "marks")
     pipeline = YAML(typ="safe").load((folder / "dvc.yaml").read_text())
     for entry in pipeline["stages"].values():
         do = entry["do"]
