@@ -28,7 +28,14 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft", "jinja2")
 
 
 # work of our own code, and the stage that it belongs to
-MADE = {"answers": "generate", "labels": "generate", "likelihood": "judge", "signals": "judge", "training": "train"}
+MADE = {
+    "answers": "generate",
+    "labels": "generate",
+    "likelihood": "judge",
+    "signals": "judge",
+    "disorder": "judge",
+    "training": "train",
+}
 
 # what is brought from elsewhere, and below which folder of scratch it lies (in one of its `name` where there is but one)
 BROUGHT = {

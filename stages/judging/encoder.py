@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from stages.common import kept
 from stages.common.scratch import content_hash
 from stages.models import directory, runtime
 from stages.models.marks import readable
@@ -60,10 +59,6 @@ class Encoder:
     def content_hash(self) -> str:
         """sha256 of the model directory."""
         return content_hash(self.path)
-
-    def kept(self, maker: str, settings: object = None) -> kept.Kept:
-        """Where what a module makes with this encoder is kept, for all models of a work tree."""
-        return kept.made("signals", maker, [self.path], settings, runtime.machine(torch.float32))
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a text, without marks at its ends."""

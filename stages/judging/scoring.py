@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stages.judging.controls import CUT, NOT_BAD, controls, graded, question
+from stages.judging.controls import CUT, FLAGS, NOT_BAD, controls, graded, question
 from stages.judging.intervals import Bootstrap, mean
 from stages.judging.metrics import Figure
 
-FLAGS = ("breaks_off", "repeats", "shuffled", "echoes", "too_long")  # of form: stages/judging/form.py
 UNKNOWN = "unknown"  # how far a judge agrees with people on data of this kind
 FLAGGED = "flagged"  # the share of answers that have any of them
 LOWER_IS_BETTER = {"perplexity", "bits_per_byte", "count_error", "unreadable", FLAGGED, *FLAGS}

@@ -16,10 +16,13 @@ same signals in every run.
 import re
 
 import numpy as np
+import torch
 
+from stages.common import kept
 from stages.common.text import folded_key
 from stages.judging.controls import Item
 from stages.judging.encoder import Encoder, Reading
+from stages.models import runtime
 
 NAMES = ("words", "news", "match", "meaning")
 AT_ONCE = 256  # answers whose states are held
@@ -59,7 +62,8 @@ class Signals:
         """Signals [n, len(NAMES)], made once for the same texts, encoder and code."""
         if not items:
             return np.zeros((0, len(NAMES)))
-        return np.array(self.encoder.kept(__name__).get(items, lambda: self._make(items)))
+        before = kept.made("signals", __name__, [self.encoder.path], None, runtime.machine(torch.float32))
+        return np.array(before.get(items, lambda: self._make(items)))
 
     def _make(self, items: list[Item]) -> list[list[float]]:
         found = []

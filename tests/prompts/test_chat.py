@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.chat import problem
+from stages.common.chat import NotUsable, conversation
 from stages.models.prompting import adopt_template, encode_prompt, render
 from stages.prompts import chat
 from stages.tasks.batches import encode
@@ -46,6 +46,15 @@ def test_questions_and_answers_become_conversations():
     assert chat.rows(own, chat_params(system="Be brief."))[0]["messages"][0]["content"] == "own"
 
 
+def usable(turns: list[dict]) -> bool:
+    """Whether the turns are a conversation."""
+    try:
+        conversation(turns)
+    except NotUsable:
+        return False
+    return True
+
+
 some_turns = st.lists(
     st.builds(lambda text: turn("user", text), st.text(min_size=1, max_size=5))
     | st.builds(
@@ -54,7 +63,7 @@ some_turns = st.lists(
         st.sampled_from([{}, {"weight": 0}, {"weight": 1}]),
     ),
     max_size=8,
-).filter(lambda turns: problem(turns) is None)
+).filter(usable)
 
 
 @given(some_turns)
