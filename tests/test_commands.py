@@ -105,8 +105,7 @@ RUN = [
     Run('affinage ask medical "How is asthma treated?"'),
     Run("affinage ask medical --chat", "Ctrl-D ends", "echo 'How is asthma treated?' | affinage ask medical --chat"),
     Run('affinage ask medical "How is asthma treated?" --system "Answer in one sentence." --prompts'),
-    Run("affinage marks export medical", "marks/medical.html"),
-    Run("affinage marks export medical --rows 25", "marks/medical.html", before="rm -r exports/marks"),
+    Run("affinage marks export medical --rows 25", "marks/medical.html"),
     Run("affinage marks agreement medical marks/medical.csv", "kappa", before=f"python -c '{FILL}'"),
     Run("affinage plots HEAD longer", "", "affinage plots HEAD my-experiment"),
     Run("dvc exp diff HEAD longer", "learning_rate", "dvc exp diff HEAD my-experiment"),
@@ -132,8 +131,7 @@ RUN = [
         "affinage compare --seeds seed-1 seed-2 seed-3 --model medical",
     ),
     # using it
-    Run("affinage export medical --to ollama --to card", "exports/medical/Modelfile", before=BACK),
-    Run("affinage export medical --to ollama", "exports/medical/Modelfile"),
+    Run("affinage export medical --to ollama", "exports/medical/Modelfile", before=BACK),
     Run("affinage export medical --to card", "exports/medical/README.md"),
     # the registry
     Run("gto register partfinder --version v1.0.0", "partfinder@v1.0.0"),
@@ -164,6 +162,7 @@ RUN = [
         f"for i in $(seq 10); do echo '{CHAT}'; done > $TOOLS/chat.jsonl",
     ),
     # recipes
+    Run("affinage recipe --list", "judge_ollama", before='ln -sfn "$ROOT/recipes" recipes'),
     *map(recipe, ("medical_shuffled", "judge_ollama", "judge_openai", "medical_medquad", "limericks_hosted")),
     recipe("assistant_gpt2", documented="affinage recipe …"),
     recipe("instructions_alpaca", documented="affinage recipe <name>"),
@@ -235,12 +234,14 @@ NOWHERE = {  # why it is not run, and what is instead
     "affinage --install-completion": "writes into the home folder; what it completes: tests/affinage/test_command_line.py",
     "affinage doctor": "looks at the machine; tests/affinage/commands/test_doctor.py runs it",
     "python -m tests.parameters_page": "writes a page; its test: tests/test_parameters_page.py",
+    "python -m tests.figures": "writes pages; its test: tests/test_figures.py",
+    "affinage ask": "half a command; whole ones are run",
+    "pip install bitsandbytes": "needs a GPU",
     "source .venv/bin/activate": "sets variables of a shell; its programs are those that all tests run by",
     "pip install kagglehub": "what it brings is stood in for by tests/sources/test_remote.py",
     "pip install xllamacpp": "requirements-dev.txt has it, and tests/affinage/commands/test_export.py runs --check by it",
     'pip install "ray[data]"': f"requirements-dev.txt has it, and {CLUSTER} runs it",
     "pip install 'transformers[serving]'": "a server of others; what it reads: tests/models/test_directory.py",
-    "transformers serve models/medical": "as above",
     "transformers serve models/medical --port 8000": "as above",
     "transformers chat models/medical http://localhost:8000": "as above",
     "curl localhost:8000/v1/chat/completions -H 'content-type: application/json' -d"
