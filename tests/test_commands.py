@@ -15,7 +15,8 @@ import pytest
 from tests.imports import ROOT
 
 pytestmark = pytest.mark.slow
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+WHOLE = ROOT / "docs" / "tutorial.md"  # tests/test_tutorial.py runs it from top to bottom
+PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {WHOLE})]
 SHELLS = ("", "bash", "console", "sh")
 PROGRAMS = "affinage|python|dvc|make|git|pip|gto|ollama|torchrun|srun|ray|curl|transformers|hf|llama-server|du|rm|source|export"
 COMMAND = re.compile(rf"(?:[A-Z_]+=(?:'[^']*'|\S+)\s+)*(?:{PROGRAMS})\s+[^\s—|].*", re.DOTALL)
