@@ -296,6 +296,15 @@ def test_dvc_status_names_the_one_stage_that_reads_a_leaf(twin, stage):
 
 
 @pytest.mark.slow
+def test_another_method_of_training_is_another_choice_of_defaults_for_all_stages_of_a_model(twin):
+    try:
+        write(twin, replaced(PARAMS, ("models", "medical", "train", "method"), "classifier"))
+        assert changed_stages(twin) == {f"{stage}@medical" for stage in ("train", "generate", "judge")}
+    finally:
+        write(twin, PARAMS)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["stages/prompts/alpaca.py", "stages/labels/clean.py", "stages/judging/signals.py"])
 def test_dvc_status_names_exactly_the_stages_that_a_module_belongs_to(twin, module):
     from dvc.repo import Repo
