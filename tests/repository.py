@@ -134,7 +134,7 @@ def _make(folder: Path, tools: Path) -> Repository:
     folder.mkdir()
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
-    for name in ("stages", "affinage", "marks"):
+    for name in ("stages", "affinage"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     program = tools / "bin" / "affinage"  # runs the commands of the work tree that it is called in
     program.parent.mkdir()
