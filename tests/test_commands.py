@@ -62,8 +62,10 @@ def recipe(name: str, documented: str = "") -> Run:
     return Run(documented or command, "set ", f"{command} && git checkout params.yaml", before)
 
 
-SHOW = (
-    r"dvc exp show --drop '^(?!Experiment|Created|.*\.tuned$|models\..*\.(train|generate|judge)\.|defaults\.(train|generate))'"
+SHOW_ONE = r"dvc exp show --drop '^(?!Experiment|Created|.*medical.*\.tuned$|models\.medical\.)'"
+SHOW_ALL = (
+    r"dvc exp show --csv --drop "
+    r"'^(?!Experiment|Created|.*\.tuned$|models\..*\.(train|generate|judge)\.|defaults\.(train|generate))'"
 )
 
 RUN = [
@@ -92,7 +94,8 @@ RUN = [
     Run("affinage table --speed", "train tokens/s"),
     Run("dvc exp show --only-changed", "workspace"),
     Run("dvc exp show", "workspace"),
-    Run(SHOW, "models.medical.train.epochs"),
+    Run(SHOW_ONE, "models.medical.base"),
+    Run(SHOW_ALL, "models.medical.train.epochs"),
     # seeing and comparing
     Run(
         "affinage compare main my-experiment",
@@ -234,11 +237,9 @@ ELSEWHERE = {  # which test runs it, with other names
 NOWHERE = {  # why it is not run, and what is instead
     "affinage --install-completion": "writes into the home folder; what it completes: tests/affinage/test_command_line.py",
     "affinage doctor": "looks at the machine; tests/affinage/commands/test_doctor.py runs it",
-    "python -m tests.parameters_page": "writes a page; its test: tests/test_parameters_page.py",
     "python -m tests.figures": "writes pages; its test: tests/test_figures.py",
-    "affinage ask": "half a command; whole ones are run",
-    "pip install bitsandbytes": "needs a GPU",
     "source .venv/bin/activate": "sets variables of a shell; its programs are those that all tests run by",
+    "pip install bitsandbytes": "needs a GPU; what is said without it: tests/training/causal/test_start.py",
     "pip install kagglehub": "what it brings is stood in for by tests/sources/test_remote.py",
     "pip install xllamacpp": "requirements-dev.txt has it, and tests/affinage/commands/test_export.py runs --check by it",
     'pip install "ray[data]"': f"requirements-dev.txt has it, and {CLUSTER} runs it",
@@ -267,6 +268,7 @@ NOWHERE = {  # why it is not run, and what is instead
     "rm -rf .dvc/tmp/exps/tmp* .dvc/tmp/exps/standalone": f"after a kill by force: {KILLED}",
     "dvc exp run -S": "half a command; whole ones are run",
     "dvc exp run -S …": "as above",
+    "affinage ask": "as above",
     "du -sh --apparent-size": "how a table was measured",
     "git … expected: a git repository": "a message",
     "make lock": "asks a registry for every package; what it makes: tests/test_locks.py",
