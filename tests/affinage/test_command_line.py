@@ -82,13 +82,6 @@ def test_a_shell_completes_commands_and_options(typed, expected):
     assert set(done.stdout.split()) == expected, done.stderr
 
 
-def test_a_function_takes_at_most_seven_parameters():
-    for name in COMMANDS.keys() - {"add"}:  # whose options say what a dataset is, each a part of its entry
-        command = load(name)
-        for leaf in getattr(command, "commands", {"": command}).values():
-            assert len([param for param in leaf.params if param.name != "help"]) <= 7
-
-
 def checkout(folder: Path) -> Path:
     """A checkout with an environment of its own, set up as `make setup` does; its python is this one."""
     (folder / ".venv" / "bin").mkdir(parents=True)
