@@ -40,12 +40,14 @@ class Column:
         name: as `columns` in params.yaml takes it.
         values: of the rows looked at, those that hold something.
         rows: how many rows were looked at.
+        there: how many of them have the column, be it empty.
         several: into a list: how many items the longest one has, of which this is the first.
     """
 
     name: str
     values: list = field(default_factory=list)
     rows: int = 0
+    there: int = 0
     several: int = 0
 
     @property
@@ -120,6 +122,7 @@ def columns_of(rows: list[dict]) -> list[Column]:
             for path, inner, several in _leaves(str(name), value, 0, 0):
                 column = known.setdefault(path, Column(path))
                 column.values.append(inner)
+                column.there += 1
                 column.several = max(column.several, several)
     for column in known.values():
         column.rows = len(rows)

@@ -1,5 +1,6 @@
 """Which reading and which columns are meant: what options say, then what can be told, then what a person at a terminal says."""
 
+import re
 import string
 import sys
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from affinage.adding.roles import KINDS, TEXT, Roles, named, roles
 from stages.common.errors import StageError
 from stages.sources.columns import column
 
+TABLES = ("csv", "excel")  # readers whose first row names the columns
 NAMES = ("html_list", "html_table", "lines")  # readers that give names alone
 
 
@@ -71,7 +73,7 @@ def decided(ways: list[Reading], said: Said, where: str) -> Decision:
     if not decisions:
         raise errors[0]
     best = max(decisions, key=lambda one: (one.roles.quality > 0, not one.first_alone, one.roles.quality))
-    if best.roles.quality == 0 and sys.stdin.isatty() and sys.stdout.isatty():
+    if best.roles.quality == 0 and is_terminal():
         return decided(ways, _asked(best, said), where)
     if best.roles.quality == 0:
         raise StageError(
@@ -80,12 +82,19 @@ def decided(ways: list[Reading], said: Said, where: str) -> Decision:
     return best
 
 
+def is_terminal() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def _roles(way: Reading, columns: list[Column], said: Said, where: str) -> Roles:
     if said.task == "parts" or (way.kind == "reviews_csv" and said == Said()):
         return _parts(way, columns, said, where)
     _check(way, said, where)
     if said.columns:
         found = _with(columns, said)
+    elif way.kind in TABLES and _looks_like_data(way):
+        found = Roles(doubts=["the first row looks like data, not like names of columns: write a line of names above it"])
     elif way.kind in NAMES:
         found = Roles(doubts=["names alone: --as parts searches for them in the reviews that come with this repository"])
     else:
@@ -93,6 +102,14 @@ def _roles(way: Reading, columns: list[Column], said: Said, where: str) -> Roles
     if way.kind == "medquad":
         found.keep, found.group = ["qtype", "focus", "document"], "focus"
     return _as(found, columns, said)
+
+
+def _looks_like_data(way: Reading) -> bool:
+    """Whether the names of a table's columns are sentences, questions or numbers."""
+    names = [name for name in way.shared if name]
+    return any(len(name.split()) > 6 or name.rstrip().endswith("?") for name in names) or (
+        len(names) > 1 and sum(bool(re.fullmatch(r"[\d.,:/ -]+", name)) for name in names) >= len(names) / 2
+    )
 
 
 def _with(columns: list[Column], said: Said) -> Roles:

@@ -49,7 +49,7 @@ class Material:
 
     def files(self, defaults: dict) -> Iterator[SourceFile]:
         """Its files, the members of archives among them, by the fetchers of `scrape`."""
-        section = typed({"reader": "lines", "columns": {"name": "name"}, **self.section}, defaults)
+        section = typed({"reader": "lines", "columns": {"name": "name"}, "licence": "", **self.section}, defaults)
         left_out: Counter = Counter()
         for file in FETCHERS[section.kind]()(self.name, section, self.path or Path(PUBLIC), left_out):
             yield from opened(file, section.members, section.max_bytes, left_out)
@@ -133,7 +133,11 @@ def _members(path: Path, kind: str) -> list[str]:
     try:
         if kind == "zip":
             with zipfile.ZipFile(path) as archive:
-                return [info.filename for info in archive.infolist() if not info.is_dir()]
+                infos = [info for info in archive.infolist() if not info.is_dir()]
+            if any(info.flag_bits & 1 for info in infos):
+                fix = f"unpack it, then affinage add the folder; it holds {infos[0].filename}, …"
+                raise StageError(path, "an archive with a password", "one without", fix)
+            return [info.filename for info in infos]
         with tarfile.open(path) as archive:
             return [info.name for info in archive if info.isreg()]
     except (tarfile.TarError, zipfile.BadZipFile, OSError, EOFError, ValueError) as error:
@@ -178,7 +182,8 @@ def _commonest(names: list[str], left_out: Counter, place: str, refused: list | 
 
     rows = [name for name in names if not tells(name)] or names
     if not rows:
-        found = ", ".join(f"{count} files {suffix}: {error.found}" for suffix, count, error in refused or []) or "no files"
+        listing = (f"{count} files {suffix or '(no suffix)'}: {error.found}" for suffix, count, error in refused or [])
+        found = f"nothing that can be read: {', '.join(listing) or 'no files'}"
         raise StageError(place, found, "files of rows: CSV, JSON, Excel, Parquet, XML, text, HTML", "convert them first")
     suffixes = Counter(PurePosixPath(name).suffix for name in rows)
     most = max(suffixes.values())

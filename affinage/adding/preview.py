@@ -14,6 +14,7 @@ from jinja2 import Environment
 
 from affinage.adding.entries import Plan
 from affinage.adding.material import Material
+from affinage.adding.reading import WHOLE, by_head
 from stages import format as formatting
 from stages import label, scrape, split
 from stages.common.defaults import resolve
@@ -91,7 +92,8 @@ def _scrape(made: Plan, entry: DatasetEntry, folder: Path, limited: bool, seen: 
         origin, left, left_out = made.origins[key], _Sample(limited and key == made.rows), Counter()
         for fetched in FETCHERS[section.kind]()(made.name, section, origin or Path(entry.source), left_out):
             for file in opened(fetched, section.members, section.max_bytes, left_out):
-                file.encoding = section.encoding
+                huge = section.encoding == "auto" and file.path.stat().st_size > WHOLE
+                file.encoding = by_head(file) if huge else section.encoding
                 rows = left.of(scrape.rows(file, f"{key}/{file.name}", section))
                 count = _append(folder / "raw" / key / "rows.jsonl", rows)
                 seen.rows += count * (key == made.rows)

@@ -69,7 +69,7 @@ def readings(found: Material, defaults: dict, at: str) -> tuple[list[Reading], s
             break
         if found.kind in TEXTS:
             encodings.append(encoding_of(file))
-            file.encoding = "utf-8" if encodings[-1] == "auto" else encodings[-1]
+            file.encoding = by_head(file) if encodings[-1] == "auto" else encodings[-1]
         if not number:
             ways = [Reading(reader) for reader in readers(file, found.kind, at)]
         for way in list(ways):
@@ -114,9 +114,13 @@ def encoding_of(file: SourceFile) -> str:
     """The encoding of a file; auto where only its head was looked at."""
     if file.path.stat().st_size <= WHOLE:
         return detect(file)
+    return "auto"
+
+
+def by_head(file: SourceFile) -> str:
+    """The encoding of a huge file as its first bytes have it."""
     with TemporaryDirectory() as folder:
-        found = detect(head_of(file, Path(folder)))
-    return "auto" if found == "utf-8" else found
+        return detect(head_of(file, Path(folder)))
 
 
 def readers(file: SourceFile, kind: str, at: str) -> list[str | dict]:

@@ -80,19 +80,15 @@ def named(columns: list[Column], names: list[str]) -> Column | None:
 
 
 def roles(columns: list[Column]) -> Roles:
-    """What the columns are, by their names and by what they hold. Every step that fits ends the search."""
+    """What the columns are, by their names and by what they hold: the first step that fits says it."""
     usable = [column for column in columns if column.values]
+    if len(usable) == 1 and not usable[0].is_messages:
+        return Roles(doubts=[f"one column alone ({usable[0].name}): a question needs an answer, a text its label"])
     for step in (_conversations, _preferences, _questions, _classes, _asked):
         found = step(usable)
         if found is not None:
-            return _around(found, usable)
-    doubt = Roles()
-    texts = [column for column in usable if column.is_plain and not column.is_aside]
-    if len(usable) == 1 or len(texts) == 1 and len(usable) == 1:
-        doubt.doubts.append(f"one column alone ({usable[0].name}): a question needs an answer, a text its label")
-    else:
-        doubt.doubts.append("no names or contents that tell questions and answers, or texts and labels")
-    return doubt
+            return _around(found, columns)
+    return Roles(doubts=["no names or contents that tell questions and answers, or texts and labels"])
 
 
 def _conversations(columns: list[Column]) -> Roles | None:
@@ -163,9 +159,6 @@ def _questions(columns: list[Column]) -> Roles | None:
         found.set("response", answer.name, "the only other column of text", likely=True)
         return found
     found.set("response", answer.name, "its name")
-    extra = named([column for column in columns if column not in (question, answer) and _texts(column)], INPUT)
-    if extra is not None and extra.name not in found.columns.values():
-        found.set("input", extra.name, "its name")
     return found
 
 
@@ -181,10 +174,6 @@ def _described(columns: list[Column]) -> Roles | None:
     found.set("instruction", name.name, f"a name of its own in every row, beside {text.name}", likely=True)
     found.set("response", text.name, "its name, and its length", likely=True)
     return found
-
-
-def _texts(column: Column) -> bool:
-    return column.is_plain and not column.is_aside
 
 
 def _classes(columns: list[Column]) -> Roles | None:
@@ -228,8 +217,11 @@ def _asked(columns: list[Column]) -> Roles | None:
 
 
 def _around(found: Roles, columns: list[Column]) -> Roles:
-    """Columns that help beside those to learn: a group, another good answer."""
+    """Columns that help beside those to learn: an input, a group, another good answer."""
     free = [column for column in columns if column.name not in found.columns.values()]
+    every = [column for column in free if column.there == column.rows and (column.is_plain or not column.values)]
+    if found.task == "instructions" and not found.doubts and (extra := named(every, INPUT)):
+        found.set("input", extra.name, "its name")
     for column in free:
         plain = re.sub(r"[\W_]+", "", column.name.lower())
         if plain == "paraphrase" and column.is_text and found.task == "instructions":

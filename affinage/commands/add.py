@@ -22,7 +22,7 @@ from affinage.commands import recipe
 from stages.common.errors import StageError
 from stages.common.params import FILE, read
 
-LARGE = 1 << 30  # bytes from which a copy is spoken of
+LARGE = 1 << 30  # bytes from which files are left where they are
 
 
 def _defaults(document: dict, where: str, folder: Path = recipe.FOLDER) -> tuple[dict, list[dict]]:
@@ -125,6 +125,11 @@ def add_dataset(
     found = material(where, name, defaults)
     ways, encoding = readings(found, defaults, rows)
     decision = decided(ways, Said(task, question, answer, text, label), where)
+    if found.bytes > LARGE and decision.roles.task != "parts":
+        print(
+            f"in place {found.bytes / LARGE:.1f} GiB are not copied: put them below {entries.SOURCES} for a clone to find them"
+        )
+        in_place = True
     there = document.get("datasets") or {}
     made = _named(found, there, lambda: entries.plan(found, decision, encoding, defaults, in_place))
     _told(found, decision, encoding)
@@ -141,8 +146,6 @@ def add_dataset(
             "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "params.yaml", "params.yaml")), end=""
         )
         return
-    if found.bytes > LARGE and made.copies:
-        print(f"copying  {found.bytes / LARGE:.1f} GiB to {made.entry['source']}; --in-place leaves them")
     copied = entries.copy(made)
     if before != after:
         entries.write(after)
