@@ -174,7 +174,7 @@ def model_entry(base: str, task: str, bases: dict) -> dict:
         found = f"a base of architecture {architecture}" if architecture else "a hosted base, which needs parameters of its own"
         raise StageError(f"--model {base}", found, f"one that can learn {task} here: {', '.join(fit)}", "name another base")
     method = "classifier" if task == "classification" else "causal"
-    judge = {} if method == "classifier" else {"judges": {"embedded": {}}}
+    judge = {} if method == "classifier" else {"judges": {"content": {}}}
     judge = {"measures": ["parts"], **judge} if task == "parts" else judge
     return {"shards": "train", "base": base, "root": base, "train": {"method": method}, "generate": {}, "judge": judge}
 

@@ -178,12 +178,20 @@ def test_questions_with_answers(here, outside, make):
 
 def test_texts_with_number_labels(here, outside):
     (outside / "reviews.jsonl").write_text(lines(TEXTS))
-    said = add(outside / "reviews.jsonl", "--model", "minilm")
+    said = add(outside / "reviews.jsonl", "--text", "text", "--label", "label", "--model", "minilm")
+    assert "nothing to do" in add(outside / "reviews.jsonl", "--model", "minilm")  # the same is found out
     assert "labels   2: 0 20, 1 20" in said
     done = run("reviews")
     assert {row["label"] for row in done["labelled"]} == {"0", "1"}
     assert done["format"]["labels"] == 2
     assert read(Path("params.yaml"))["models"]["reviews"]["train"] == {"method": "classifier"}
+
+
+def test_rows_at_a_path_that_is_said(here, outside):
+    add(questions_a_record(outside), "--rows", "data[*].qas")
+    reader = read(Path("params.yaml"))["datasets"]["records"]["scrape"]["sources"]["rows"]["reader"]
+    assert reader == {"kind": "json_records", "at": "data[*].qas"}
+    assert run("records")["label"]["kept"] == 40
 
 
 def test_a_template_of_several_columns(here, outside):
