@@ -189,7 +189,6 @@ VSCODE = "tests/test_commands.py::test_what_the_extension_of_vs_code_asks_is_ans
 ADDING = "tests/affinage/adding/test_to_formatted_rows.py::test_"
 ELSEWHERE = {  # which test runs it, with other names
     "affinage add my.csv --model smollm2": ADDING + "questions_with_answers",
-    "affinage add questions.csv --model smollm2": ADDING + "questions_with_answers",
     'affinage add records.json --rows "data[*].qas"': ADDING + "rows_at_a_path_that_is_said",
     'affinage add elements.json --question "Which family does {name} belong to?" --answer category': ADDING
     + "a_template_of_several_columns",
