@@ -127,7 +127,7 @@ def columns_of(rows: list[dict]) -> list[Column]:
     for column in known.values():
         column.rows = len(rows)
         column.values = [value for value in column.values if value is not None and value == value and str(value).strip()]
-    return list(known.values())
+    return [column for column in known.values() if not set("{}") & set(column.name)]  # they would be templates
 
 
 def _leaves(path: str, value: object, depth: int, several: int) -> Iterator[tuple[str, object, int]]:

@@ -13,6 +13,8 @@ from affinage.adding.roles import KINDS, TEXT, Roles, named, roles
 from stages.common.errors import StageError
 from stages.sources.columns import column
 
+REVIEW = ["review", "reviews", "comment", "feedback", "text"]
+PART = ["name", "part", "partname", "piece", "component", "teil"]
 TABLES = ("csv", "excel")  # readers whose first row names the columns
 NAMES = ("html_list", "html_table", "lines")  # readers that give names alone
 
@@ -72,7 +74,7 @@ def decided(ways: list[Reading], said: Said, where: str) -> Decision:
             errors.append(error)
     if not decisions:
         raise errors[0]
-    best = max(decisions, key=lambda one: (one.roles.quality > 0, not one.first_alone, one.roles.quality))
+    best = max(decisions, key=_rank)
     if best.roles.quality == 0 and is_terminal():
         return decided(ways, _asked(best, said), where)
     if best.roles.quality == 0:
@@ -80,6 +82,12 @@ def decided(ways: list[Reading], said: Said, where: str) -> Decision:
             where, f"{'; '.join(best.roles.doubts)}\n{listing(decisions)}", "columns to learn from", choices(best, where)
         )
     return best
+
+
+def _rank(one: Decision) -> tuple:
+    """How good a reading is. Of lists of names the longest one is meant."""
+    names = len(one.way.rows) if one.way.kind in NAMES else 0
+    return one.roles.quality > 0, not one.first_alone, one.roles.quality, names
 
 
 def is_terminal() -> bool:
@@ -161,12 +169,12 @@ def _parts(way: Reading, columns: list[Column], said: Said, where: str) -> Roles
     _check(way, said, where)
     texts = [one for one in columns if one.is_text and not one.is_aside and not one.is_class]
     long = [one for one in texts if one.words > 8]
-    text = said.text or getattr(named(long, TEXT) or (long[0] if len(long) == 1 else None), "name", "")
-    names = named(texts, ["name", "part", "partname", "piece", "teil", "component"]) or (texts[0] if len(texts) == 1 else None)
-    if text:
-        found.set("review", text, "its name: --text" if said.text else "its name, or the only column of long texts")
-    elif names and not long:
-        found.set("name", names.name, "its name: parts to search for")
+    names = named([one for one in texts if one not in long], PART)
+    review = named(long, REVIEW) or (None if names else named(long, TEXT) or (long[0] if len(long) == 1 else None))
+    if said.text or review:
+        found.set("review", said.text or review.name, "its name: --text" if said.text else "its name, or the only long texts")
+    elif names or len(texts) == 1:
+        found.set("name", (names or texts[0]).name, "its name: parts to search for")
     else:
         found.doubts.append("no column of reviews (--text COLUMN), and none of names of parts")
     return found

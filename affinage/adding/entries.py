@@ -5,6 +5,8 @@ import io
 import os
 import re
 import shutil
+from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from stages.common.check import check
 from stages.common.errors import StageError
 from stages.common.files import atomic_file
 from stages.common.params import FILE, read
+from stages.sources.columns import column
 from stages.sources.local import find
 
 STYLES = {"instructions": "alpaca", "chat": "chat", "completion": "completion", "classification": "classification"}
@@ -109,8 +112,19 @@ def _split(decision: Decision, defaults: dict) -> dict:
         group = {"group": ["focus", "document"]}
     stratify = {"stratify": "label"} if roles.task == "classification" else {}
     held_back = {part: usual.get(part, 0.1) for part in ("validation", "test")}
+    if stratify and _rows_of_the_largest(decision) < 3:
+        held_back["validation"] = 0.0  # a row to train on and one to test by is all that a class has
     train = {"train": round(1 - sum(held_back.values()), 9)}
-    return group | stratify | train | {part: share for part, share in held_back.items() if part not in usual}
+    return group | stratify | train | {part: share for part, share in held_back.items() if usual.get(part) != share}
+
+
+def _rows_of_the_largest(decision: Decision) -> int:
+    """How many rows the largest class has, among those looked at."""
+    value_of, classes = column(decision.roles.columns["label"], "label"), Counter()
+    for row in decision.way.rows:
+        with suppress(KeyError):  # a row without: `scrape` says so
+            classes[str(value_of(row))] += 1
+    return max(classes.values(), default=0)
 
 
 def _parts(made: Plan, section: dict, names: bool) -> tuple[dict, dict]:

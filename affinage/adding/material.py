@@ -96,7 +96,7 @@ def material(where: str, name: str, defaults: dict) -> Material:
     if not os.access(path, os.R_OK):
         raise StageError(where, "no permission to read it", "a file that can be read", f"chmod +r {where}")
     name = name or name_of(path.resolve().name if path.is_dir() else re.sub(r"(\.[A-Za-z]\w{0,7})+$", "", path.name))
-    return _folder(path, name) if path.is_dir() else _file(path, name, defaults)
+    return _folder(path, name, defaults) if path.is_dir() else _file(path, name, defaults)
 
 
 def name_of(text: str) -> str:
@@ -144,7 +144,7 @@ def _members(path: Path, kind: str) -> list[str]:
         raise StageError(path, f"a broken archive: {error}", "a whole one", "download or pack it again") from None
 
 
-def _folder(path: Path, name: str) -> Material:
+def _folder(path: Path, name: str, defaults: dict) -> Material:
     if not any(path.iterdir()):
         raise StageError(path, "an empty folder", "files with rows", "name the folder that holds them")
     left_out: Counter = Counter()
@@ -167,11 +167,7 @@ def _folder(path: Path, name: str) -> Material:
     )
     chosen = next(file for file in files if matches(pattern, file.relative_to(path).as_posix()))
     found = Material(name, path, {"kind": "local", "files": pattern}, readable[chosen.suffix.lower()], left_out)
-    if found.kind in ARCHIVES:
-        raise StageError(
-            path, f"a folder of archives: {chosen.name}, …", "files with rows", f"affinage add {chosen}, or unpack them"
-        )
-    return found
+    return _archive(found, chosen, found.kind, defaults) if found.kind in ARCHIVES else found
 
 
 def _commonest(names: list[str], left_out: Counter, place: str, refused: list | None = None) -> str:

@@ -84,10 +84,12 @@ def roles(columns: list[Column]) -> Roles:
     usable = [column for column in columns if column.values]
     if len(usable) == 1 and not usable[0].is_messages:
         return Roles(doubts=[f"one column alone ({usable[0].name}): a question needs an answer, a text its label"])
-    for step in (_conversations, _preferences, _questions, _classes, _asked):
-        found = step(usable)
-        if found is not None:
-            return _around(found, columns)
+    in_every_row = [column for column in usable if column.there == column.rows]
+    for some in (in_every_row, usable):  # a column that rows lack is read by no reader; `scrape` says which row it is
+        for step in (_conversations, _preferences, _questions, _classes, _asked):
+            found = step(some)
+            if found is not None and not (found.doubts and some is in_every_row):
+                return _around(found, columns)
     return Roles(doubts=["no names or contents that tell questions and answers, or texts and labels"])
 
 
@@ -180,7 +182,8 @@ def _classes(columns: list[Column]) -> Roles | None:
     plain = [column for column in columns if column.is_plain]
     classes = [column for column in plain if column.is_class]
     label = named(classes, LABEL)
-    texts = [column for column in plain if column is not label and column.is_text and not column.is_aside]
+    texts = [column for column in plain if column is not label and not column.is_aside]
+    texts = [column for column in texts if column.is_text or (column.name.lower() in TEXT and not column.is_class)]
     text = named([column for column in texts if not column.is_class] or texts, TEXT)
     found, why = Roles("classification"), "its name"
     if label is None and text is not None:

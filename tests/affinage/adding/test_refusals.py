@@ -140,3 +140,23 @@ def test_an_entry_that_was_edited_is_left_alone(here, outside):
     with pytest.raises(StageError, match="an entry for the same files, otherwise"):
         add(outside / "colours.csv")
     assert Path("params.yaml").read_text() == text
+
+
+def test_a_column_that_some_rows_lack_is_not_taken_for_one_that_all_have(here, outside):
+    rows = [
+        {"text": f"The thing {i} is here.", "label": i % 2, **({"prompt": {"text": "x y"}} if i == 3 else {})}
+        for i in range(30)
+    ]
+    (outside / "some.jsonl").write_text(lines(rows))
+    assert "labels   2: 0 15, 1 15" in add(outside / "some.jsonl")
+
+
+def test_one_archive_in_a_folder_is_opened(here, outside):
+    with zipfile.ZipFile(outside / "rows.zip", "w") as archive:
+        archive.writestr("a.jsonl", lines([{"question": f"What is {i}?", "answer": f"It is {i}."} for i in range(20)]))
+    assert "20 rows: 20 kept" in add(outside)
+
+
+def test_classes_of_two_rows_have_no_validation(here, outside):
+    (outside / "few.jsonl").write_text(lines([{"text": f"The thing {i} is here.", "label": f"l{i % 2}"} for i in range(4)]))
+    assert "split    2 train, 0 validation, 2 test" in add(outside / "few.jsonl")
