@@ -28,7 +28,7 @@ NARROWEST = 34  # columns of an answer; on a narrower terminal they stand below 
 class Reply:
     """What one contestant answered, and what it took; `heard` is False where its prompt has no place for the system text."""
 
-    who: str
+    contestant: str
     prompt: str
     text: str
     tokens: int
@@ -120,7 +120,7 @@ class _Silent:
 def _block(reply: Reply, width: int) -> list[str]:
     lines = [line for part in reply.text.splitlines() for line in textwrap.wrap(printable(part), width) or [""]]
     notes = [reply.facts(), *([] if reply.heard else ["this prompt has no place for a system text"])]
-    named = figures.contestant(reply.who)
+    named = figures.contestant(reply.contestant)
     return [
         named,
         "-" * len(named),
@@ -163,7 +163,9 @@ def shown(replies: list[Reply], prompts: bool = False) -> str:
     """Replies as text in the width of the terminal, with each contestant's prompt above where `prompts`."""
     text = side_by_side(replies, shutil.get_terminal_size((120, 24)).columns)
     if prompts:
-        above = [f"{figures.contestant(reply.who)} was given\n{textwrap.indent(reply.prompt, '  | ')}" for reply in replies]
+        above = [
+            f"{figures.contestant(reply.contestant)} was given\n{textwrap.indent(reply.prompt, '  | ')}" for reply in replies
+        ]
         text = "\n\n".join([*above, text])
     return text
 

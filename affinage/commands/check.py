@@ -23,13 +23,13 @@ def check(revision: str | None, allowed: set[str], folder: Path = Path("metrics"
     if not any(path.endswith(".json") for path in files):
         raise StageError(revision or folder, "no metrics", "those of a run", "dvc repro, or name another revision")
     lines, count = [], 0
-    for found in raised(files):
-        counts = found.alarm not in allowed
+    for alarm in raised(files):
+        counts = alarm.alarm not in allowed
         count += counts
-        lines.append(f"{'ALARM' if counts else 'allowed'}: {found}")
-        if found.alarm in ALARMS:
-            kind = ALARMS[found.alarm]
-            lines.append(f"  {kind.sentence}; look at: {kind.look_at.replace('<name>', found.name)}")
+        lines.append(f"{'ALARM' if counts else 'allowed'}: {alarm}")
+        if alarm.alarm in ALARMS:
+            kind = ALARMS[alarm.alarm]
+            lines.append(f"  {kind.sentence}; look at: {kind.look_at.replace('<name>', alarm.name)}")
     return lines or ["no alarm"], count
 
 

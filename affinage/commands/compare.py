@@ -33,55 +33,65 @@ def table(rows: list[list[str]], right: set[int]) -> list[str]:
     return ["  " + "  ".join(row).rstrip() for row in aligned]
 
 
-def _line(found: Difference) -> list[str]:
-    shown = [figures.show(value, found.decimals) for value in (found.first, found.second)]
+def _line(difference: Difference) -> list[str]:
+    shown = [figures.show(value, difference.decimals) for value in (difference.first, difference.second)]
     change = ""
-    if found.low is not None:
-        span = figures.interval({"low": found.low, "high": found.high}, found.decimals, True)
-        change = f"{figures.show(found.value, found.decimals, True)} {span}"
-    note = [f"some {found.rows_to_show:,} rows would show it"] if found.rows_to_show else []
-    return [found.title, *shown, change, found.reading or "no interval", "; ".join([*note, *filter(None, [found.note])])]
+    if difference.low is not None:
+        span = figures.interval({"low": difference.low, "high": difference.high}, difference.decimals, True)
+        change = f"{figures.show(difference.value, difference.decimals, True)} {span}"
+    note = [f"some {difference.rows_to_show:,} rows would show it"] if difference.rows_to_show else []
+    return [
+        difference.title,
+        *shown,
+        change,
+        difference.reading or "no interval",
+        "; ".join([*note, *filter(None, [difference.note])]),
+    ]
 
 
-def describe(found: Comparison, rows: int, width: int) -> str:
+def describe(comparison: Comparison, rows: int, width: int) -> str:
     """A comparison as text."""
-    first, second = str(found.first.revision), str(found.second.revision)
-    total = [len(one.judged) for one in (found.first, found.second)]
+    first, second = str(comparison.first.revision), str(comparison.second.revision)
+    total = [len(results.judged) for results in (comparison.first, comparison.second)]
     of = (
         f"all {total[0]}"
-        if total == [len(found.pairs)] * 2
-        else f"{len(found.pairs)} rows in common of {total[0]} and {total[1]};"
+        if total == [len(comparison.pairs)] * 2
+        else f"{len(comparison.pairs)} rows in common of {total[0]} and {total[1]};"
     )
-    was = "" if found.first.name == found.second.name else f" (was {found.first.name})"
-    lines = [f"{found.second.name}{was}, {found.who}: {first} → {second}"]
+    was = "" if comparison.first.name == comparison.second.name else f" (was {comparison.first.name})"
+    lines = [f"{comparison.second.name}{was}, {comparison.contestant}: {first} → {second}"]
     lines.append(
-        f"  {of} rows; {len(found.changed)} answers differ"
+        f"  {of} rows; {len(comparison.changed)} answers differ"
         if of.startswith("all")
-        else f"  {of} {len(found.changed)} answers differ"
+        else f"  {of} {len(comparison.changed)} answers differ"
     )
-    lines += [f"  {name}: {before} → {after}" for name, before, after in found.params]
+    lines += [f"  {name}: {before} → {after}" for name, before, after in comparison.params]
     lines += [
-        f"  note: the answers of {one.revision} changed after they were judged"
-        for one in (found.first, found.second)
-        if one.stale
+        f"  note: the answers of {results.revision} changed after they were judged"
+        for results in (comparison.first, comparison.second)
+        if results.stale
     ]
-    head = ["figure", plain(first, 14), plain(second, 14), f"difference [{_percent(found)} % interval]", "reading", ""]
-    lines += ["", *table([head, *map(_line, found.differences)], {1, 2, 3})]
-    changed = found.most_changed(rows)
+    head = ["figure", plain(first, 14), plain(second, 14), f"difference [{_percent(comparison)} % interval]", "reading", ""]
+    lines += ["", *table([head, *map(_line, comparison.differences)], {1, 2, 3})]
+    changed = comparison.most_changed(rows)
     if changed:
-        by = {"chrf": "chrF", "label": "right or wrong"}.get(found.measure, f"judge {found.measure}")
+        by = {"chrf": "chrF", "label": "right or wrong"}.get(comparison.measure, f"judge {comparison.measure}")
         lines += ["", f"  rows that changed most, by {by}"]
     for change, (before, after) in changed:
         lines += ["", f"  {figures.show(change, 1, True):<10}  " + plain(f"{after.id}: {after.turns[-1][1]}", width - 14)]
-        said = (("expected", after.expected), (first, before.said(found.who)), (second, after.said(found.who)))
+        said = (
+            ("expected", after.expected),
+            (first, before.said(comparison.contestant)),
+            (second, after.said(comparison.contestant)),
+        )
         for name, text in said:
             wrapped = textwrap.wrap(plain(text, 600), max(30, width - 14), initial_indent="") or ["(empty)"]
             lines += [f"  {plain(name, 10) if i == 0 else '':<10}  {part}" for i, part in enumerate(wrapped)]
     return "\n".join(lines)
 
 
-def _percent(found: Comparison) -> str:
-    return f"{100 * found.second.params['judge']['confidence']:g}"
+def _percent(comparison: Comparison) -> str:
+    return f"{100 * comparison.second.params['judge']['confidence']:g}"
 
 
 def kept_scores(first: Results, second: Results, gone: Gone) -> str:
@@ -106,7 +116,7 @@ def _kept(entry: object, decimals: int) -> list[str]:
     return [figures.show(entry.get("tuned"), decimals), gain]
 
 
-def compare(revisions: list[Revision], model: str | None, who: str, rows: int, width: int) -> str:
+def compare(revisions: list[Revision], model: str | None, contestant: str, rows: int, width: int) -> str:
     """Both revisions' models compared, or only `model`; one that cannot be is named with the reason.
 
     Raises:
@@ -118,9 +128,9 @@ def compare(revisions: list[Revision], model: str | None, who: str, rows: int, w
     for name in [model] if model else both:
         before, _, after = name.partition("=")  # a model that was renamed
         sides = zip((before, after or before), revisions, strict=True)
-        results = [Results(side, one) for side, one in sides]
+        results = [Results(side, revision) for side, revision in sides]
         try:
-            texts.append(describe(Comparison(*results, who=who), rows, width))
+            texts.append(describe(Comparison(*results, contestant=contestant), rows, width))
         except Gone as error:
             texts.append(kept_scores(*results, error))
         except StageError as error:
@@ -137,7 +147,7 @@ def compare(revisions: list[Revision], model: str | None, who: str, rows: int, w
     return "\n\n".join([*texts, *(alone if not model else [])])
 
 
-def seed_table(revisions: list[Revision], model: str, who: str) -> str:
+def seed_table(revisions: list[Revision], model: str, contestant: str) -> str:
     """The noise of the seed as a table.
 
     Raises:
@@ -145,11 +155,11 @@ def seed_table(revisions: list[Revision], model: str, who: str) -> str:
     """
     runs = [Results(model, revision) for revision in revisions]
     rows = [["figure", "mean", "standard deviation", "lowest", "highest", "two runs differ by up to"]]
-    for found in seed_noise(runs, who):
-        kind = figures.kind(found.name, runs[0].judges)
-        values = [found.mean, found.deviation, min(found.values), max(found.values), found.floor]
+    for floor in seed_noise(runs, contestant):
+        kind = figures.kind(floor.name, runs[0].judges)
+        values = [floor.mean, floor.deviation, min(floor.values), max(floor.values), floor.floor]
         rows.append([kind.title, *(figures.show(value, max(2, kind.decimals)) for value in values)])
-    head = f"{model}, {who}: {len(runs)} runs that differ in their seed alone"
+    head = f"{model}, {contestant}: {len(runs)} runs that differ in their seed alone"
     return "\n".join([head, "", *table(rows, {1, 2, 3, 4, 5})])
 
 
@@ -157,7 +167,7 @@ def command(
     revisions: Annotated[list[str], typer.Argument(metavar="REV…", help="Two revisions: before, after.")],
     seeds: Annotated[bool, typer.Option("--seeds", help="They differ in their seed alone: measure its noise.")] = False,
     model: Annotated[str, typer.Option(help="A key of `models`, or BEFORE=AFTER. [default: all that both have]")] = "",
-    who: Annotated[str, typer.Option(help="Whose answers: tuned, base, base_chat, …")] = TUNED,
+    contestant: Annotated[str, typer.Option("--who", help="Whose answers: tuned, base, base_chat, …")] = TUNED,
     rows: Annotated[int, typer.Option(help="How many of the rows that changed most to show.")] = 5,
 ) -> None:
     """Compare two revisions of a model row by row: better, worse or within noise.
@@ -172,4 +182,4 @@ def command(
         raise typer.BadParameter("expected two revisions, or --seeds with several")
     named = [Revision(name) for name in revisions]
     width = min(120, shutil.get_terminal_size((100, 24)).columns)
-    print(seed_table(named, model, who) if seeds else compare(named, model or None, who, rows, width))
+    print(seed_table(named, model, contestant) if seeds else compare(named, model or None, contestant, rows, width))

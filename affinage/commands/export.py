@@ -77,12 +77,14 @@ def _checked(folder: Path, file: Path, model) -> str:
     conversations = [row["messages"] for row in read_rows(Path("data") / model.dataset / "formatted" / "test")]
     plain = [turns for turns in conversations if not any(known.inside(turn["content"]) for turn in turns)]
     marked = len(conversations) - len(plain)
-    found = compare(folder, file, plain[:CHECKED], model.generate.max_new_tokens) if plain else []
-    same = found.count("same")
-    others = ", ".join(f"{kind} differs in {found.count(kind)}" for kind in ("prompt", "tokens", "answer") if kind in found)
+    differences = compare(folder, file, plain[:CHECKED], model.generate.max_new_tokens) if plain else []
+    same = differences.count("same")
+    others = ", ".join(
+        f"{kind} differs in {differences.count(kind)}" for kind in ("prompt", "tokens", "answer") if kind in differences
+    )
     apart = f"; {marked} set apart, for a mark in a text that llama.cpp reads as a token" if marked else ""
     differ = f" ({others})" if others else ""
-    return f"llama.cpp and transformers: the same tokens for {same} of {len(found)} prompts{differ}{apart}"
+    return f"llama.cpp and transformers: the same tokens for {same} of {len(differences)} prompts{differ}{apart}"
 
 
 def command(

@@ -27,8 +27,8 @@ def when(seconds: object) -> str:
 def line(job: dict) -> str:
     """A job on one line; `*` marks one that was begun by this repository."""
     ours = "*" if MARK in (job.get("metadata") or {}) else " "
-    made = job.get("fine_tuned_model") or "-"
-    return f"{ours} {job['id']}  {job.get('status'):16}  {when(job.get('created_at'))}  {job.get('model')}  {made}"
+    model = job.get("fine_tuned_model") or "-"
+    return f"{ours} {job['id']}  {job.get('status'):16}  {when(job.get('created_at'))}  {job.get('model')}  {model}"
 
 
 def event_line(event: dict) -> str:

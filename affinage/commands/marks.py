@@ -26,7 +26,7 @@ def opened(model: str, rev: str, against: str | None) -> tuple[Results, str]:
     results = Results(model, Revision(rev))
     if results.task == "label":
         raise StageError(f"models.{model}", "labels", "answers in text", "labels need no marks: details.json has accuracy")
-    others = [who for who in results.who if who != TUNED]
+    others = [contestant for contestant in results.contestants if contestant != TUNED]
     rival = against or results.rival
     if rival not in others:
         raise StageError(f"models.{model}", f"no answers of {rival!r}", f"one of: {', '.join(others) or 'none'}", "--against")
@@ -60,10 +60,10 @@ def write_sheet(model: str, rev: str, against: str | None, rows: int, seed: int,
     )
 
 
-def _shown(found: dict | None, decimals: int = 2, factor: float = 1) -> str:
-    if found is None:
+def _shown(figure: dict | None, decimals: int = 2, factor: float = 1) -> str:
+    if figure is None:
         return "none"
-    scaled = {side: factor * value for side, value in found.items()}
+    scaled = {side: factor * value for side, value in figure.items()}
     return f"{figures.show(scaled['value'], decimals)} {figures.interval(scaled, decimals)}"
 
 
@@ -80,12 +80,12 @@ def agreement_text(model: str, file: Path, rev: str, against: str | None) -> str
         f"  share that prefers tuned, %        {_shown(people['preferred'], 0, 100)}",
     ]
     for judge in results.judges:
-        found = marking.agreement(marked, results, rival, judge)
+        measured = marking.agreement(marked, results, rival, judge)
         lines += [
-            f"judge {judge}: {found.answers} answers marked and scored, {found.rows} rows with a preference",
-            f"  marks: kappa, quadratic weights    {_shown(found.kappa)}",
-            f"  marks: Spearman's correlation      {_shown(found.spearman)}",
-            f"  preferences: kappa                 {_shown(found.preference)}",
+            f"judge {judge}: {measured.answers} answers marked and scored, {measured.rows} rows with a preference",
+            f"  marks: kappa, quadratic weights    {_shown(measured.kappa)}",
+            f"  marks: Spearman's correlation      {_shown(measured.spearman)}",
+            f"  preferences: kappa                 {_shown(measured.preference)}",
         ]
     percent = 100 * results.params["judge"]["confidence"]
     return "\n".join([*lines, f"In brackets: {percent:g} % intervals, rows resampled. 0 is chance, 1 is perfect agreement."])

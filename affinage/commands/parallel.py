@@ -42,12 +42,12 @@ def chains(bases: dict[str, str]) -> list[list[str]]:
 
 def _with_parents(names: list[str], bases: dict[str, str]) -> list[str]:
     """The named models and every round before them."""
-    found = []
+    chain = []
     for name in names:
-        while name in bases and name not in found:
-            found.append(name)
+        while name in bases and name not in chain:
+            chain.append(name)
             name = bases[name]
-    return found
+    return chain
 
 
 def _depth(name: str, bases: dict[str, str]) -> int:
@@ -90,7 +90,7 @@ def run(names: list[str], jobs: int) -> None:
         raise StageError("dvc repro", f"failed on one of {', '.join(shared)}", "success", "the cause stands above")
     with ThreadPoolExecutor(jobs) as pool:
         chosen = [[f"{stage}@{name}" for name in group for stage in STAGES] for group in groups]
-        ends = list(pool.map(repro, [" ".join(group) for group in groups], [["--single-item", *each] for each in chosen]))
+        ends = list(pool.map(repro, [" ".join(group) for group in groups], [["--single-item", *targets] for targets in chosen]))
     if failed := [" ".join(group) for group, end in zip(groups, ends, strict=True) if end]:
         raise StageError("dvc repro", f"failed for {', '.join(failed)}", "success", "the cause stands above; the others ended")
 

@@ -59,11 +59,11 @@ def draw(revisions: list[str], out: Path = OUT) -> list[Path]:
     """
     import vl_convert
 
-    found = {name: metrics_of(name) for name in revisions} or {WORK_TREE: metrics_of(None)}
+    files = {name: metrics_of(name) for name in revisions} or {WORK_TREE: metrics_of(None)}
     bases = {name: model["base"] for name, model in read().get("models", {}).items()}
-    drawn = charts.every(found, bases)
+    drawn = charts.every(files, bases)
     if not drawn:
-        raise StageError(FILE, f"no tables in metrics/ of {', '.join(found)}", "a finished run", "dvc repro")
+        raise StageError(FILE, f"no tables in metrics/ of {', '.join(files)}", "a finished run", "dvc repro")
     script = bundle()
     with atomic_directory(out) as folder:
         (folder / "index.html").write_text(page(drawn, script), encoding="utf-8")

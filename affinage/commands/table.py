@@ -43,10 +43,10 @@ def from_git(revisions: dict[str, str], speed: bool = False) -> list[Run]:
     known = {text: parameters(text) for text in set(files.values())}
     values = {name: known[files[commit, str(FILE)]] for name, commit in revisions.items() if (commit, str(FILE)) in files}
     paths = {name: [path for model in models(of) for path in _files(model, of)] for name, of in values.items()}
-    found = contents(list(dict.fromkeys((revisions[name], path) for name in paths for path in paths[name])))
+    by_path = contents(list(dict.fromkeys((revisions[name], path) for name in paths for path in paths[name])))
 
     def files_of(name: str) -> dict[str, bytes]:
-        return {path: found[revisions[name], path] for path in paths[name] if (revisions[name], path) in found}
+        return {path: by_path[revisions[name], path] for path in paths[name] if (revisions[name], path) in by_path}
 
     return [_run(name, values[name], files_of(name), speed) for name in values]
 
@@ -71,8 +71,8 @@ def _run(name: str, values: dict[str, object], files: dict[str, bytes], speed: b
             scores[model] = timings(*map(own.get, speed_files(model)))
         elif not speed and (path := f"metrics/{model}/scores.json") in own:
             scores[model] = headlines(own[path])
-        if found := raised(own):
-            alarms[model] = [str(alarm) for alarm in found]
+        if own_alarms := raised(own):
+            alarms[model] = [str(alarm) for alarm in own_alarms]
     return Run(name, values, scores, alarms)
 
 

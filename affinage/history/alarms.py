@@ -33,12 +33,12 @@ class Raised:
 
 def raised(files: Mapping[str, bytes]) -> list[Raised]:
     """The alarms in metrics files by path, in the order of files; a file that holds no JSON object has none."""
-    found = []
+    alarms_raised = []
     for path, data in files.items():
         alarms = _object(data).get("alarms") if path.endswith(".json") else None
         if isinstance(alarms, dict):
-            found += [Raised(path, alarm, str(said)) for alarm, said in alarms.items()]
-    return found
+            alarms_raised += [Raised(path, alarm, str(said)) for alarm, said in alarms.items()]
+    return alarms_raised
 
 
 def behind(model: str, dataset: object) -> list[str]:
@@ -48,7 +48,7 @@ def behind(model: str, dataset: object) -> list[str]:
 
 def _object(data: bytes) -> dict:
     try:
-        found = json.loads(data)
+        value = json.loads(data)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}

@@ -24,13 +24,13 @@ class Experiment:
     baseline: str
 
 
-def git(*arguments: str, given: bytes = b"", root: Path = HERE) -> bytes:
+def git(*arguments: str, stdin: bytes = b"", root: Path = HERE) -> bytes:
     """What git prints in the folder `root`.
 
     Raises:
         StageError: with git's own message.
     """
-    done = subprocess.run(["git", *arguments], input=given, capture_output=True, cwd=root)
+    done = subprocess.run(["git", *arguments], input=stdin, capture_output=True, cwd=root)
     if done.returncode:
         raise StageError(
             f"git {arguments[0]}", done.stderr.decode().strip(), "a git repository", "run from the repository's root"
@@ -41,13 +41,13 @@ def git(*arguments: str, given: bytes = b"", root: Path = HERE) -> bytes:
 def experiments(root: Path = HERE) -> list[Experiment]:
     """Every finished experiment, oldest first."""
     listed = git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", EXPERIMENTS, root=root).decode()
-    found = []
+    named = []
     for line in listed.splitlines():
         name, commit = line.split(" ")
         parts = name.removeprefix(f"{EXPERIMENTS}/").split("/", 2)
         if len(parts) == 3 and len(parts[0]) == 2 and len(parts[0] + parts[1]) == 40:  # others are DVC's own: stash, exec, …
-            found.append(Experiment(parts[2], commit, parts[0] + parts[1]))
-    return found
+            named.append(Experiment(parts[2], commit, parts[0] + parts[1]))
+    return named
 
 
 def resolve(revision: str, root: Path = HERE) -> str:
@@ -72,15 +72,15 @@ def contents(wanted: list[tuple[str, str]], root: Path = HERE) -> dict[tuple[str
     """The bytes of many files, by (commit, path from here); those that a commit lacks are left out."""
     here = git("rev-parse", "--show-prefix", root=root).decode().strip()
     names = "".join(f"{commit}:{here}{path}\n" for commit, path in wanted)
-    stream, found, place = git("cat-file", "--batch", given=names.encode(), root=root), {}, 0
+    stream, files, place = git("cat-file", "--batch", stdin=names.encode(), root=root), {}, 0
     for key in wanted:
         head, _, _ = stream[place:].partition(b"\n")
         place += len(head) + 1
         if not head.endswith(b" missing"):
             size = int(head.rsplit(b" ", 1)[1])
-            found[key] = stream[place : place + size]
+            files[key] = stream[place : place + size]
             place += size + 1
-    return found
+    return files
 
 
 def paths(commit: str, folder: str) -> list[str]:
@@ -93,5 +93,5 @@ def metrics_of(revision: str | None, folder: Path = Path("metrics")) -> dict[str
     if revision is None:
         return {path.as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
     commit = resolve(revision)
-    found = contents([(commit, path) for path in paths(commit, os.fspath(folder))])
-    return {path: data for (_, path), data in found.items()}
+    files = contents([(commit, path) for path in paths(commit, os.fspath(folder))])
+    return {path: data for (_, path), data in files.items()}

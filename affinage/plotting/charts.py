@@ -21,16 +21,18 @@ def scores(revisions: Revisions) -> dict | None:
     )
     if not counted:
         return None
-    answers = sorted({who for _, _, who, _ in counted}, key=lambda who: (who != "tuned", who))
+    answers = sorted(
+        {contestant for _, _, contestant, _ in counted}, key=lambda contestant: (contestant != "tuned", contestant)
+    )
     rows = [
         {
             "rev": rev,
             "judge": judge,
-            "answer": who,
+            "answer": contestant,
             "score": f"{low}–{low + BIN}",
-            "rows": counted[rev, judge, who, low],
+            "rows": counted[rev, judge, contestant, low],
         }
-        for rev, judge, who, low in counted
+        for rev, judge, contestant, low in counted
     ]
     columns = {"column": {"field": "rev", "type": "nominal", "sort": list(revisions)}} if len(revisions) > 1 else {}
     bars = {

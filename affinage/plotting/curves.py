@@ -78,13 +78,13 @@ def accuracy(revisions: Revisions) -> dict | None:
 def chains(files: dict[str, bytes], bases: dict[str, str]) -> list[list[str]]:
     """Models that were trained one from the other, first round first, longest chains only."""
     trained = _trained(files)
-    found = []
+    longest = []
     for last in sorted(set(trained) - {bases.get(name) for name in trained}):
         chain = [last]
         while bases.get(chain[0]) in trained and bases[chain[0]] not in chain:
             chain.insert(0, bases[chain[0]])
-        found += [chain] if len(chain) > 1 else []
-    return found
+        longest += [chain] if len(chain) > 1 else []
+    return longest
 
 
 def rounds(revisions: Revisions, bases: dict[str, str]) -> dict | None:

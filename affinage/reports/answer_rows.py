@@ -20,7 +20,7 @@ class Table:
     @cached_property
     def columns(self) -> list[str]:
         """Whose answers stand in the table: the tuned model's and its rival's. The rest is folded away in each row."""
-        return [who for who in (TUNED, self.rival) if who in self.results.who]
+        return [contestant for contestant in (TUNED, self.rival) if contestant in self.results.contestants]
 
     @cached_property
     def sort_keys(self) -> list[tuple[str, str]]:
@@ -38,7 +38,7 @@ class Table:
 
     def _row(self, number: int, row: Row) -> dict:
         expected = None if row.expected is None else cut(row.expected)
-        compared = {who: differences.compare(expected or "", cut(row.said(who))) for who in row.answers}
+        compared = {contestant: differences.compare(expected or "", cut(row.said(contestant))) for contestant in row.answers}
         of_tuned = compared.get(TUNED, ([("", expected or "")],))[0]
         keys = self._keys(number, row)
         return {
@@ -47,12 +47,17 @@ class Table:
             "turns": [(role, cut(text)) for role, text in row.turns],
             "expected": expected,
             "expected_runs": of_tuned,
-            "runs": {who: runs if row.expected else [("", cut(row.said(who)))] for who, (_, runs) in compared.items()},
-            "answers": [self._answer(row, who) for who in self.columns],
-            "folded": [self._answer(row, who) for who in row.answers if who not in self.columns],
+            "runs": {
+                contestant: runs if row.expected else [("", cut(row.said(contestant)))]
+                for contestant, (_, runs) in compared.items()
+            },
+            "answers": [self._answer(row, contestant) for contestant in self.columns],
+            "folded": [self._answer(row, contestant) for contestant in row.answers if contestant not in self.columns],
             "verdicts": [self._judged(row, judge) for judge in self.judges if row.expected is not None],
-            "given": [verdict for judge in self.judges for verdict in self._verdicts(row, judge)],
-            "surprise": [(who, figures.show(_perplexity(*found))) for who, found in row.likelihood.items() if found[1]],
+            "judgements": [verdict for judge in self.judges for verdict in self._verdicts(row, judge)],
+            "surprise": [
+                (contestant, figures.show(_perplexity(*sums))) for contestant, sums in row.likelihood.items() if sums[1]
+            ],
             "more": self._more(row),
             "sorted_by": [key if isinstance(key, str) else "" if key is None else f"{key:g}" for key in keys],
             "flags": " ".join(self._flags(row)),
@@ -68,8 +73,8 @@ class Table:
         words = ", ".join(name for name, there in parts.items() if there) or "id"
         return words[:1].upper() + words[1:]
 
-    def _answer(self, row: Row, who: str) -> dict:
-        answer = row.answers.get(who, {})
+    def _answer(self, row: Row, contestant: str) -> dict:
+        answer = row.answers.get(contestant, {})
         facts = []
         sure = (answer.get("probabilities") or {}).get(answer.get("label"))
         if sure is not None:
@@ -78,13 +83,13 @@ class Table:
             facts.append(f"{answer['tokens']} tokens")
         if answer.get("finish") not in (None, "stop"):
             facts.append({"length": "broke off at the limit"}.get(answer["finish"], str(answer["finish"])))
-        if (seconds := self.results.seconds.get(who, {}).get(row.id)) is not None:
+        if (seconds := self.results.seconds.get(contestant, {}).get(row.id)) is not None:
             facts.append(f"{seconds:.2f} s")
         return {
-            "who": who,
+            "contestant": contestant,
             "facts": facts,
             "prompt": cut(str(answer.get("prompt", ""))),
-            "right": row.said(who) == row.expected if "label" in answer and row.expected is not None else None,
+            "right": row.said(contestant) == row.expected if "label" in answer and row.expected is not None else None,
         }
 
     def _judged(self, row: Row, judge: str) -> dict:
@@ -104,18 +109,24 @@ class Table:
         }
 
     def _verdicts(self, row: Row, judge: str) -> list[dict]:
-        scores, reasons, failed = (found.get(judge, {}) for found in (row.scores, row.reasons, row.failed))
-        people = [who for who in dict.fromkeys([*scores, *failed]) if who in row.answers]
+        scores, reasons, failed = (by_judge.get(judge, {}) for by_judge in (row.scores, row.reasons, row.failed))
+        judged = [contestant for contestant in dict.fromkeys([*scores, *failed]) if contestant in row.answers]
         return [
-            {"judge": judge, "who": who, "score": scores.get(who), "reason": reasons.get(who), "failed": failed.get(who)}
-            for who in people
+            {
+                "judge": judge,
+                "contestant": contestant,
+                "score": scores.get(contestant),
+                "reason": reasons.get(contestant),
+                "failed": failed.get(contestant),
+            }
+            for contestant in judged
         ]
 
     def _keys(self, number: int, row: Row) -> list:
         keys: list = [number, row.turns[-1][1][:80]]
         for judge in self.judges:
-            found = row.scores.get(judge, {})
-            tuned, other = found.get(TUNED), found.get(self.rival)
+            scores = row.scores.get(judge, {})
+            tuned, other = scores.get(TUNED), scores.get(self.rival)
             keys += [tuned - other if tuned is not None and other is not None else None, tuned, other]
         answer = row.answers.get(TUNED, {})
         if self.results.task == "label":
@@ -124,19 +135,19 @@ class Table:
         return [*keys, None if row.expected is None else len(row.expected), len(row.said(TUNED))]
 
     def _flags(self, row: Row) -> list[str]:
-        found = ["probe"] if row.expected is None else []
+        flags = ["probe"] if row.expected is None else []
         for judge in self.judges[:1]:
             scores = row.scores.get(judge, {})
             tuned, other = scores.get(TUNED), scores.get(self.rival)
             if tuned is not None and other is not None and tuned != other:
-                found.append("gained" if tuned > other else "lost")
+                flags.append("gained" if tuned > other else "lost")
         if row.expected is not None and self.results.task == "label":
-            found.append("right" if row.said(TUNED) == row.expected else "wrong")
+            flags.append("right" if row.said(TUNED) == row.expected else "wrong")
         if any(row.failed.values()) or any(None in scores.values() for scores in row.scores.values()):
-            found.append("failed")
+            flags.append("failed")
         if row.answers.get(TUNED, {}).get("finish") == "length":
-            found.append("length")
-        return found
+            flags.append("length")
+        return flags
 
     @cached_property
     def filters(self) -> list[tuple[str, str, int]]:

@@ -27,13 +27,13 @@ FEWEST = 2  # rows for an interval
 Z95, Z80 = 1.96, 0.8416  # quantiles of the normal distribution: two-sided 95 %, one-sided 80 %
 
 
-def _parts(rows: list[Row], who: str) -> dict[str, Figure]:
-    whole = [row.answers[who].get("finish") == "stop" for row in rows]
-    return parts([row.expected for row in rows], [row.said(who) for row in rows], whole)
+def _parts(rows: list[Row], contestant: str) -> dict[str, Figure]:
+    whole = [row.answers[contestant].get("finish") == "stop" for row in rows]
+    return parts([row.expected for row in rows], [row.said(contestant) for row in rows], whole)
 
 
-def _form(rows: list[Row], who: str) -> dict[str, Figure]:
-    said = [row.said(who) for row in rows]
+def _form(rows: list[Row], contestant: str) -> dict[str, Figure]:
+    said = [row.said(contestant) for row in rows]
     return limerick(["" for _ in rows], [row.expected for row in rows], said, ())
 
 
@@ -91,8 +91,8 @@ class Comparison:
         StageError: where they have no two rows in common, or do not do the same task.
     """
 
-    def __init__(self, first: Results, second: Results, who: str = TUNED):
-        self.first, self.second, self.who = first, second, who
+    def __init__(self, first: Results, second: Results, contestant: str = TUNED):
+        self.first, self.second, self.contestant = first, second, contestant
         self.pairs = common_rows(first.judged, second.judged)
         where = f"{second.name}: {first.revision} and {second.revision}"
         if first.task != second.task:
@@ -105,23 +105,25 @@ class Comparison:
                 "compare revisions that were split alike",
             )
         for results in (first, second):
-            if who not in results.who:
-                there = ", ".join(results.who)
-                raise StageError(f"{results.name} at {results.revision}", f"no answers of {who!r}", f"one of: {there}", "--who")
+            if contestant not in results.contestants:
+                there = ", ".join(results.contestants)
+                raise StageError(
+                    f"{results.name} at {results.revision}", f"no answers of {contestant!r}", f"one of: {there}", "--who"
+                )
 
     @cached_property
     def changed(self) -> list[Pair]:
         """The pairs whose answers differ."""
-        return [pair for pair in self.pairs if pair[0].said(self.who) != pair[1].said(self.who)]
+        return [pair for pair in self.pairs if pair[0].said(self.contestant) != pair[1].said(self.contestant)]
 
     @cached_property
     def params(self) -> list[tuple[str, str, str]]:
         """(parameter, first, second) of the model and its dataset, where they differ."""
         sides = []
-        for one in (self.first, self.second):
-            dataset = one.params.get("dataset")
-            data = (one.revision.params.get("datasets") or {}).get(dataset) or {}
-            sides.append(dict(flat({"models": {self.second.name: one.params}, "datasets": {str(dataset): data}})))
+        for results in (self.first, self.second):
+            dataset = results.params.get("dataset")
+            data = (results.revision.params.get("datasets") or {}).get(dataset) or {}
+            sides.append(dict(flat({"models": {self.second.name: results.params}, "datasets": {str(dataset): data}})))
         names = [name for name in sides[1] | sides[0] if sides[0].get(name) != sides[1].get(name)]
         return [(name, *(side.get(name, "none") for side in sides)) for name in names]
 
@@ -131,15 +133,19 @@ class Comparison:
     def differences(self) -> list[Difference]:
         """Every headline of either revision, those with rows to compare by first."""
         if self.second.task == "label":
-            found = self._labels()
+            of_rows = self._labels()
         else:
-            found = [self._likelihood(), self._chrf(), *self._of_task()]
-            found += [self._judge(judge) for judge in dict.fromkeys([*self.first.judges, *self.second.judges])]
-        known = {one.name for one in found if one} | (
-            {"perplexity"} if any(o and o.name == "bits_per_byte" for o in found) else set()
+            of_rows = [self._likelihood(), self._chrf(), *self._of_task()]
+            of_rows += [self._judge(judge) for judge in dict.fromkeys([*self.first.judges, *self.second.judges])]
+        known = {difference.name for difference in of_rows if difference} | (
+            {"perplexity"} if any(o and o.name == "bits_per_byte" for o in of_rows) else set()
         )
         rest = [name for name in self.first.scores | self.second.scores if name not in known]
-        return [one for one in [*found, *(self._values(name, "its rows were not kept") for name in rest)] if one]
+        return [
+            difference
+            for difference in [*of_rows, *(self._values(name, "its rows were not kept") for name in rest)]
+            if difference
+        ]
 
     def _paired(self, name: str, pairs: list[Pair], make: Callable[[list[Row]], Figure], note: str = "") -> Difference:
         """A figure made of the rows of each side, on the same resamples."""
@@ -147,18 +153,18 @@ class Comparison:
         (before, statistic), (after, _) = (make([pair[side] for pair in pairs]) for side in (0, 1))
         options = self.second.params["judge"]
         bootstrap = Bootstrap(len(pairs), options["bootstrap"], options["confidence"], options["seed"])
-        found = bootstrap.difference(after, before, statistic)
+        interval = bootstrap.difference(after, before, statistic)
         both = (float(statistic(rows.sum(0))) for rows in (before, after))
         if len(pairs) < len(self.pairs):
             note = f"{len(self.pairs) - len(pairs)} rows without it left out" + (f"; {note}" if note else "")
-        return Difference(name, kind.title, kind.decimals, *both, **found, rows=len(pairs), note=note)
+        return Difference(name, kind.title, kind.decimals, *both, **interval, rows=len(pairs), note=note)
 
     def _values(self, name: str, note: str) -> Difference | None:
         """A figure as each revision's headlines have it, over all its rows."""
         kind = figures.kind(name, self.second.judges)
         both = [
-            ((one.scores.get(name) or {}) if isinstance(one.scores.get(name), dict) else {}).get(self.who)
-            for one in (self.first, self.second)
+            ((results.scores.get(name) or {}) if isinstance(results.scores.get(name), dict) else {}).get(self.contestant)
+            for results in (self.first, self.second)
         ]
         return (
             Difference(name, kind.title, kind.decimals, *both, note=note) if any(value is not None for value in both) else None
@@ -166,15 +172,15 @@ class Comparison:
 
     def _likelihood(self) -> Difference | None:
         """Perplexity; bits a byte where the two do not count the same tokens."""
-        pairs = [pair for pair in self.pairs if all(row.likelihood.get(self.who, (0, 0))[1] for row in pair)]
+        pairs = [pair for pair in self.pairs if all(row.likelihood.get(self.contestant, (0, 0))[1] for row in pair)]
         if len(pairs) < FEWEST:
-            lacks = [str(one.revision) for one in (self.first, self.second) if not any(row.likelihood for row in one.rows)]
+            lacks = [str(side.revision) for side in (self.first, self.second) if not any(row.likelihood for row in side.rows)]
             return self._values("perplexity", f"no likelihoods of rows at {' and '.join(lacks)}: judge again" if lacks else "")
 
         def sums(rows: list[Row]) -> np.ndarray:
-            return np.array([[*row.likelihood[self.who][:2], len(row.expected.encode())] for row in rows], float)
+            return np.array([[*row.likelihood[self.contestant][:2], len(row.expected.encode())] for row in rows], float)
 
-        if all(one.likelihood[self.who][1] == other.likelihood[self.who][1] for one, other in pairs):
+        if all(before.likelihood[self.contestant][1] == after.likelihood[self.contestant][1] for before, after in pairs):
             return self._paired("perplexity", pairs, lambda rows: (sums(rows), lambda s: np.exp(s[..., 0] / s[..., 1])))
         note = "other tokens: perplexities do not compare"
         return self._paired(
@@ -183,23 +189,23 @@ class Comparison:
 
     def _chrf(self) -> Difference:
         return self._paired(
-            "chrf", self.pairs, lambda rows: chrf([row.said(self.who) for row in rows], [row.expected for row in rows])
+            "chrf", self.pairs, lambda rows: chrf([row.said(self.contestant) for row in rows], [row.expected for row in rows])
         )
 
     def _of_task(self) -> list[Difference]:
         """The headlines of the task's own measures that the answers alone tell."""
         return [
-            self._paired(name, self.pairs, lambda rows, name=name, make=make: make(rows, self.who)[name])
+            self._paired(name, self.pairs, lambda rows, name=name, make=make: make(rows, self.contestant)[name])
             for names, make in OF_ANSWERS
             for name in names
             if name in self.first.scores and name in self.second.scores
         ]
 
     def _labels(self) -> list[Difference]:
-        labels = sorted({text for pair in self.pairs for row in pair for text in (row.expected, row.said(self.who))})
+        labels = sorted({text for pair in self.pairs for row in pair for text in (row.expected, row.said(self.contestant))})
 
         def sides(rows: list[Row]) -> tuple[list[str], list[str]]:
-            return [row.expected for row in rows], [row.said(self.who) for row in rows]
+            return [row.expected for row in rows], [row.said(self.contestant) for row in rows]
 
         return [
             self._paired("accuracy", self.pairs, lambda rows: accuracy(*sides(rows))),
@@ -215,13 +221,15 @@ class Comparison:
         if len(pairs) < FEWEST:
             return self._values(judge, "not compared: too few rows that it scored in both")
         weak = {
-            kind for one in (self.first, self.second) for kind in one.details.get("judges", {}).get(judge, {}).get("weak", [])
+            kind
+            for results in (self.first, self.second)
+            for kind in results.details.get("judges", {}).get(judge, {}).get("weak", [])
         }
         note = f"a weak judge of {', '.join(sorted(map(figures.control, weak)))}" if weak else ""
         return self._paired(judge, pairs, lambda rows: (with_count([self._score(row, judge) for row in rows]), mean), note)
 
     def _score(self, row: Row, judge: str) -> float | None:
-        return row.scores.get(judge, {}).get(self.who)
+        return row.scores.get(judge, {}).get(self.contestant)
 
     # rows ------------------------------------------------------------------------------------------------------------
 
@@ -236,9 +244,11 @@ class Comparison:
     def row_change(self, pair: Pair) -> float | None:
         """How much better (or, below 0, worse) a row's answer became, by `measure`."""
         if self.measure == "label":
-            return float(pair[1].said(self.who) == pair[1].expected) - float(pair[0].said(self.who) == pair[0].expected)
+            return float(pair[1].said(self.contestant) == pair[1].expected) - float(
+                pair[0].said(self.contestant) == pair[0].expected
+            )
         if self.measure == "chrf":
-            rows, statistic = chrf([row.said(self.who) for row in pair], [row.expected for row in pair])
+            rows, statistic = chrf([row.said(self.contestant) for row in pair], [row.expected for row in pair])
             return float(statistic(rows[1]) - statistic(rows[0]))
         before, after = (self._score(row, self.measure) for row in pair)
         return None if before is None or after is None else after - before
@@ -246,4 +256,4 @@ class Comparison:
     def most_changed(self, count: int) -> list[tuple[float, Pair]]:
         """The rows whose answers differ and changed most, either way."""
         changes = [(self.row_change(pair), pair) for pair in self.changed]
-        return sorted(((c, pair) for c, pair in changes if c), key=lambda one: -abs(one[0]))[:count]
+        return sorted(((c, pair) for c, pair in changes if c), key=lambda change: -abs(change[0]))[:count]

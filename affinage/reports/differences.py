@@ -23,9 +23,9 @@ def _telling(words: list[str]) -> bool:
 
 
 def _blocks(first: list[str], second: list[str]) -> list[tuple[int, int, int]]:
-    found = SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
+    blocks = SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
     short = min(len(first), len(second)) <= 3  # a label or a few words: every one counts
-    return [block for block in found if block.size and (short or _telling(first[block.a : block.a + block.size]))]
+    return [block for block in blocks if block.size and (short or _telling(first[block.a : block.a + block.size]))]
 
 
 def _runs(pieces: list[str], shared: set[int]) -> list[tuple[str, str]]:
@@ -62,5 +62,5 @@ def compare(first: str, second: str) -> tuple[list[tuple[str, str]], list[tuple[
 
 def share(runs: list[tuple[str, str]]) -> float:
     """Share of the letters of a text's words that are in `same` runs."""
-    lengths = {kind: sum(len(text) for found, text in runs if found == kind) for kind in (SAME, OWN)}
+    lengths = {kind: sum(len(text) for own_kind, text in runs if own_kind == kind) for kind in (SAME, OWN)}
     return lengths[SAME] / max(1, sum(lengths.values()))

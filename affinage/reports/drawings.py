@@ -1,6 +1,11 @@
 """Geometry of the plots of a page: numbers in, coordinates out; `templates/plots.html` draws them as SVG.
 
 A plot is WIDTH by HEIGHT units; the box of its data is what MARGINS (left, top, right, bottom) leave.
+
+`affinage plots` draws by Vega instead, and both ways stay. A page of results takes its colours from its style sheet, light
+or dark; the colours of Vega's SVG are fixed. The page draws marks in every row, and says each plot in a sentence for those
+who do not see it. Vega's script would add 0.9 MB to each page. The charts over all models need what only Vega has here:
+facets, tooltips and PNG files.
 """
 
 import math
@@ -100,10 +105,10 @@ def loss(steps: list[dict[str, float]]) -> Plot | None:
 
 def _bins(scores: list[float], low: float, high: float) -> list[int]:
     count = min(10, int(high - low + 1))  # of a rubric of five: a bin a mark
-    found = [0] * count
+    counts = [0] * count
     for score in scores:
-        found[min(count - 1, max(0, int((score - low) / (high - low) * count)))] += 1
-    return found
+        counts[min(count - 1, max(0, int((score - low) / (high - low) * count)))] += 1
+    return counts
 
 
 def histogram(title: str, tuned: list[float], other: list[float], other_name: str, span: tuple[float, float]) -> Plot | None:

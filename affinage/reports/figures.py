@@ -138,11 +138,11 @@ def show(value: float | None, decimals: int = 1, signed: bool = False) -> str:
     return text.replace("-", MINUS)
 
 
-def interval(found: dict, decimals: int = 1, signed: bool = False) -> str:
+def interval(figure: dict, decimals: int = 1, signed: bool = False) -> str:
     """`[low, high]`."""
-    return f"[{show(found['low'], decimals, signed)}, {show(found['high'], decimals, signed)}]"
+    return f"[{show(figure['low'], decimals, signed)}, {show(figure['high'], decimals, signed)}]"
 
 
-def percent(found: dict) -> str:
+def percent(figure: dict) -> str:
     """`[low, high]` of a share, in per cent."""
-    return interval({side: 100 * found[side] for side in ("low", "high")}, 0)
+    return interval({side: 100 * figure[side] for side in ("low", "high")}, 0)

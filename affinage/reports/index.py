@@ -46,8 +46,8 @@ def render_index(entries: list[Entry], source: str) -> str:
         source: the revision, in words.
     """
     datasets: dict[str, list[Entry]] = {}
-    for one in entries:
-        datasets.setdefault(one.model.dataset, []).append(one)
+    for entry in entries:
+        datasets.setdefault(entry.model.dataset, []).append(entry)
     style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "index.css"))
     template = environment().get_template("index.html")
     return clean_text(template.render(datasets=datasets, source=source, style=Markup(style), style_hash=policy_hash(style)))

@@ -82,11 +82,11 @@ def read_sheet(path: Path, results: Results, rival: str) -> list[Marks]:
         StageError: naming file, line and row of the first line that cannot be used.
     """
     rows = {row.id: row for row in results.judged}
-    found = [_marks(line, f"{path} line {number}", rows, rival) for number, line in _lines(path)]
-    filled = [one for one in found if one.marks or one.preferred]
+    marked = [_marks(line, f"{path} line {number}", rows, rival) for number, line in _lines(path)]
+    filled = [row_marks for row_marks in marked if row_marks.marks or row_marks.preferred]
     if len(filled) < _FEWEST:
         raise StageError(
-            path, f"{len(filled)} of {len(found)} rows filled in", f"at least {_FEWEST}", "fill in mark_a, mark_b, preferred"
+            path, f"{len(filled)} of {len(marked)} rows filled in", f"at least {_FEWEST}", "fill in mark_a, mark_b, preferred"
         )
     return filled
 
@@ -117,11 +117,11 @@ def _marks(line: dict[str, str], where: str, rows: dict[str, Row], rival: str) -
     sides = {side: _whose(line[f"answer_{side}"], row, rival, where) for side in "ab"}
     if sides["a"] == sides["b"]:  # the same text twice: either may be the tuned model's
         sides = {"a": TUNED, "b": rival}
-    marks = {who: _mark(line[f"mark_{side}"], f"{where}, mark_{side}") for side, who in sides.items()}
-    given = line["preferred"].strip().casefold()
-    if given not in ("", TIE, *sides):
+    marks = {contestant: _mark(line[f"mark_{side}"], f"{where}, mark_{side}") for side, contestant in sides.items()}
+    preferred = line["preferred"].strip().casefold()
+    if preferred not in ("", TIE, *sides):
         raise StageError(f"{where}, preferred", shorten(line["preferred"]), "a, b, tie or nothing", "edit the file")
-    return Marks(row, {who: mark for who, mark in marks.items() if mark}, {**sides, TIE: TIE}.get(given))
+    return Marks(row, {contestant: mark for contestant, mark in marks.items() if mark}, {**sides, TIE: TIE}.get(preferred))
 
 
 def _bare(text: str) -> str:
@@ -129,9 +129,9 @@ def _bare(text: str) -> str:
 
 
 def _whose(text: str, row: Row, rival: str, where: str) -> str:
-    for who in (TUNED, rival):
-        if folded_key(_bare(text)) == folded_key(clean_text(row.said(who))):
-            return who
+    for contestant in (TUNED, rival):
+        if folded_key(_bare(text)) == folded_key(clean_text(row.said(contestant))):
+            return contestant
     raise StageError(
         where,
         f"the answer {shorten(text, 50)}",
@@ -167,11 +167,11 @@ def kappa(sums: np.ndarray, quadratic: bool) -> np.ndarray:
 
 def _counts(pairs: list[list[tuple[int, int]]], size: int) -> np.ndarray:
     """Tables [n, size * size] of each row's pairs of places."""
-    found = np.zeros((len(pairs), size, size))
-    for table, given in zip(found, pairs, strict=True):
-        for one, other in given:
-            table[one, other] += 1
-    return found.reshape(len(pairs), -1)
+    tables = np.zeros((len(pairs), size, size))
+    for table, of_row in zip(tables, pairs, strict=True):
+        for first, second in of_row:
+            table[first, second] += 1
+    return tables.reshape(len(pairs), -1)
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:
@@ -204,10 +204,12 @@ def agreement(marked: list[Marks], results: Results, rival: str, judge: str) -> 
     """How far one judge agrees. Verdicts that failed do not count. Rows are resampled, both answers of one together."""
     low, high = results.span(judge)
     both, preferences = [], []
-    for one in marked:
-        scores = one.row.scores.get(judge, {})
-        both.append([(mark, scores[who]) for who, mark in one.marks.items() if scores.get(who) is not None])
-        preferences.append((one.preferred, _prefers(one.row, results, rival, judge)))
+    for row_marks in marked:
+        scores = row_marks.row.scores.get(judge, {})
+        both.append(
+            [(mark, scores[contestant]) for contestant, mark in row_marks.marks.items() if scores.get(contestant) is not None]
+        )
+        preferences.append((row_marks.preferred, _prefers(row_marks.row, results, rival, judge)))
     both = [pairs for pairs in both if pairs]
     preferences = [pair for pair in preferences if None not in pair]
     of_marks = of_ranks = of_preferences = None
@@ -218,7 +220,9 @@ def agreement(marked: list[Marks], results: Results, rival: str, judge: str) -> 
         of_ranks = _ranks(both, bootstrap)
     if len(preferences) >= _FEWEST:
         places = (TUNED, rival, TIE)
-        table = _counts([[(places.index(one), places.index(other))] for one, other in preferences], len(places))
+        table = _counts(
+            [[(places.index(of_person), places.index(of_judge))] for of_person, of_judge in preferences], len(places)
+        )
         of_preferences = _bootstrap(results, len(preferences)).interval(table, lambda sums: kappa(sums, quadratic=False))
     return Agreement(judge, sum(map(len, both)), of_marks, of_ranks, len(preferences), of_preferences)
 
@@ -242,7 +246,7 @@ def _prefers(row: Row, results: Results, rival: str, judge: str) -> str | None:
     versus = ((results.details.get("judges") or {}).get(judge) or {}).get("pairwise") or {}
     if versus.get("over") == rival:
         return {TUNED: TUNED, "base": rival, TIE: TIE}.get((row.pairs.get(judge) or {}).get("winner"))
-    tuned, other = (row.scores.get(judge, {}).get(who) for who in (TUNED, rival))
+    tuned, other = (row.scores.get(judge, {}).get(contestant) for contestant in (TUNED, rival))
     if tuned is None or other is None:
         return None
     return TIE if tuned == other else TUNED if tuned > other else rival
@@ -251,14 +255,14 @@ def _prefers(row: Row, results: Results, rival: str, judge: str) -> str | None:
 def opinion(marked: list[Marks], results: Results, rival: str) -> dict[str, dict | None]:
     """What the marks themselves say: the mean mark of each, the mean difference, and the share that prefers tuned (a tie
     counts half), with intervals."""
-    both = [one.marks for one in marked if len(one.marks) == 2]
-    chosen = [{TUNED: 1.0, rival: 0.0, TIE: 0.5}[one.preferred] for one in marked if one.preferred]
-    found: dict[str, dict | None] = dict.fromkeys((TUNED, rival, "difference", "preferred"))
+    both = [row_marks.marks for row_marks in marked if len(row_marks.marks) == 2]
+    chosen = [{TUNED: 1.0, rival: 0.0, TIE: 0.5}[row_marks.preferred] for row_marks in marked if row_marks.preferred]
+    figures: dict[str, dict | None] = dict.fromkeys((TUNED, rival, "difference", "preferred"))
     if len(both) >= _FEWEST:
         bootstrap = _bootstrap(results, len(both))
-        tuned, other = (with_count([marks[who] for marks in both]) for who in (TUNED, rival))
-        found |= {TUNED: bootstrap.interval(tuned, mean), rival: bootstrap.interval(other, mean)}
-        found["difference"] = bootstrap.difference(tuned, other, mean)
+        tuned, other = (with_count([marks[contestant] for marks in both]) for contestant in (TUNED, rival))
+        figures |= {TUNED: bootstrap.interval(tuned, mean), rival: bootstrap.interval(other, mean)}
+        figures["difference"] = bootstrap.difference(tuned, other, mean)
     if len(chosen) >= _FEWEST:
-        found["preferred"] = _bootstrap(results, len(chosen)).interval(with_count(chosen), mean)
-    return found
+        figures["preferred"] = _bootstrap(results, len(chosen)).interval(with_count(chosen), mean)
+    return figures

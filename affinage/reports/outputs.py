@@ -95,10 +95,10 @@ class Revision:
         Raises:
             StageError: naming the stage that makes it, if there is no such file.
         """
-        found = self.read(path)
-        if found is None:
+        content = self.read(path)
+        if content is None:
             raise StageError(self.where(path), "no such file", f"the output of {stage}", f"dvc repro {stage}")
-        return found
+        return content
 
     def rows(self, path: str, stage: str) -> list[dict]:
         """The rows of a JSONL file that `stage` makes."""
@@ -107,8 +107,10 @@ class Revision:
             try:
                 rows.append(parse_row(line))
             except ValueError as error:
-                found = f"{shorten(line.decode(errors='replace'))} ({error})"
-                raise StageError(f"{self.where(path)} line {number}", found, "one JSON object a line", "dvc checkout") from None
+                problem = f"{shorten(line.decode(errors='replace'))} ({error})"
+                raise StageError(
+                    f"{self.where(path)} line {number}", problem, "one JSON object a line", "dvc checkout"
+                ) from None
         return rows
 
     def json(self, path: str) -> dict:
@@ -129,9 +131,9 @@ class Revision:
     def changed_since(self, stage: str, path: str) -> bool:
         """Whether a file is no longer the one that `stage` read or wrote when it last ran, by dvc.lock."""
         entry = self._lock.get(stage) or {}
-        known = {one["path"]: one.get("md5") for kind in ("deps", "outs") for one in entry.get(kind) or []}
-        found = self.read(path) if path in known else None
-        return found is not None and hashlib.md5(found, usedforsecurity=False).hexdigest() != known[path]
+        known = {output["path"]: output.get("md5") for kind in ("deps", "outs") for output in entry.get(kind) or []}
+        content = self.read(path) if path in known else None
+        return content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() != known[path]
 
     @cached_property
     def params(self) -> dict:

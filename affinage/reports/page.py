@@ -36,17 +36,17 @@ class Page:
 
     # headlines -------------------------------------------------------------------------------------------------------
 
-    def _figure(self, who: str | None, name: str) -> dict | None:
+    def _figure(self, contestant: str | None, name: str) -> dict | None:
         """`value`, `low` and `high` of a contestant's figure; None of what is no figure, such as a table by label."""
-        found = (self.details.get(who) or {}).get(name)
-        return found if isinstance(found, dict) and {"value", "low", "high"} <= found.keys() else None
+        figure = (self.details.get(contestant) or {}).get(name)
+        return figure if isinstance(figure, dict) and {"value", "low", "high"} <= figure.keys() else None
 
     def _compared(self, name: str) -> dict:
         """A figure of the tuned model and of its rival, the difference, and how it reads."""
         kind, gain = figures.kind(name, self.judges), self.gain.get(name) or {}
         over = gain.get("over", self.rival)
-        tuned, other = (self._figure(who, name) for who in (TUNED, over))
-        found = {
+        tuned, other = (self._figure(contestant, name) for contestant in (TUNED, over))
+        line = {
             "name": name,
             "kind": kind,
             "tuned": tuned,
@@ -56,10 +56,10 @@ class Page:
             "reading": figures.reading(name, gain["low"], gain["high"]) if "value" in gain else "",
             "whisker": None,
         }
-        if found["gain"]:
+        if line["gain"]:
             reach = max(abs(gain["low"]), abs(gain["high"])) or 1
-            found["whisker"] = drawings.whisker(gain["value"], gain["low"], gain["high"], 0, -reach, reach)
-        return found
+            line["whisker"] = drawings.whisker(gain["value"], gain["low"], gain["high"], 0, -reach, reach)
+        return line
 
     @cached_property
     def headlines(self) -> list[dict]:
@@ -71,8 +71,12 @@ class Page:
     def others(self) -> list[dict]:
         """Every other figure that is not zero throughout."""
         known = self.details.get(TUNED) or {}
-        found = [self._compared(name) for name in known if name not in {line["name"] for line in self.headlines}]
-        return [line for line in found if any(one and one.get("value") for one in (line["tuned"], line["other"], line["gain"]))]
+        lines = [self._compared(name) for name in known if name not in {line["name"] for line in self.headlines}]
+        return [
+            line
+            for line in lines
+            if any(figure and figure.get("value") for figure in (line["tuned"], line["other"], line["gain"]))
+        ]
 
     @property
     def compared_with(self) -> str:
@@ -92,14 +96,17 @@ class Page:
     def field(self) -> list[dict]:
         """Every contestant with its headlines and what its answers cost."""
         names = [line["name"] for line in self.headlines] + ["tokens", "prompt_tokens"]
-        known = [who for who in self.results.who if who in self.details]
-        names = [name for name in names if any(self._figure(who, name) for who in known)]
+        known = [contestant for contestant in self.results.contestants if contestant in self.details]
+        names = [name for name in names if any(self._figure(contestant, name) for contestant in known)]
         kinds = [figures.kind(name, self.judges) for name in names]
         lines = [
-            {"who": who, "cells": [(self._figure(who, name), kind) for name, kind in zip(names, kinds, strict=True)]}
-            for who in known
+            {
+                "contestant": contestant,
+                "cells": [(self._figure(contestant, name), kind) for name, kind in zip(names, kinds, strict=True)],
+            }
+            for contestant in known
         ]
-        return [{"who": None, "cells": kinds}, *lines] if names and len(lines) > 1 else []
+        return [{"contestant": None, "cells": kinds}, *lines] if names and len(lines) > 1 else []
 
     @cached_property
     def verdict(self) -> list[tuple[str, list[str]]]:
@@ -115,36 +122,36 @@ class Page:
         """What the controls say of each judge; plain overlap, the bar to clear, stands beside."""
         known = self.details.get("judges") or {}
         bar = (known.get("overlap") or {}).get("auc") or {}
-        return [self._health(name, one, bar) for name, one in known.items() if name != "overlap" or not self.judges]
+        return [self._health(name, about, bar) for name, about in known.items() if name != "overlap" or not self.judges]
 
-    def _health(self, name: str, found: dict, bar: dict) -> dict:
-        areas, means = found.get("auc") or {}, found.get("control_means") or {}
+    def _health(self, name: str, about: dict, bar: dict) -> dict:
+        areas, means = about.get("auc") or {}, about.get("control_means") or {}
         options = ((self.results.params.get("judge") or {}).get("judges") or {}).get(name) or {}
-        least = min((one["value"] for one in areas.values()), default=None)
+        least = min((area["value"] for area in areas.values()), default=None)
         threshold = options.get("warn_below") or FEW_AUC
-        failed = found.get("failed") or 0
+        failed = about.get("failed") or 0
         return {
             "name": name,
             "least": least,
             "threshold": threshold,
-            "unreliable": bool(found["weak"]) if "weak" in found else least is not None and least < threshold,
-            "bounds": (found.get("bounds") or {}).get(TUNED) if failed else None,
-            "pairwise": found.get("pairwise"),
+            "unreliable": bool(about["weak"]) if "weak" in about else least is not None and least < threshold,
+            "bounds": (about.get("bounds") or {}).get(TUNED) if failed else None,
+            "pairwise": about.get("pairwise"),
             "failed": failed if isinstance(failed, dict) else {"in all": failed} if failed else {},
-            "fooled": found.get("fooled"),
+            "fooled": about.get("fooled"),
             "good": means.get("good"),
             "areas": [
                 {
                     "what": figures.control(control),
-                    "auc": one,
+                    "auc": area,
                     "mean": means.get(control),
                     "bar": (bar.get(control) or {}).get("value"),
-                    "whisker": drawings.whisker(one["value"], one["low"], one["high"], 0.5, 0, 1),
-                    "low": one["value"] < threshold,
+                    "whisker": drawings.whisker(area["value"], area["low"], area["high"], 0.5, 0, 1),
+                    "low": area["value"] < threshold,
                 }
-                for control, one in areas.items()
+                for control, area in areas.items()
             ],
-            "rest": flat({key: value for key, value in found.items() if key not in SHOWN}),
+            "rest": flat({key: value for key, value in about.items() if key not in SHOWN}),
         }
 
     # plots -----------------------------------------------------------------------------------------------------------
@@ -152,22 +159,22 @@ class Page:
     @cached_property
     def plots(self) -> list[drawings.Plot]:
         """Those for which there are figures."""
-        found = [drawings.loss(self.results.steps)]
+        drawn = [drawings.loss(self.results.steps)]
         for judge in self.judges:
             tuned, other = self._scores(judge, TUNED), self._scores(judge, self.rival)
             named = figures.contestant(self.rival) if self.rival else ""
-            found.append(
+            drawn.append(
                 drawings.histogram(
                     f"Scores by judge {judge}", list(tuned.values()), list(other.values()), named, self.results.span(judge)
                 )
             )
             paired = [tuned[row] - other[row] for row in tuned if row in other]
-            found.append(drawings.gains(f"Row by row, judge {judge}", paired))
-        return [plot for plot in found if plot]
+            drawn.append(drawings.gains(f"Row by row, judge {judge}", paired))
+        return [plot for plot in drawn if plot]
 
-    def _scores(self, judge: str, who: str | None) -> dict[str, float]:
-        given = {row.id: row.scores.get(judge, {}).get(who) for row in self.results.judged}
-        return {row: score for row, score in given.items() if score is not None}
+    def _scores(self, judge: str, contestant: str | None) -> dict[str, float]:
+        scores = {row.id: row.scores.get(judge, {}).get(contestant) for row in self.results.judged}
+        return {row: score for row, score in scores.items() if score is not None}
 
     # labels ----------------------------------------------------------------------------------------------------------
 
@@ -185,16 +192,16 @@ class Page:
         if self.results.task != "label":
             return []
         rows = self.results.judged
-        expected, given = Counter(row.expected for row in rows), Counter(row.said(TUNED) for row in rows)
+        expected, answered = Counter(row.expected for row in rows), Counter(row.said(TUNED) for row in rows)
         right = Counter(row.expected for row in rows if row.said(TUNED) == row.expected)
-        counts = [(label, expected[label], given[label], right[label]) for label in expected | given]
-        found = [(label, n, hit / max(1, m), hit / max(1, n), 2 * hit / (n + m)) for label, n, m, hit in counts]
-        return sorted(found, key=lambda line: (-line[1], line[0]))
+        counts = [(label, expected[label], answered[label], right[label]) for label in expected | answered]
+        lines = [(label, n, hit / max(1, m), hit / max(1, n), 2 * hit / (n + m)) for label, n, m, hit in counts]
+        return sorted(lines, key=lambda line: (-line[1], line[0]))
 
     # how it was made -------------------------------------------------------------------------------------------------
 
     @cached_property
-    def made(self) -> list[tuple[str, list[tuple[str, str]]]]:
+    def provenance(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """Tables of parameters, of training's figures, and of timings and environment."""
         dataset = self.results.params.get("dataset")
         data = (self.results.revision.params.get("datasets") or {}).get(dataset) or {}
@@ -204,7 +211,7 @@ class Page:
             ("Training", self.results.training),
         ]
         for stage in ("train", "generate", "judge"):
-            speed = {who: drop(found, "answers") for who, found in self.results.speed(stage).items()}
+            speed = {contestant: drop(measured, "answers") for contestant, measured in self.results.speed(stage).items()}
             tables.append((f"Timings and environment of {stage}", speed))
         return [(title, [(name, cut(text)) for name, text in flat(table)]) for title, table in tables if table]
 
@@ -218,8 +225,8 @@ def series(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def drop(found, name: str):
-    return {key: value for key, value in found.items() if key != name} if isinstance(found, dict) else found
+def drop(table, name: str):
+    return {key: value for key, value in table.items() if key != name} if isinstance(table, dict) else table
 
 
 def environment() -> Environment:

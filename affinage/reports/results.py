@@ -39,9 +39,9 @@ class Row:
         """What makes rows of two revisions the same, whatever their ids: the conversation and the expected answer."""
         return self.turns, self.expected
 
-    def said(self, who: str) -> str:
+    def said(self, contestant: str) -> str:
         """What a contestant answered; the label, of a text to classify."""
-        answer = self.answers.get(who, {})
+        answer = self.answers.get(contestant, {})
         return str(answer.get("text", answer.get("label", "")))
 
 
@@ -89,9 +89,9 @@ class Results:
         return "label" if any("label" in answer for row in self.rows for answer in row.answers.values()) else "text"
 
     @cached_property
-    def who(self) -> list[str]:
+    def contestants(self) -> list[str]:
         """The contestants, in the order of the answers file."""
-        return list(dict.fromkeys(who for row in self.rows for who in row.answers))
+        return list(dict.fromkeys(contestant for row in self.rows for contestant in row.answers))
 
     @cached_property
     def judges(self) -> list[str]:
@@ -113,7 +113,10 @@ class Results:
         """Whom the tuned model is compared with first: the better base by the first judge (or any figure), else the first."""
         gain = self.details.get("gain") or {}
         over = [gain.get(name, {}).get("over") for name in (*self.judges, *gain)]
-        return next((who for who in [*over, *self.who] if who in self.who and who != TUNED), None)
+        return next(
+            (contestant for contestant in [*over, *self.contestants] if contestant in self.contestants and contestant != TUNED),
+            None,
+        )
 
     @cached_property
     def scores(self) -> dict:
@@ -170,8 +173,8 @@ def _leaf(value: object) -> str:
 
 def flat(tree: dict, path: str = "") -> list[tuple[str, str]]:
     """Leaves as (dotted path, text)."""
-    found = []
+    leaves = []
     for key, value in tree.items():
         name = f"{path}{key}"
-        found += flat(value, f"{name}.") if isinstance(value, dict) else [(name, _leaf(value))]
-    return found
+        leaves += flat(value, f"{name}.") if isinstance(value, dict) else [(name, _leaf(value))]
+    return leaves

@@ -25,16 +25,19 @@ _FOUND = {
 
 def unlike(first: Results, second: Results, judge: str) -> str | None:
     """Why a judge's scores of the two revisions do not compare; None where they do."""
-    if absent := [str(one.revision) for one in (first, second) if judge not in one.judges]:
+    if absent := [str(results.revision) for results in (first, second) if judge not in results.judges]:
         return f"it did not judge {' and '.join(absent)}"
-    sides = [((one.params.get("judge") or {}).get("judges") or {}).get(judge) or {} for one in (first, second)]
+    sides = [((results.params.get("judge") or {}).get("judges") or {}).get(judge) or {} for results in (first, second)]
     if sides[0].get("kind") == sides[1].get("kind") == "embedded":  # it reads by this model
-        sides = [side | {"judge_base": one.params.get("judge_base")} for side, one in zip(sides, (first, second), strict=True)]
+        sides = [
+            side | {"judge_base": results.params.get("judge_base")}
+            for side, results in zip(sides, (first, second), strict=True)
+        ]
     options = [dict(flat({key: value for key, value in side.items() if key not in _NO_MATTER})) for side in sides]
     for name in options[0] | options[1]:
         if options[0].get(name) != options[1].get(name):
             return f"another judge: {name} was {options[0].get(name, 'not set')}, is {options[1].get(name, 'not set')}"
-    details = [(one.details.get("judges") or {}).get(judge) or {} for one in (first, second)]
+    details = [(results.details.get("judges") or {}).get(judge) or {} for results in (first, second)]
     for name in sorted(details[0].keys() & details[1].keys() - _FOUND):
         if details[0][name] != details[1][name]:
             return f"another judge: its {name} changed"

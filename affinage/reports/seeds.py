@@ -32,7 +32,7 @@ class Floor:
         return float(student.ppf(0.975, len(self.values) - 1) * np.sqrt(2) * self.deviation)
 
 
-def seed_noise(runs: list[Results], who: str = TUNED) -> list[Floor]:
+def seed_noise(runs: list[Results], contestant: str = TUNED) -> list[Floor]:
     """The noise of each headline.
 
     Raises:
@@ -51,5 +51,7 @@ def seed_noise(runs: list[Results], who: str = TUNED) -> list[Floor]:
                 "runs that differ in a seed alone",
                 "leave one out of --seeds",
             )
-    names = Counter(name for run in runs for name, found in run.scores.items() if isinstance(found, dict) and who in found)
-    return [Floor(name, [run.scores[name][who] for run in runs]) for name, count in names.items() if count == len(runs)]
+    names = Counter(
+        name for run in runs for name, values in run.scores.items() if isinstance(values, dict) and contestant in values
+    )
+    return [Floor(name, [run.scores[name][contestant] for run in runs]) for name, count in names.items() if count == len(runs)]

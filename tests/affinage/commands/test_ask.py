@@ -28,7 +28,7 @@ def made(tmp_path_factory):
 
 def asked(made, question=QUESTION, system="", **options) -> dict[str, ask.Reply]:
     replies = ask.Asker(made / "tuned", made / "base", made / "base", tiny.generation(**options)).ask(question, system)
-    return {reply.who: reply for reply in replies}
+    return {reply.contestant: reply for reply in replies}
 
 
 def test_answers_are_those_of_generate(made, tmp_path):
