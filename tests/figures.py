@@ -54,6 +54,13 @@ def gain(revision: Revision, model: str, name: str) -> str:
     return f"{figures.show(before, decimals)} → {figures.show(after, decimals)} ({difference})"
 
 
+def headline(revision: Revision, model: str) -> str:
+    """The most telling figure of a model, with its name: the first of `affinage summary`."""
+    first = overview.Overview(model, revision).headlines[0]
+    before, after = (figures.show(number, first.kind.decimals) for number in (first.base, first.tuned))
+    return f"{first.kind.inside} {before} → {after} ({first.difference})"
+
+
 def percent(revision: Revision, model: str, name: str) -> str:
     """The same of a share: `72 % → 77 % (+6 [−1, +12] points)`."""
     details, file = _details(revision, model)
@@ -124,6 +131,7 @@ def screen(revision: Revision, *models: str) -> str | None:
 
 SHAPES: dict[str, Callable[..., str | None]] = {
     "gain": gain,
+    "headline": headline,
     "percent": percent,
     "value": value,
     "count": count,

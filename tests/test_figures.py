@@ -29,8 +29,13 @@ def repository(tmp_path):
     }
     (folder / "details.json").write_text(json.dumps(details))
     (folder / "label.json").write_text('{"rows": 52002, "share": 0.8036, "dropped": {"repeated": 3}}')
+    scores = {"perplexity": {"tuned": 14.4, "gain": -17.3, "low": -20, "high": -15}}
+    (folder / "scores.json").write_text(json.dumps(scores))
+    (tmp_path / "params.yaml").write_text("models: {m: {dataset: d}}")
     (tmp_path / "data" / "answers").mkdir(parents=True)
-    (tmp_path / "data" / "answers" / "m.jsonl").write_text('{"id": "a#1", "answers": {"tuned": {"text": "Rest.\\nDrink."}}}\n')
+    asked = [{"role": "user", "content": "Flu?"}]
+    row = {"id": "a#1", "messages": asked, "answers": {"tuned": {"text": "Rest.\nDrink."}}}
+    (tmp_path / "data" / "answers" / "m.jsonl").write_text(json.dumps(row) + "\n")
     return Revision(WORKSPACE, tmp_path)
 
 
@@ -60,6 +65,7 @@ def test_the_pages_have_figures():
     ("named", "shown"),
     [
         ("gain m content", "41.2 → 58.3 (+17.1 [+12.0, +22.2])"),
+        ("headline m", "perplexity 31.7 → 14.4 (−17.3 [−20.0, −15.0])"),
         ("percent m accuracy", "72 % → 77 % (+5 [−1, +12] points)"),
         ("value m base.content", "41.2 [39.0, 43.0]"),
         ("value m base.content.low", "39.000"),
@@ -68,6 +74,7 @@ def test_the_pages_have_figures():
         ("count m/label share", "0.80"),
         ("answer m a#1 tuned", "Rest. Drink."),
         ("answer m a#1 tuned 1", "Rest. …"),
+        ("screen m", "\n```\nm: Flu?\n  Perplexity: 31.7 → 14.4, −17.3 [−20.0, −15.0], better\n```\n"),
     ],
 )
 def test_a_figure_in_its_shape(repository, named, shown):
@@ -93,7 +100,7 @@ def test_answers_that_are_not_at_hand_stay_as_they_are(repository):
 @pytest.mark.parametrize(
     ("named", "said"),
     [
-        ("gains m content", "no shape 'gains'; there are: gain, percent"),
+        ("gains m content", "no shape 'gains'; there are: gain, headline"),
         ("gain m chrf", "metrics/m/details.json: no 'chrf' of 'gain.chrf'; there is: content, accuracy"),
         ("count m/label kept", "no 'kept' of 'kept'; there is: rows, share, dropped"),
         ("answer m b#1 tuned", "data/answers/m.jsonl: no row 'b#1'; there is: a#1"),
