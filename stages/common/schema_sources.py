@@ -148,6 +148,35 @@ class HubSource(Source):
     files: str  # glob in the repository
 
 
+class HubRows(Source):
+    """One split of a dataset of the Hugging Face hub at one commit, as the package datasets streams it; no script is ever run.
+
+    It takes Parquet, JSON, CSV and the like as the dataset's own page does. Labels come as their names.
+    """
+
+    kind: Literal["hub"]
+    repo: str  # owner/name
+    revision: Commit
+    configuration: Annotated[str, Field(pattern=r"^\w[^<>:/\\|?*]*$")]  # default, where the dataset names none
+    split: Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")]  # train, validation, test, or what the dataset calls it
+    reader: Literal["datasets"]
+    encoding: Literal["utf-8"]  # what datasets reads
+    members: Literal[""]  # datasets opens archives by itself
+    max_bytes: Positive  # of the rows as JSON Lines
+
+
+def _is_of_rows(source: object) -> bool:
+    if isinstance(source, Section):
+        return isinstance(source, HubRows)
+    return isinstance(source, dict) and (source.get("reader") == "datasets" or "files" not in source and "split" in source)
+
+
+Hub = Annotated[
+    Annotated[HubSource, Tag("files")] | Annotated[HubRows, Tag("rows")],
+    Discriminator(lambda source: "rows" if _is_of_rows(source) else "files"),
+]
+
+
 class KaggleSource(Source):
     """One version of a Kaggle dataset; needs `pip install kagglehub`, and a key for some datasets."""
 
@@ -161,7 +190,7 @@ class Scrape(Section):
     sources: Annotated[
         dict[
             Name,
-            Annotated[LocalSource | WebSource | HubSource | KaggleSource, Field(discriminator="kind")],
+            Annotated[LocalSource | WebSource | Hub | KaggleSource, Field(discriminator="kind")],
         ],
         Field(min_length=1),
     ]  # by the name of their folder in `raw`

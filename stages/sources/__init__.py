@@ -130,6 +130,12 @@ def _excel() -> Reader:
     return read_excel
 
 
+def _datasets() -> Reader:
+    from stages.sources.hub_rows import read_datasets
+
+    return read_datasets
+
+
 def _medquad() -> Reader:
     from stages.sources.medquad import read_medquad
 
@@ -176,6 +182,7 @@ READERS: dict[str, Callable[[], Reader]] = {
     "xml": _xml,
     "text": _text,
     "excel": _excel,
+    "datasets": _datasets,
     "medquad": _medquad,
     "reviews_csv": _reviews_csv,
     "lines": _lines,
@@ -183,7 +190,7 @@ READERS: dict[str, Callable[[], Reader]] = {
     "html_table": _html_table,
     "html_xpath": _html_xpath,
 }
-BINARY = ("parquet", "medquad", "xml", "excel")  # readers that no encoding concerns
+BINARY = ("parquet", "medquad", "xml", "excel", "datasets")  # readers that no encoding concerns
 
 
 def rows_of(file: SourceFile, reader) -> Iterator[dict]:

@@ -1,4 +1,7 @@
-"""Files of a dataset of the Hugging Face hub at one commit, kept below `.cache/hub/` and read from there ever after."""
+"""A dataset of the Hugging Face hub at one commit: its files (here), or the rows of one of its splits (hub_rows.py).
+
+What was fetched is kept below `.cache/hub/` and read from there ever after.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -6,14 +9,23 @@ from pathlib import Path
 
 from stages.common import kept
 from stages.common.errors import StageError
-from stages.common.schema_sources import HubSource
+from stages.common.schema_sources import HubRows, HubSource
 from stages.sources import SourceFile
 from stages.sources.archive import matches
 from stages.sources.unmeant import is_meant
 
 
-def fetch(name: str, params: HubSource, source: Path, left_out: Counter) -> Iterator[SourceFile]:
-    """The files behind `params.files`. With all of them in the cache no network is needed."""
+def fetch(name: str, params: HubSource | HubRows, source: Path, left_out: Counter) -> Iterator[SourceFile]:
+    """The files behind `params.files`, or one file with the rows of `params.split`. What is kept needs no network."""
+    if isinstance(params, HubRows):
+        from stages.sources.hub_rows import fetch_rows
+
+        yield fetch_rows(name, params, left_out)
+    else:
+        yield from _fetch_files(name, params, left_out)
+
+
+def _fetch_files(name: str, params: HubSource, left_out: Counter) -> Iterator[SourceFile]:
     before = kept.brought("data set of the hub", params.repo, params.revision, name=name)
     where = f"{params.repo}@{params.revision[:12]}"
     there = before.named("listing", lambda: _ask(where, _list, params))
