@@ -100,6 +100,11 @@ def _files(entry: dict) -> list:
     return [entry.get("source"), *([one.get(key) for key in ("files", "urls", "repo", "dataset")] for one in sources)]
 
 
+def _full_lines(text: str) -> int:
+    """How many lines are not empty."""
+    return sum(bool(line.strip()) for line in text.splitlines())
+
+
 def add_dataset(
     where: Annotated[str, typer.Argument(metavar="PATH", help="A file, a folder, a URL, hub:owner/name or kaggle:owner/name.")],
     name: Annotated[str, typer.Option(help="Of the dataset; the file's own name without it.")] = "",
@@ -149,10 +154,8 @@ def add_dataset(
     copied = entries.copy(made)
     if before != after:
         entries.write(after)
-        print(
-            f"wrote    {len(after.splitlines()) - len(before.splitlines())} lines to params.yaml: datasets.{found.name}"
-            + (f", models.{learner}" if learner else "")
-        )
+        names = f"datasets.{found.name}" + (f", models.{learner}" if learner else "")
+        print(f"wrote    {_full_lines(after) - _full_lines(before)} lines to params.yaml: {names}")
     if copied:
         print(f"copied   {copied} files to {made.entry['source']}: commit them with params.yaml")
     if not copied and before == after:
