@@ -52,7 +52,7 @@ def _bring(where: str, params: HubRows, path: Path) -> dict[str, str]:
         features = stream.features or {}
         opaque = {column: kind for column, feature in features.items() if (kind := _opaque(feature))}
         # a column that is left out must not be decoded: decoders of images and sound are packages of their own
-        stream = stream.remove_columns(list(opaque)) if opaque else stream
+        stream = stream.decode(False).remove_columns(list(opaque)) if opaque else stream
         labels = {column: _names(feature) for column, feature in features.items() if hasattr(feature, "int2str")}
         size = 0
         with atomic_file(path) as file:
@@ -124,7 +124,7 @@ def _as_json(where: str, row: dict) -> dict:
 def _worded(where: str) -> Iterator[None]:
     """Errors of the hub, of the package and of its builders, in our words."""
     try:
-        from datasets.exceptions import DatasetsError
+        from datasets import exceptions
     except ImportError:
         raise StageError(where, "no package datasets", "it installed", "pip install datasets") from None
     from huggingface_hub.errors import HFValidationError, HTTPError
@@ -136,7 +136,7 @@ def _worded(where: str) -> Iterator[None]:
         expected = "a reachable dataset of the hub, or its rows kept by an earlier run"
         fix = f"check the network, and repo and revision of {SECTION}; for gated datasets accept the licence and set HF_TOKEN"
         raise StageError(where, _words(error), expected, fix) from None
-    except (ValueError, RuntimeError, ArrowException, DatasetsError) as error:
+    except (ValueError, RuntimeError, ArrowException, exceptions.DatasetsError) as error:
         expected = "files that datasets can read without a script"
         fix = f"take the commit of its refs/convert/parquet as {SECTION}.revision, or read its files"
         raise StageError(where, _words(error), expected, fix) from None
