@@ -40,7 +40,7 @@ def next_commands(models: list[Overview]) -> list[str]:
     return [
         "affinage report    # every answer beside the base's: reports/index.html",
         f'affinage ask {name} "…"    # your own question to {name} and to its base',
-        f"dvc exp run -S models.{name}.train.learning_rate=1e-4    # a change; then affinage table",
+        f"dvc exp run -S ++models.{name}.train.learning_rate=1e-4    # a change; then affinage table",
     ]
 
 
