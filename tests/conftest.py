@@ -24,6 +24,7 @@ LONGEST = (
     "test_experiments.py",
     "test_pipeline.py",
     "test_commands.py",
+    "test_tutorial.py",
     "common/test_spread.py",
     "test_queue.py",
     "test_recipe_runs.py",
