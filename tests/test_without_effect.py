@@ -62,6 +62,7 @@ def test_the_wording_of_errors_changes_nothing(work, plain, monkeypatch):
     monkeypatch.setattr(errors.StageError, "__init__", lambda self, *words: Exception.__init__(self, "no"))
     monkeypatch.setattr(errors, "report", None)
     monkeypatch.setattr(errors, "shorten", None)
+    monkeypatch.setattr(errors, "wording", None)
     assert outputs(work) == plain
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 
 from affinage.adding.material import Material, name_of
-from stages.common.errors import StageError
+from stages.common.errors import StageError, hub_errors
 
 DATA = (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".xlsx", ".xml", ".txt", ".md", ".zip", ".gz")
 ASIDE = (".gitattributes", "readme.md", "dataset_infos.json")
@@ -26,17 +26,9 @@ def hub(where: str, name: str) -> Material:
     """
     repo, files = _parts(where, "hub:owner/name")
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HFValidationError, HTTPError
 
-    try:
+    with hub_errors(where, "a reachable dataset of the hub", "the name"):
         info = HfApi().dataset_info(repo)
-    except (HTTPError, HFValidationError, OSError) as error:  # the hub's own errors are OSErrors
-        raise StageError(
-            where,
-            " ".join(str(error).split())[:300],
-            "a reachable dataset of the hub",
-            "check the network and the name; for gated datasets accept the licence and set HF_TOKEN",
-        ) from None
     there = [file.rfilename for file in info.siblings or []]
     return Material(
         name or name_of(repo.split("/")[1]),

@@ -4,7 +4,8 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from stages.common.text import shorten  # noqa: F401 (callers find all that messages need here)
 
@@ -25,6 +26,31 @@ class StageError(Exception):
         self.where, self.found, self.expected, self.fix = str(where), found, expected, fix
         text = f"{where}\n  found:    {found}\n  expected: {expected}"
         super().__init__(text + (f"\n  fix:      {fix}" if fix else ""))
+
+
+def wording(error: BaseException) -> str:
+    """An error of another package on one line: its type and what it says, at most 300 characters of it."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+@contextmanager
+def hub_errors(where: str, expected: str, names: str) -> Iterator[None]:
+    """Errors of the Hugging Face hub, in our words. A full disk stays what it is (`report`).
+
+    Args:
+        where: the repository and its commit.
+        expected: "a reachable model of the hub", or the like.
+        names: what to check beside the network, such as "the name and the revision".
+    """
+    from huggingface_hub.errors import HFValidationError, HTTPError
+
+    try:
+        yield
+    except (HTTPError, HFValidationError, OSError) as error:  # the hub's own errors are OSErrors
+        if getattr(error, "errno", None) in DISK:
+            raise
+        fix = f"check the network, {names}; where access is gated, accept the licence at the hub and set HF_TOKEN"
+        raise StageError(where, wording(error), expected, fix) from None
 
 
 def report(main: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stages.common import kept
-from stages.common.errors import StageError
+from stages.common.errors import StageError, hub_errors
 from stages.common.schema_sources import HubRows, HubSource
 from stages.sources import SourceFile
 from stages.sources.archive import matches
@@ -57,14 +57,5 @@ def _download(params: HubSource, file: str, folder: Path) -> str:
 
 
 def _ask(where: str, action, *arguments):
-    from huggingface_hub.errors import HFValidationError, HTTPError
-
-    try:
+    with hub_errors(where, "a reachable dataset of the hub, or its files kept by an earlier run", "the name and the revision"):
         return action(*arguments)
-    except (HTTPError, HFValidationError, OSError) as error:  # the hub's own errors are OSErrors
-        raise StageError(
-            where,
-            " ".join(str(error).split())[:300],
-            "a reachable dataset of the hub, or its files in the cache from an earlier run",
-            "check the network, the name and the revision; for gated datasets accept the licence and set HF_TOKEN",
-        ) from None

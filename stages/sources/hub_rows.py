@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stages.common import kept
-from stages.common.errors import StageError
+from stages.common.errors import StageError, hub_errors, wording
 from stages.common.files import atomic_file, json_line
 from stages.common.schema_sources import HubRows
 from stages.sources import SourceFile
@@ -127,20 +127,13 @@ def _worded(where: str) -> Iterator[None]:
         from datasets import exceptions
     except ImportError:
         raise StageError(where, "no package datasets", "it installed", "pip install datasets") from None
-    from huggingface_hub.errors import HFValidationError, HTTPError
     from pyarrow import ArrowException
 
+    expected = "a reachable dataset of the hub, or its rows kept by an earlier run"
     try:
-        yield
-    except (HTTPError, HFValidationError, OSError) as error:  # the hub's own errors are OSErrors
-        expected = "a reachable dataset of the hub, or its rows kept by an earlier run"
-        fix = f"check the network, and repo and revision of {SECTION}; for gated datasets accept the licence and set HF_TOKEN"
-        raise StageError(where, _words(error), expected, fix) from None
+        with hub_errors(where, expected, f"repo and revision of {SECTION}"):
+            yield
     except (ValueError, RuntimeError, ArrowException, exceptions.DatasetsError) as error:
         expected = "files that datasets can read without a script"
         fix = f"take the commit of its refs/convert/parquet as {SECTION}.revision, or read its files"
-        raise StageError(where, _words(error), expected, fix) from None
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        raise StageError(where, wording(error), expected, fix) from None

@@ -3,7 +3,7 @@ import sqlite3
 
 import pytest
 
-from stages.common.errors import StageError, report, shorten
+from stages.common.errors import StageError, hub_errors, report, shorten
 
 
 def raising(error):
@@ -29,6 +29,20 @@ def test_a_problem_ends_the_process_with_its_message():
 def test_a_disk_that_takes_nothing_is_a_problem_too(code):
     with pytest.raises(SystemExit, match="/data/out"):
         report(raising(OSError(code, "disk trouble", "/data/out")))
+
+
+def test_what_keeps_the_hub_away_is_said_with_what_to_check():
+    with pytest.raises(StageError) as caught, hub_errors("owner/set@0123", "a reachable dataset of the hub", "the name"):
+        raise ConnectionError("connection\n refused")
+    assert (caught.value.where, caught.value.found) == ("owner/set@0123", "ConnectionError: connection refused")
+    assert caught.value.fix.startswith("check the network, the name; ")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "no room"), StageError("here", "this", "that"), KeyError("ours")])
+def test_what_the_hub_has_no_part_in_stays_what_it_is(error):
+    with pytest.raises(type(error)) as caught, hub_errors("owner/set@0123", "a reachable dataset of the hub", "the name"):
+        raise error
+    assert caught.value is error
 
 
 def hidden(message: str, behind: BaseException | None = None) -> Exception:
