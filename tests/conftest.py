@@ -38,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: first.get(item.path, len(first)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_site_cache(tmp_path_factory) -> None:
+    """DVC keeps its indexes of this session in a folder of this session, not in the machine's."""
+    os.environ["DVC_SITE_CACHE_DIR"] = str(tmp_path_factory.mktemp("site_cache"))
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
     """A repository with a finished run of tiny models, the module's own: a copy of one that is made once for all workers."""

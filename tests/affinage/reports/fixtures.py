@@ -53,6 +53,10 @@ def better(answered: dict, verdict: dict) -> None:
     verdict["likelihood"]["tuned"][0] = 12.0
 
 
+def files(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+
+
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory) -> Path:
     """Revisions `first`, `second` (better answers to the same questions) and the experiment `trial` (as `second`, other
@@ -61,7 +65,8 @@ def repository(tmp_path_factory) -> Path:
     call(root, "git", "init", "-q")
     dvc(root, "init", "-q")
     dvc(root, "config", "core.analytics", "false")
-    dvc(root, "remote", "add", "-d", "store", str(tmp_path_factory.mktemp("remote")))
+    remote = tmp_path_factory.mktemp("remote")
+    dvc(root, "remote", "add", "-d", "store", str(remote))
     (root / "dvc.yaml").write_text(PIPELINE)
     run(root)
     call(root, "git", "tag", "first")
@@ -69,6 +74,7 @@ def repository(tmp_path_factory) -> Path:
     call(root, "git", "tag", "second")
     dvc(root, "exp", "run", "-q", "-n", "trial", "-S", "models.model.generate.temperature=1")
     dvc(root, "push", "-q", "--all-commits")
+    assert files(remote / "files") == files(root / ".dvc" / "cache" / "files")
     call(root, "git", "checkout", "-q", "--", ".")
     dvc(root, "checkout", "-q")
     return root
