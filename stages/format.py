@@ -23,6 +23,8 @@ from stages.splits import PARTS
 
 SHARDS = 1000
 
+Styled = tuple[LabelledRow, list[FormattedRow], str | None]  # a row, what its style makes of it, and why it is refused
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -34,7 +36,7 @@ class Paths:
     lengths: Path = path("histogram of lengths to write")
 
 
-def styled(row: LabelledRow, params: Format) -> tuple[LabelledRow, list[FormattedRow], str | None]:
+def styled(row: LabelledRow, params: Format) -> Styled:
     """The work on one row: the row, what its style makes of it, and why it is refused, if it is."""
     try:
         return row, style(params.style).rows(row, params), None
@@ -49,26 +51,26 @@ class Formatter:
         self.params, self.refused, self.reasons = params, refused, Counter()
         self.prompts, self.completions, self.labels = Lengths(), Lengths(), {}
 
-    def rows(self, found: Iterable[tuple[LabelledRow, list[FormattedRow], str | None]], part: str) -> Iterator[FormattedRow]:
+    def rows(self, styled_rows: Iterable[Styled], part: str) -> Iterator[FormattedRow]:
         """Formatted rows of a part, each with its `place` there, from 0, by which a round of training names what it takes;
-        what the style refuses is written to `refused` with its reason. `found` is what `styled` gives.
+        what the style refuses is written to `refused` with its reason. `styled_rows` is what `styled` gives.
 
         Raises:
             StageError: naming a label that is in validation or test and never in train.
         """
         places = count()
-        for row, made, reason in found:
+        for row, formatted, reason in styled_rows:
             if reason is not None:
                 self.reasons[reason] += 1
                 self.refused.write(json_line({"reason": reason, "part": part, **row}))
-            for one in made:
-                if one["task"] == "label":
-                    self._know(one["label"], row, part)
-                    self.prompts.add(one["text"])
+            for new in formatted:
+                if new["task"] == "label":
+                    self._know(new["label"], row, part)
+                    self.prompts.add(new["text"])
                 else:
-                    self.prompts.add("\n".join(message["content"] for message in one["messages"]))
-                    self.completions.add(one["completion"])
-                yield {"id": one["id"], "task": one["task"], "place": next(places), **one}
+                    self.prompts.add("\n".join(message["content"] for message in new["messages"]))
+                    self.completions.add(new["completion"])
+                yield {"id": new["id"], "task": new["task"], "place": next(places), **new}
 
     def _know(self, label: str, row: LabelledRow, part: str) -> None:
         if part == "train":
@@ -105,25 +107,25 @@ def main(name: str, params: Format, paths: Paths) -> None:
     """Build the rows, the prompt contract and the list of labels (empty where the task is text)."""
     with atomic_directory(paths.formatted) as folder:
         with open(folder / "refused.jsonl", "w", encoding="utf-8") as refused:
-            found, counts = Formatter(params, refused), {}
+            formatter, counts = Formatter(params, refused), {}
             for part in PARTS:
                 files = json_files(paths.splits / f"{part}.jsonl")
                 source = track(mapped(partial(styled, params=params), files), f"format {name} {part}")
-                counts[part] = write_shards(found.rows(source, part), folder / part, params.shard_rows)
-        if found.reasons and not counts["train"]:
-            refusals = f"no usable row in train: {dict(found.reasons)}"
+                counts[part] = write_shards(formatter.rows(source, part), folder / part, params.shard_rows)
+        if formatter.reasons and not counts["train"]:
+            refusals = f"no usable row in train: {dict(formatter.reasons)}"
             raise StageError(paths.splits, refusals, "at least one", "edit datasets.<name>.format")
         write_json(folder / "prompt.json", style(params.style).contract(params))
-        labels = sorted(found.labels)
-        write_json(folder / "labels.json", {"labels": labels, "names": [found.labels[label] for label in labels]})
+        labels = sorted(formatter.labels)
+        write_json(folder / "labels.json", {"labels": labels, "names": [formatter.labels[label] for label in labels]})
     with atomic_file(paths.lengths) as file:
         table = csv.DictWriter(file, ("words", "prompts", "completions"), lineterminator="\n")
         table.writeheader()
-        table.writerows(histogram(found.prompts, found.completions))
-    summary = {"prompt": found.prompts.summary(), "completion": found.completions.summary()}
-    extra = {"labels": len(found.labels)} if found.labels else {}
-    alarms = mostly_dropped(sum(counts.values()) + found.reasons.total(), found.reasons)
-    refused = dict(sorted(found.reasons.items()))
+        table.writerows(histogram(formatter.prompts, formatter.completions))
+    summary = {"prompt": formatter.prompts.summary(), "completion": formatter.completions.summary()}
+    extra = {"labels": len(formatter.labels)} if formatter.labels else {}
+    alarms = mostly_dropped(sum(counts.values()) + formatter.reasons.total(), formatter.reasons)
+    refused = dict(sorted(formatter.reasons.items()))
     write_json(paths.metrics, {"rows": counts, "refused": refused, **extra, **summary, **raised("format", name, alarms)})
 
 

@@ -40,22 +40,22 @@ class Paths:
     metrics: Path = path("counts and leakage to write")
 
 
-def divide(rows: Iterable, membership: Membership, each: Callable = map) -> Iterator[tuple[str, LabelledRow]]:
+def divide(rows: Iterable, membership: Membership, mapper: Callable = map) -> Iterator[tuple[str, LabelledRow]]:
     """Pairs of a part and a row; the part `dropped` holds the rows left out, each with its `reason`.
 
     Within each part rows come in the order of the source.
 
     Args:
-        rows: labelled rows, or files of them where `each` is `mapped`.
+        rows: labelled rows, or files of them where `mapper` is `mapped`.
         membership: which part a row belongs to. Where it leaves a side empty, rows stand in.
-        each: `map`, or what does the same on all rows of files.
+        mapper: `map`, or what does the same on all rows of files.
     """
     params = membership.params
     with Temporary() as folder:
         files = {part: Path(folder) / f"{part}.jsonl" for part in (*PARTS, NOT_SAMPLED)}
-        sort(rows, membership, each, files)
+        sort(rows, membership, mapper, files)
         if not params.given and any(getattr(params, part) and not files[part].stat().st_size for part in PARTS):
-            sort(rows, Membership.with_stand_ins(rows, params, each), each, files)
+            sort(rows, Membership.with_stand_ins(rows, params, mapper), mapper, files)
         for row in read_rows(files[NOT_SAMPLED]):
             yield "dropped", {"reason": NOT_SAMPLED, **row}
         held_back = HeldBack(params)
@@ -64,11 +64,11 @@ def divide(rows: Iterable, membership: Membership, each: Callable = map) -> Iter
                 yield ("dropped", {"reason": reason, **row}) if reason else (part, row)
 
 
-def sort(rows: Iterable, membership: Membership, each: Callable, files: dict[str, Path]) -> None:
+def sort(rows: Iterable, membership: Membership, mapper: Callable, files: dict[str, Path]) -> None:
     """Write each row to the file of its part. At a train share of 1 the rows of validation and test go to train as well."""
     with ExitStack() as stack:
         open_files = {part: stack.enter_context(open(file, "w", encoding="utf-8")) for part, file in files.items()}
-        for row, part in each(membership.placed, rows):
+        for row, part in mapper(membership.placed, rows):
             line = json_line(row)
             open_files[part or NOT_SAMPLED].write(line)
             if part in HELD_BACK and trains_on_every_row(membership.params):
@@ -142,14 +142,14 @@ def main(name: str, params: Split, paths: Paths) -> None:
 
 def _empty(labeled: Path, part: str, counts: Counter, params: Split) -> StageError:
     """A part without a row, and what to set."""
-    found = f"no row in {part} out of {counts.total()} ({dict(counts)})"
+    counted = f"no row in {part} out of {counts.total()} ({dict(counts)})"
     if params.given:
         fix = f'give a row {params.given}: {part} in the source, or set datasets.<name>.split.given to ""'
     elif part == "train":
         fix = "add rows, raise datasets.<name>.split.sample, or set its train to 1 and its validation and test to 0"
     else:
         fix = f"add rows, raise datasets.<name>.split.sample, or set its {part} to 0 and its train higher by as much"
-    return StageError(labeled, found, "at least one row in each part whose share is not 0", fix)
+    return StageError(labeled, counted, "at least one row in each part whose share is not 0", fix)
 
 
 if __name__ == "__main__":

@@ -65,8 +65,8 @@ def _names(tree: ast.AST, package: str) -> Iterable[str]:
             module = ".".join([*above, *([node.module] if node.module else [])])
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (found := _NAME.fullmatch(node.value)):
-            yield found[1]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (match := _NAME.fullmatch(node.value)):
+            yield match[1]
 
 
 def imported(file: str) -> set[str]:
@@ -85,12 +85,12 @@ def closure(file: str, without: tuple[str, ...] = ()) -> set[str]:
 
     What only such a file imports has no say either. Empty `__init__.py` files are left out.
     """
-    found, waiting = set(), {file}
+    reached, waiting = set(), {file}
     while waiting:
-        found.add(current := waiting.pop())
-        new = imported(current) - found - WITHOUT_EFFECT.keys()
+        reached.add(current := waiting.pop())
+        new = imported(current) - reached - WITHOUT_EFFECT.keys()
         waiting |= {other for other in new if not other.startswith(without)} if without else new
-    return {each for each in found if read_source(each).strip()}
+    return {path for path in reached if read_source(path).strip()}
 
 
 def statements(file: str) -> str:
@@ -103,6 +103,6 @@ def code_hash(module: str) -> str:
     """sha256 (hex) of all that has a say in what a module makes. Worked out once a process."""
     file = file_of(module)
     digest = hashlib.sha256()
-    for one in sorted(closure(file)):
-        digest.update(f"{one}\0{statements(one)}\n".encode())
+    for path in sorted(closure(file)):
+        digest.update(f"{path}\0{statements(path)}\n".encode())
     return digest.hexdigest()

@@ -61,12 +61,12 @@ def report(main: Callable[[], None]) -> None:
     except StageError as error:
         sys.exit(f"error: {error}")
     except Exception as error:
-        found = _of_the_system(error)
-        if found is None:
+        cause = _of_the_system(error)
+        if cause is None:
             raise
-        disk = found.errno in DISK
+        disk = cause.errno in DISK
         sys.exit(
-            f"error: {found.filename or 'a file'}\n  found:    {found.strerror or found}"
+            f"error: {cause.filename or 'a file'}\n  found:    {cause.strerror or cause}"
             f"\n  expected: {'a writable disk with room' if disk else 'a file that can be read and written'}"
             f"\n  fix:      {'free some space or permissions' if disk else 'bring it back (dvc repro, dvc checkout)'}, "
             "then run the same command again: finished work is kept"

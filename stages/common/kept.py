@@ -59,13 +59,13 @@ class Kept:
     key: str
     folder: Path
 
-    def path(self, what: object) -> Path:
+    def path(self, request: object) -> Path:
         """The file that a result is kept in."""
-        return self.folder / f"{fingerprint(what)[:32]}.json"
+        return self.folder / f"{fingerprint(request)[:32]}.json"
 
-    def get(self, what: object, make: Callable[[], object]) -> object:
-        """What `make()` gives for `what`: anything that JSON holds. It is made once, whatever is killed."""
-        return remember(self.path(what), make)
+    def get(self, request: object, make: Callable[[], object]) -> object:
+        """What `make()` gives for `request`: anything that JSON holds. It is made once, whatever is killed."""
+        return remember(self.path(request), make)
 
     def named(self, name: str, make: Callable[[], object]) -> object:
         """The same for the one result of its name in this place."""

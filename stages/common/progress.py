@@ -10,14 +10,14 @@ class Progress:
     """Counts units of work; `note(...)` shows figures beside the count. Writes to stderr only."""
 
     def __init__(
-        self, total: int | None, what: str, unit: str = "row", done: int = 0, every: float = 15.0, quiet: bool = False
+        self, total: int | None, work: str, unit: str = "row", done: int = 0, every: float = 15.0, quiet: bool = False
     ):
-        self.total, self.what, self.unit, self.every = total, what, unit, float("inf") if quiet else every
+        self.total, self.work, self.unit, self.every = total, work, unit, float("inf") if quiet else every
         self.done, self.first, self.start, self.last, self.figures = done, done, time.monotonic(), time.monotonic(), ""
         self.bar = (
             tqdm(
                 total=total,
-                desc=what,
+                desc=work,
                 unit=unit,
                 initial=done,
                 file=sys.stderr,
@@ -41,7 +41,7 @@ class Progress:
         rate = (self.done - self.first) / max(self.last - self.start, 1e-9)
         of = f"/{self.total}" if self.total is not None else ""
         left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
-        print(f"{self.what}: {self.done}{of} {self.unit}s{left} {self.figures}".rstrip(), file=sys.stderr, flush=True)
+        print(f"{self.work}: {self.done}{of} {self.unit}s{left} {self.figures}".rstrip(), file=sys.stderr, flush=True)
 
     def __enter__(self) -> "Progress":
         return self

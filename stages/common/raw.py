@@ -9,8 +9,8 @@ from stages.common.files import json_files, read_json
 def raw_files(raw: Path, yields: str = "rows") -> list[Path]:
     """The files of all sources that yield `rows` or `names`, in order of sources and files; what nothing is said of is rows."""
     index = read_json(raw / "sources.json")["sources"] if (raw / "sources.json").exists() else {}
-    said = {file: index.get(file.relative_to(raw).parts[0], {}).get("yields", "rows") for file in json_files(raw)}
-    return [file for file, what in said.items() if what == yields]
+    kinds = {file: index.get(file.relative_to(raw).parts[0], {}).get("yields", "rows") for file in json_files(raw)}
+    return [file for file, kind in kinds.items() if kind == yields]
 
 
 def raw_alarms(raw: Path) -> dict[str, str]:

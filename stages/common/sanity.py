@@ -91,10 +91,10 @@ def raised(stage: str, name: str, alarms: Alarms, before: Alarms | None = None) 
         alarms: what was found, by names of ALARMS.
         before: alarms of the stage before, which has no metrics of its own: written down here, and not said again.
     """
-    for alarm, found in sorted(alarms.items()):
+    for alarm, finding in sorted(alarms.items()):
         kind = ALARMS[alarm]
         look_at = kind.look_at.replace("<name>", name)
-        print(f"ALARM: {stage} {name}: {kind.sentence} ({found})\n  look at: {look_at}", file=sys.stderr, flush=True)
+        print(f"ALARM: {stage} {name}: {kind.sentence} ({finding})\n  look at: {look_at}", file=sys.stderr, flush=True)
     written = together(before or {}, alarms)
     return {"alarms": dict(sorted(written.items()))} if written else {}
 
@@ -103,8 +103,8 @@ def together(*several: Alarms) -> Alarms:
     """Alarms of several parts as one: what was found by the same alarm stands in one line."""
     joined: Alarms = {}
     for alarms in several:
-        for alarm, found in alarms.items():
-            joined[alarm] = f"{joined[alarm]}; {found}" if alarm in joined else found
+        for alarm, finding in alarms.items():
+            joined[alarm] = f"{joined[alarm]}; {finding}" if alarm in joined else finding
     return joined
 
 
@@ -146,15 +146,15 @@ class Columns:
 
     def alarms(self) -> Alarms:
         """What was found in all rows that passed."""
-        found: Alarms = {}
+        alarms: Alarms = {}
         if self.marked and self.marked >= MARKUP_SHARE * self.rows:
-            found["markup"] = f"{self.where}: {self.marked} of {self.rows} rows"
+            alarms["markup"] = f"{self.where}: {self.marked} of {self.rows} rows"
         same = [column for column, value in self.constant.items() if not _blank(value)]
         if "input" in self.columns and "input" not in self.constant:
             same = [column for column in same if column != "instruction"]
         if same and self.rows >= LEAST_ROWS:
-            found["constant_column"] = f"{self.where}: {', '.join(same)} in all {self.rows} rows"
-        return found
+            alarms["constant_column"] = f"{self.where}: {', '.join(same)} in all {self.rows} rows"
+        return alarms
 
 
 def long_references(limit: int | None, longer: int, rows: int) -> Alarms:
@@ -196,13 +196,13 @@ def _blank(value: object) -> bool:
 
 def low_perplexity(perplexities: Mapping[str, float]) -> Alarms:
     """Whether any perplexity, by the contestant or the part that it is of, is too low to be true."""
-    low = [f"{who} {value:.4g}" for who, value in perplexities.items() if value < LOW_PERPLEXITY]
+    low = [f"{name} {value:.4g}" for name, value in perplexities.items() if value < LOW_PERPLEXITY]
     return {"low_perplexity": ", ".join(low)} if low else {}
 
 
 def perfect_tokens(accuracies: Mapping[str, float]) -> Alarms:
     """Whether any token accuracy on rows that were not trained on is 1, by the contestant or the part that it is of."""
-    perfect = [who for who, value in accuracies.items() if value >= 1]
+    perfect = [name for name, value in accuracies.items() if value >= 1]
     return {"perfect_tokens": ", ".join(perfect)} if perfect else {}
 
 
@@ -215,16 +215,16 @@ def training(history: list[dict], best_step: int) -> Alarms:
         best_step: the step whose state is kept.
     """
     kept = [measured for measured in history if measured["step"] == best_step]
-    found = {}
+    alarms = {}
     for measured in kept[-1:]:
-        found |= low_perplexity({"validation": math.exp(min(700.0, measured["validation_loss"]))})
+        alarms |= low_perplexity({"validation": math.exp(min(700.0, measured["validation_loss"]))})
         if (accuracy := measured.get("validation_token_accuracy")) is not None:
-            found |= perfect_tokens({"validation": accuracy})
+            alarms |= perfect_tokens({"validation": accuracy})
     losses = {measured["validation_loss"] for measured in history}
     if len(history) > 1 and (best_step == 0 or len(losses) == 1):
         kept_base = "no step made the validation loss lower than the base's, whose state is kept"
-        found["same_as_base"] = kept_base if best_step == 0 else "the validation loss never changed"
-    return found
+        alarms["same_as_base"] = kept_base if best_step == 0 else "the validation loss never changed"
+    return alarms
 
 
 def answers(rows: Iterable[dict]) -> Alarms:
@@ -237,18 +237,18 @@ def answers(rows: Iterable[dict]) -> Alarms:
     rows = [row for row in rows if row["expected"] is not None]
     if len(rows) < LEAST_ROWS:
         return {}
-    contestants = [who for who in rows[0]["answers"] if who not in ("majority", "tfidf")]
-    said = {who: [_said(row["answers"][who]) for row in rows] for who in contestants}
-    finish = {who: {row["answers"][who].get("finish") for row in rows} for who in contestants}
+    contestants = [contestant for contestant in rows[0]["answers"] if contestant not in ("majority", "tfidf")]
+    texts = {contestant: [_said(row["answers"][contestant]) for row in rows] for contestant in contestants}
+    finish = {contestant: {row["answers"][contestant].get("finish") for row in rows} for contestant in contestants}
     alike = len({row["expected"] for row in rows}) == 1  # then so may the answers be
     tests = {
-        "empty_answers": lambda who: not any(said[who]),
-        "same_answers": lambda who: any(said[who]) and len(set(said[who])) == 1 and not alike,
-        "cut_answers": lambda who: finish[who] == {"length"},
-        "same_as_base": lambda who: who != "tuned" and said[who] == said.get("tuned"),
+        "empty_answers": lambda contestant: not any(texts[contestant]),
+        "same_answers": lambda contestant: any(texts[contestant]) and len(set(texts[contestant])) == 1 and not alike,
+        "cut_answers": lambda contestant: finish[contestant] == {"length"},
+        "same_as_base": lambda contestant: contestant != "tuned" and texts[contestant] == texts.get("tuned"),
     }
-    found = {alarm: ", ".join(who for who in contestants if holds(who)) for alarm, holds in tests.items()}
-    return {alarm: f"{who}, {len(rows)} rows" for alarm, who in found.items() if who}
+    concerned = {alarm: [name for name in contestants if holds(name)] for alarm, holds in tests.items()}
+    return {alarm: f"{', '.join(names)}, {len(rows)} rows" for alarm, names in concerned.items() if names}
 
 
 def _said(answer: dict) -> str:

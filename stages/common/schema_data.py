@@ -149,7 +149,8 @@ def sources_fit(where: str, dataset: dict) -> Iterator[str]:
     """Problems between the sources of a dataset, its label method and its style. Takes raw, unchecked mappings."""
     scrape, label, style = (part if isinstance(part := dataset.get(key), dict) else {} for key in ("scrape", "label", "format"))
     sources = scrape.get("sources")
-    sources = {str(key): one for key, one in sources.items() if isinstance(one, dict)} if isinstance(sources, dict) else {}
+    sources = sources.items() if isinstance(sources, dict) else ()
+    sources = {str(key): source for key, source in sources if isinstance(source, dict)}
     method = str(label.get("method"))
     named = list(_named(label))
     for parameter, name, _ in named:
@@ -157,20 +158,20 @@ def sources_fit(where: str, dataset: dict) -> Iterator[str]:
             yield f"{where}.label.{parameter}: no source {name!r}; expected one of {', '.join(sources) or 'none'}"
     first = next(iter(NAMED.get(method, ())), None)
     labelled = {name for parameter, name, _ in named if parameter == first}
-    labelled = labelled if first else {key for key, one in sources.items() if not _names_alone(one)}
+    labelled = labelled if first else {key for key, source in sources.items() if not _names_alone(source)}
     read = [column for parameter in READ.get(method, ()) for column in _texts(label.get(parameter))]
     for key, source in sources.items():
         place, columns = f"{where}.scrape.sources.{key}", _columns(source)
         if columns is None:
             continue
-        made = MADE.get(method, []) if key in labelled else []
+        added = MADE.get(method, []) if key in labelled else []
         needed = [column for _, name, needs in named if name == key for column in needs]
         needed = dict.fromkeys(needed + read if key in labelled else needed)
         if missing := [name for name in needed if name not in columns]:
             yield f"{place}.columns: no {' and no '.join(missing)}, which label method {method} reads"
         elif key in labelled:
-            yield from _lacking(place, {*columns, *made}, str(style.get("style")))
-        for name in sorted({name for name in columns if name in WRITTEN or name in made or columns.count(name) > 1}):
+            yield from _lacking(place, {*columns, *added}, str(style.get("style")))
+        for name in sorted({name for name in columns if name in WRITTEN or name in added or columns.count(name) > 1}):
             why = "is named twice" if columns.count(name) > 1 else "is written by the stages themselves"
             yield f"{place}: column {name!r} in columns or keep {why}; give it another name in columns"
 
@@ -183,7 +184,7 @@ def _named(label: dict) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 def _texts(value: object) -> list[str]:
     """The texts in a value or a list that are not empty."""
-    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str) and one]
+    return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str) and text]
 
 
 def _columns(source: dict) -> list[str] | None:
@@ -199,7 +200,7 @@ def _names_alone(source: dict) -> bool:
 
 
 def _lacking(place: str, columns: set[str], style: str) -> Iterator[str]:
-    missing = [[name for name in one if name not in columns] for one in NEEDED.get(style, ())]
+    missing = [[name for name in needed if name not in columns] for needed in NEEDED.get(style, ())]
     if missing and all(missing):
-        either = "; or ".join(f"no {' and no '.join(one)}" for one in missing)
+        either = "; or ".join(f"no {' and no '.join(names)}" for names in missing)
         yield f"{place}.columns: {either}; expected a source column for all that style {style} needs"

@@ -65,16 +65,16 @@ def content_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
-def remember(kept: Path, make: Callable[[], object]) -> object:
-    """What `make()` gives (anything JSON holds), kept in the file `kept` so that it is made only once, kills included."""
+def remember(file: Path, make: Callable[[], object]) -> object:
+    """What `make()` gives (anything JSON holds), kept in `file` so that it is made only once, kills included."""
     try:
-        return json.loads(kept.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # the latter: what a power failure leaves of a file that was not yet on disk
-        made = json.dumps(make(), ensure_ascii=True)
-    partial = kept.with_suffix(f".{os.getpid()}.partial")
+        text = json.dumps(make(), ensure_ascii=True)
+    partial = file.with_suffix(f".{os.getpid()}.partial")
     try:
-        partial.write_text(made, encoding="utf-8")
-        partial.replace(kept)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
     finally:
         partial.unlink(missing_ok=True)
-    return json.loads(made)
+    return json.loads(text)

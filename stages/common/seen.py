@@ -20,15 +20,15 @@ class Seen:
 
     def get(self, key: str | bytes) -> str | bytes | None:
         """The value that `key` came with first, or None."""
-        found = self.database.execute("SELECT value FROM seen WHERE key = ?", (_known(key),)).fetchone()
-        return found[0] if found else None
+        row = self.database.execute("SELECT value FROM seen WHERE key = ?", (_known(key),)).fetchone()
+        return row[0] if row else None
 
     def first(self, key: str | bytes, value: str | bytes) -> str | bytes | None:
         """None if `key` is new (it is then kept with `value`), else the value that it came with first."""
-        found = self.get(key)
-        if found is None:
+        earlier = self.get(key)
+        if earlier is None:
             self.database.execute("INSERT INTO seen VALUES (?, ?)", (_known(key), value))
-        return found
+        return earlier
 
     def __enter__(self) -> "Seen":
         return self

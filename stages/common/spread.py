@@ -52,12 +52,12 @@ class OnPiece:
         self.work = work
 
     def __call__(self, piece: dict) -> dict:
-        made, error = [], None
+        results, problem = [], None
         try:
-            made.extend(map(self.work, read_piece(Path(piece["file"]), piece["start"], piece["end"])))
-        except StageError as found:
-            error = (found.where, found.found, found.expected, found.fix)
-        return {"made": pickle.dumps((made, error))}
+            results.extend(map(self.work, read_piece(Path(piece["file"]), piece["start"], piece["end"])))
+        except StageError as error:
+            problem = (error.where, error.found, error.expected, error.fix)
+        return {"results": pickle.dumps((results, problem))}
 
 
 def _on_ray(address: str, work: Callable[[dict], object], files: list[Path]) -> Iterator:
@@ -76,22 +76,22 @@ def _on_ray(address: str, work: Callable[[dict], object], files: list[Path]) -> 
         try:
             ray.init(address=address, runtime_env=code, log_to_driver=False, logging_level="warning")
         except (ConnectionError, ValueError, RuntimeError) as error:
-            found = " ".join(str(error).split())[:300]
+            message = " ".join(str(error).split())[:300]
             raise StageError(
-                f"AFFINAGE_RAY={address}", found, "a running Ray cluster", "ray start --head, or unset it"
+                f"AFFINAGE_RAY={address}", message, "a running Ray cluster", "ray start --head, or unset it"
             ) from None
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    found = ray.data.from_items(todo, override_num_blocks=len(todo)).map(OnPiece(work))
-    for row in found.iter_rows():
-        made, error = pickle.loads(row["made"])
-        yield from made
-        if error:
-            raise StageError(*error)
+    worked = ray.data.from_items(todo, override_num_blocks=len(todo)).map(OnPiece(work))
+    for row in worked.iter_rows():
+        results, problem = pickle.loads(row["results"])
+        yield from results
+        if problem:
+            raise StageError(*problem)
 
 
-def batched(found: Iterator, size: int) -> Iterator[list]:
-    """Lists of up to `size` of what an iterator gives."""
-    while batch := list(islice(found, size)):
+def batched(values: Iterator, size: int) -> Iterator[list]:
+    """Lists of up to `size` of the values of an iterator."""
+    while batch := list(islice(values, size)):
         yield batch

@@ -10,5 +10,5 @@ from importlib import import_module
 def entry(table: Mapping[str, str], name: str):
     """What `name` stands for. "stages.labels.clean:label_clean" is a function, "stages.prompts.chat" a module."""
     module, _, attribute = table[name].partition(":")
-    found = import_module(module)
-    return getattr(found, attribute) if attribute else found
+    imported = import_module(module)
+    return getattr(imported, attribute) if attribute else imported

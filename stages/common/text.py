@@ -73,9 +73,9 @@ def loose_key(text: object) -> str:
     return folded_key(unicodedata.normalize("NFKC", _JOINERS_AND_TAGS.sub("", key)))
 
 
-def same_text(one: object, other: object) -> bool:
+def same_text(left: object, right: object) -> bool:
     """Whether two texts read the same, to the case of their letters."""
-    return text_key(one) == text_key(other)
+    return text_key(left) == text_key(right)
 
 
 def _plainer(text: str) -> str:

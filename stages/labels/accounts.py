@@ -36,8 +36,8 @@ def read_chart(rows: Iterable[dict]) -> dict[str, str]:
     for row in rows:
         key, text = (text_key(row.get(column)) for column in ("number", "name"))
         if not key or not text or key in chart:
-            found = f"account {key!r}, name {text!r}" + " (again)" * (key in chart)
-            raise StageError(row["id"], found, "a number not given before, and a name", fix)
+            problem = f"account {key!r}, name {text!r}" + " (again)" * (key in chart)
+            raise StageError(row["id"], problem, "a number not given before, and a name", fix)
         chart[key] = text
     if not chart:
         raise StageError("the chart of accounts", "no account", "at least one", fix)
@@ -88,9 +88,9 @@ def checked(raw: dict, params: Accounts, chart: dict[str, str]) -> Checked:
 
 
 def accounts(
-    rows: Iterable, params: Accounts, chart: dict[str, str], each: Callable = map
+    rows: Iterable, params: Accounts, chart: dict[str, str], mapper: Callable = map
 ) -> Iterator[tuple[dict, str | None]]:
-    """Each row (of files, where `each` is `mapped`) with the reason to drop it, or None to keep it.
+    """Each row (of files, where `mapper` is `mapped`) with the reason to drop it, or None to keep it.
 
     Reasons are those of `checked` and `distinct`.
 
@@ -98,7 +98,7 @@ def accounts(
         StageError: at the end, if over half of the rows named an account that the chart does not have.
     """
     unknown, total = Counter(), 0
-    for row, reason in distinct(lambda: each(partial(checked, params=params, chart=chart), rows), params.conflicts):
+    for row, reason in distinct(lambda: mapper(partial(checked, params=params, chart=chart), rows), params.conflicts):
         total += 1
         if reason and reason.startswith(UNKNOWN):
             unknown[str(row.get(params.account))] += 1

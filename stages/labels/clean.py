@@ -82,15 +82,15 @@ def _unusable(row: dict, required: list[str]) -> str | None:
     return None
 
 
-def clean(rows: Iterable, params: Clean, each: Callable = map) -> Iterator[tuple[RawRow, str | None]]:
+def clean(rows: Iterable, params: Clean, mapper: Callable = map) -> Iterator[tuple[RawRow, str | None]]:
     """Each row with the reason to drop it, or None to keep it.
 
     Args:
-        rows: rows that can be gone through more than once; files of rows where `each` is `mapped`.
+        rows: rows that can be gone through more than once; files of rows where `mapper` is `mapped`.
         params: which columns are required, and what becomes of conflicts.
-        each: `map`, or what does the same on all rows of files.
+        mapper: `map`, or what does the same on all rows of files.
     """
-    return distinct(lambda: each(partial(checked, params=params), rows), params.conflicts)
+    return distinct(lambda: mapper(partial(checked, params=params), rows), params.conflicts)
 
 
 def label_clean(raw: Path, params: Clean) -> tuple:

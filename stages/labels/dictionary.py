@@ -23,7 +23,7 @@ STOP_WORDS = """
 STOP = frozenset(STOP_WORDS.split())
 KEPT = frozenset({"rack and pinion", "nut and bolt", "ball and socket"})  # one part, for all its "and"
 IRREGULAR = {"shelf": "shelves", "knife": "knives", "leaf": "leaves", "lens": "lenses", "chassis": "chassis"}
-SINGULAR = {plural: one for one, plural in IRREGULAR.items()}
+SINGULAR = {plural: noun for noun, plural in IRREGULAR.items()}
 NO_PLURAL = ("ss", "us", "is", "abs", "wiring", "suspension", "steering", "trim")
 BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}")
 MARKS = re.compile(r"[*†‡§¶#^•·●▪→↑«»\"“”„]|(?<=\w)[⁰¹²³⁴-⁹]+")
@@ -50,7 +50,7 @@ def fold(text: str) -> str:
         text = text.encode().translate(LOWER).decode()
     else:
         text = unicodedata.normalize("NFKC", clean_text(text))
-        text = SPECIAL.sub(lambda found: "'" if found[0] in "\u2018\u2019\u02bc" else "-" if found[0] in DASHES else "", text)
+        text = SPECIAL.sub(lambda match: "'" if match[0] in "\u2018\u2019\u02bc" else "-" if match[0] in DASHES else "", text)
         text = unicodedata.normalize("NFKC", SPACES.sub(" ", text.casefold()).replace("_", " "))
     while "  " in text:
         text = text.replace("  ", " ")
@@ -82,11 +82,11 @@ def split_name(name: str) -> list[str]:
     while (shorter := BRACKETS.sub(" ", text)) != text:
         text = shorter
     text = NUMBERING.sub("", SPACES.sub(" ", text)).strip(" .,:;-–—'")
-    found: list[str] = []
+    names: list[str] = []
     for phrase in re.split(r"\s+/\s*|\s*/\s+|\s*[,;]\s*", text):
-        for one in _alternatives(phrase.split()):
-            found += _conjuncts(" ".join(one))
-    return [name for name in dict.fromkeys(word.strip(" .,:;-–—'/") for word in found) if name]
+        for words in _alternatives(phrase.split()):
+            names += _conjuncts(" ".join(words))
+    return [name for name in dict.fromkeys(name.strip(" .,:;-–—'/") for name in names) if name]
 
 
 def _alternatives(words: list[str]) -> Iterator[list[str]]:
@@ -192,10 +192,10 @@ class Dictionary:
         """Every folded way to write a name, the plainest first."""
         keys = [key_of(name)]
         words = keys[0].split()
-        for one, other in [*self.within.items(), *((other, one) for one, other in self.within.items())]:
-            size = len(one.split())
+        for part, other in [*self.within.items(), *((means, part) for part, means in self.within.items())]:
+            size = len(part.split())
             for place in range(len(words) - size + 1):
-                if words[place : place + size] == one.split():
+                if words[place : place + size] == part.split():
                     keys.append(" ".join([*words[:place], other, *words[place + size :]]))
         for key in dict.fromkeys(keys):
             for form in (key, *_joined(key)):
@@ -216,35 +216,35 @@ def build(entries: Iterable[str], synonyms: Iterable[dict] = ()) -> Dictionary:
     Raises:
         StageError: if no entry names a part, or a synonym has no name.
     """
-    found, rows = Dictionary(), list(synonyms)
+    built, rows = Dictionary(), list(synonyms)
     for number, row in enumerate(rows, 1):
         if not str(row.get("name") or "").strip():
             raise StageError(f"synonym {number}", shorten(row), "columns name, means, within", "edit the file of synonyms")
         if str(row.get("within") or "").strip() == "yes":
-            found.within[key_of(row["name"])] = key_of(row["means"])
+            built.within[key_of(row["name"])] = key_of(row["means"])
     for row in rows:  # first, so that a name on a page that is only another's synonym is called as the file says
         if not _as_written(row) and (means := base(row.get("means") or "")):
-            found.add(means)
-            found.add(row["name"], means)
+            built.add(means)
+            built.add(row["name"], means)
     for entry in entries:
         names = split_name(entry)
         if not names:
-            found.dropped.append((entry, "empty"))
+            built.dropped.append((entry, "empty"))
         for name in names:
             if reason := _unfit(name):
-                found.dropped.append((name, reason))
+                built.dropped.append((name, reason))
             else:
-                found.add(name)
-    if len(found.names) == 0:
+                built.add(name)
+    if len(built.names) == 0:
         raise StageError("the dictionary", "no name of a part", "at least one", "check the sources in label.dictionaries")
     for row in rows:
         if _as_written(row):
             means = base(row.get("means") or "")
-            found.written[key_of(row["name"])] = found.canonical(means) or means
+            built.written[key_of(row["name"])] = built.canonical(means) or means
         elif not base(row.get("means") or ""):
             for key in {key_of(row["name"]), key_of(base(row["name"]))}:
-                found.written[key] = ""
-    return found
+                built.written[key] = ""
+    return built
 
 
 def _as_written(row: dict) -> bool:

@@ -74,7 +74,7 @@ _CUES = AhoCorasick([stem for stem, _, _ in _WORDS], implementation=Implementati
 
 def cues(text: str) -> list[tuple[int, int]]:
     """Places and kinds (BAD, GOOD, DENY) of the cue words in a folded text, in order."""
-    found, unrelated = [], []
+    places, unrelated = [], []
     for which, start, end in _CUES.find_matches_as_indexes(text, overlapping=True):
         stem, whole, kind = _WORDS[which]
         if (whole and text[end].isalnum()) or (text[start - 1].isalnum() and stem != "n't"):
@@ -82,17 +82,17 @@ def cues(text: str) -> list[tuple[int, int]]:
         if kind == NOT_CUE:
             unrelated.append((start, end))
         else:
-            found.append((start, kind))
+            places.append((start, kind))
     if unrelated:
-        found = [cue for cue in found if not any(start <= cue[0] < end for start, end in unrelated)]
-    return sorted(set(found))
+        places = [cue for cue in places if not any(start <= cue[0] < end for start, end in unrelated)]
+    return sorted(set(places))
 
 
-def verdict(text: str, found: list[tuple[int, int]]) -> int:
+def verdict(text: str, clause_cues: list[tuple[int, int]]) -> int:
     """What the cues of one clause, as `cues` gives them, say about its parts: BAD, GOOD or 0."""
     said = 0
     denied = None
-    for place, kind in found:
+    for place, kind in clause_cues:
         if kind == DENY:
             denied = place
             continue
@@ -129,13 +129,13 @@ def _block(text: str, clauses: list[tuple[int, int]], mentions, words) -> set[in
     for begin, end in clauses:
         inside = [mention for mention in mentions if begin <= mention[0] < end]
         subjects = [mention for mention in inside if not PLACE.search(text, max(begin - 1, mention[0] - 40), mention[0])]
-        named.append([what for _, _, what in subjects or inside])  # "rust behind the sill" is about the sill all the same
-        one = verdict(text, [cue for cue in words if begin <= cue[0] < end])
+        named.append([part for _, _, part in subjects or inside])  # "rust behind the sill" is about the sill all the same
+        told = verdict(text, [cue for cue in words if begin <= cue[0] < end])
         refuses = any(REFUSAL.match(text, stop, end) for _, stop, _ in inside)  # "the window won't open"
-        said.append(one or (BAD if refuses else 0))
-    bad = {what for parts, one in zip(named, said, strict=True) if one == BAD for what in parts}
-    for place, (parts, one) in enumerate(zip(named, said, strict=True)):
-        if one == BAD and not parts:  # "the pump, which leaked": about what was named last, else what comes next
+        said.append(told or (BAD if refuses else 0))
+    bad = {part for parts, told in zip(named, said, strict=True) if told == BAD for part in parts}
+    for place, (parts, told) in enumerate(zip(named, said, strict=True)):
+        if told == BAD and not parts:  # "the pump, which leaked": about what was named last, else what comes next
             before = next((p for p in range(place - 1, -1, -1) if named[p]), None)
             near = before if before is not None else next((p for p in range(place + 1, len(named)) if named[p]), None)
             if near is not None and not said[near]:
@@ -147,4 +147,4 @@ def _block(text: str, clauses: list[tuple[int, int]], mentions, words) -> set[in
                 last = said[place] or last
             elif last == BAD:
                 said[place] = BAD
-    return bad | {what for parts, one in zip(named, said, strict=True) if one == BAD for what in parts}
+    return bad | {part for parts, told in zip(named, said, strict=True) if told == BAD for part in parts}

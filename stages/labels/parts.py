@@ -42,14 +42,14 @@ class Finder:
         """
         if text.isascii():
             titled = words_of(text).encode().title()
-            found = self.plain.find_matches_as_indexes(titled)
-            for _, start, _ in found:
+            matches = self.plain.find_matches_as_indexes(titled)
+            for _, start, _ in matches:
                 if titled[start - 1] != SPACE:
                     break  # it may hide another one
             else:
-                return [(start, end - 1, self.means[which]) for which, start, end in found]
-        found = self.every.find_matches_as_indexes(words_of(text), overlapping=True)
-        return leftmost_longest([(start + 1, end - 1, self.means[which]) for which, start, end in found])
+                return [(start, end - 1, self.means[which]) for which, start, end in matches]
+        matches = self.every.find_matches_as_indexes(words_of(text), overlapping=True)
+        return leftmost_longest([(start + 1, end - 1, self.means[which]) for which, start, end in matches])
 
     def mentions(self, text: str) -> list[Span]:
         """The spans of parts.
@@ -59,10 +59,10 @@ class Finder:
         """
         kept, last = [], NO_PART
         for span in self.spans(text):
-            start, end, what = span
+            start, end, part = span
             if start == last + 1 and kept and kept[-1][1] == last and text[last] in " -":
                 kept.pop()
-            if what != NO_PART:
+            if part != NO_PART:
                 kept.append(span)
             last = end
         return kept
@@ -73,14 +73,14 @@ class Finder:
         mentions = self.mentions(text)
         if not mentions:
             return [], []
-        distinct = dict.fromkeys(what for _, _, what in mentions)
+        distinct = dict.fromkeys(part for _, _, part in mentions)
         bad = faulty(text, mentions)
-        return [self.names[what] for what in distinct], [self.names[what] for what in distinct if what in bad]
+        return [self.names[part] for part in distinct], [self.names[part] for part in distinct if part in bad]
 
     def parts(self, text: str) -> list[str]:
         """Distinct parts in order of first mention."""
         mentions = self.mentions(f" {fold(text)} ")
-        return [self.names[what] for what in dict.fromkeys(what for _, _, what in mentions)]
+        return [self.names[part] for part in dict.fromkeys(part for _, _, part in mentions)]
 
 
 def leftmost_longest(spans: list[Span]) -> list[Span]:

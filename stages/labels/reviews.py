@@ -82,9 +82,10 @@ class Reviews:
         as it is when rows come after the last one; the first `mixed` rows can be mixed, for they stay the first.
         """
         files = json_files(raw_source(self.raw, self.params.reviews))
-        found = mapped(Labeller(self.finder, self.params, self.by_hand()), files)
-        first = sorted(islice(found, self.params.mixed), key=lambda one: digest(str(one[0]["id"])))  # these are held in memory
-        for row, reason in distinct(lambda: chain(first, found), "keep"):
+        labelled = mapped(Labeller(self.finder, self.params, self.by_hand()), files)
+        # these are held in memory
+        first = sorted(islice(labelled, self.params.mixed), key=lambda pair: digest(str(pair[0]["id"])))
+        for row, reason in distinct(lambda: chain(first, labelled), "keep"):
             if reason is None:
                 self._count(row)
             yield row, reason
@@ -100,7 +101,7 @@ class Reviews:
     def metrics(self) -> dict:
         """Counts and shares over the rows kept so far, and the labeller against the gold rows where there are any."""
         never = [name for name in self.finder.names if name not in self.seen]
-        found = {
+        summary = {
             "names": len(self.finder.names),
             "entries_without_name": dict(sorted(Counter(reason for _, reason in self.dictionary.dropped).items())),
             "share_with_part": self.with_part / max(self.reviews, 1),
@@ -110,8 +111,8 @@ class Reviews:
             "never_seen": never,
         }
         if self.params.gold:
-            found["gold"] = against_gold(self.finder, self.dictionary, read_rows(raw_source(self.raw, self.params.gold)))
-        return found
+            summary["gold"] = against_gold(self.finder, self.dictionary, read_rows(raw_source(self.raw, self.params.gold)))
+        return summary
 
     def _count(self, row: dict) -> None:
         self.reviews += 1
@@ -142,11 +143,11 @@ def against_gold(finder: Finder, names: Dictionary, rows: Iterator[dict]) -> dic
     total = 0
     for row in rows:
         total += 1
-        for (kind, count), found in zip(counts.items(), finder.label(row["review"]), strict=True):
+        for (kind, count), labels in zip(counts.items(), finder.label(row["review"]), strict=True):
             gold = {name: names.canonical(name) for name in row[kind]}
             listed = {name for name in gold.values() if name}
-            count["right"] += len(listed & set(found))
-            count["found"] += len(found)
+            count["right"] += len(listed & set(labels))
+            count["found"] += len(labels)
             count["listed"] += len(listed)
             count["all"] += len(listed) + sum(name is None for name in gold.values())
     return {"reviews": total, **{kind: _rates(count) for kind, count in counts.items()}}

@@ -34,12 +34,12 @@ def read_text(file: SourceFile, params: Text) -> Iterator[dict]:
                 mark = _FENCE.match(line) if markdown else None
                 if mark and (not fence or mark[1].startswith(fence)):
                     fence = "" if fence else mark[1]
-                found = _HEADING.match(line) if markdown and not fence and not mark else None
-                if held and (found or params.rows == "line" or not (line.strip() or fence)):
+                title = _HEADING.match(line) if markdown and not fence and not mark else None
+                if held and (title or params.rows == "line" or not (line.strip() or fence)):
                     yield {"text": "\n".join(held).strip(), "heading": heading, "file": name.stem}
                     held = []
-                if found:
-                    heading = found[1]
+                if title:
+                    heading = title[1]
                 elif line.strip() or (held and fence):
                     held.append(line)
             if held:

@@ -30,8 +30,8 @@ def read_excel(file: SourceFile, params: Excel | None = None) -> Iterator[dict]:
                 raise StageError(file.place, f"sheets {', '.join(map(str, book.sheet_names))}", f"sheet {wanted!r}", FIX)
             frame = book.parse(wanted, header=None, dtype=str, keep_default_na=False, na_filter=False)
     except (InvalidFileException, zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
-        found = " ".join(str(error).split())[:200]
-        raise StageError(file.place, found, "an .xlsx file without a password", "save it as .xlsx, or as CSV") from None
+        message = " ".join(str(error).split())[:200]
+        raise StageError(file.place, message, "an .xlsx file without a password", "save it as .xlsx, or as CSV") from None
     records = [[str(value) for value in record] for record in frame.itertuples(index=False, name=None)]
     start = next((n for n, record in enumerate(records) if sum(bool(v.strip()) for v in record) > 1), 0)
     if not records:

@@ -76,12 +76,11 @@ def _open(where: str, params: HubRows):
     return splits[params.split]
 
 
-def _there(where: str, what: str, wanted: str, names: list[str]) -> None:
+def _there(where: str, parameter: str, wanted: str, names: list[str]) -> None:
     if wanted not in names:
         listed = ", ".join(sorted(map(str, names))[:20]) or "none"
-        raise StageError(
-            where, f"no {what} {wanted!r}", f"a {what} of the dataset; there are: {listed}", f"edit {SECTION}.{what}"
-        )
+        expected = f"a {parameter} of the dataset; there are: {listed}"
+        raise StageError(where, f"no {parameter} {wanted!r}", expected, f"edit {SECTION}.{parameter}")
 
 
 def _opaque(feature: object) -> str:

@@ -16,14 +16,14 @@ def steps(path: str) -> list[str]:
     Raises:
         ValueError: for what is no path.
     """
-    found, place = [], 0
+    keys, place = [], 0
     while place < len(path):
         match = _STEP.match(path, place)
         if match is None:
             raise ValueError(f"no path at {path[place:]!r}")
-        found.append(next(group for group in match.groups() if group is not None))
+        keys.append(next(group for group in match.groups() if group is not None))
         place = match.end()
-    return found
+    return keys
 
 
 def value_at(value: object, path: list[str]) -> object:

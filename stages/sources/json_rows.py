@@ -47,13 +47,13 @@ def read_json(file: SourceFile, params: JsonRecords | None = None) -> Iterator[d
     NaN are parsed whole, as broken ones are to name the place.
     """
     path = _steps(params.at if params else "")
-    given = 0
+    passed = 0
     try:
         for row in _streamed(file, path):
             yield row
-            given += 1
+            passed += 1
     except _Odd:
-        yield from islice(_whole(file, path), given, None)
+        yield from islice(_whole(file, path), passed, None)
     except UnicodeError as error:
         raise undecodable(file, error) from None
 

@@ -25,10 +25,10 @@ def find(source: Path, pattern: str, left_out: Counter) -> list[Path]:
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise StageError(f"{source}/{pattern}", "a pattern that leaves the source", "a glob below the source", fix)
     try:
-        found = [path for path in source.glob(pattern) if path.is_file()]
+        paths = [path for path in source.glob(pattern) if path.is_file()]
     except (ValueError, IndexError) as error:  # `**` inside a name, "", "."
         raise StageError(f"{source}/{pattern}", str(error), "a glob", fix) from None
-    named = {path.relative_to(source).as_posix(): path for path in found}
+    named = {path.relative_to(source).as_posix(): path for path in paths}
     files = [named[name] for name in sorted(named) if is_meant(name, pattern, left_out)]
     if not files:
         there = sorted({path.suffix or path.name for path in source.rglob("*") if path.is_file()})

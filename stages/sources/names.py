@@ -68,31 +68,31 @@ def read_html_table(file: SourceFile, params: HtmlTable) -> Iterator[dict]:
 def _rows(texts, notes: str) -> Iterator[dict]:
     """`name`, and `note`: the text in parentheses where it is kept apart, "" otherwise."""
     for text in texts:
-        name, found = clean(text), []
+        name, apart = clean(text), []
         while notes == "apart" and (match := _NOTE.search(name)):
-            found.append(match[1].strip())
+            apart.append(match[1].strip())
             name = f"{name[: match.start()]} {name[match.end() :]}"
         bare = clean(name)
-        if bare or found:
-            yield {"name": bare, "note": "; ".join(found)} if bare else {"name": clean(text), "note": ""}
+        if bare or apart:
+            yield {"name": bare, "note": "; ".join(apart)} if bare else {"name": clean(text), "note": ""}
 
 
 def _select(root: html.HtmlElement, xpath: str, place: str, leaf: str) -> list:
     fix = f"edit {READER}.{leaf}"
     try:
-        found = root.xpath(xpath, namespaces={"re": "http://exslt.org/regular-expressions"})
+        nodes = root.xpath(xpath, namespaces={"re": "http://exslt.org/regular-expressions"})
     except (etree.XPathError, ValueError, TypeError) as error:
         raise StageError(f"{place}: XPath {shorten(xpath)}", str(error), "XPath 1.0", fix) from None
-    if not isinstance(found, list):
-        found = [found] if isinstance(found, str) else None
-    if found is None or not all(isinstance(node, str | html.HtmlElement) for node in found):
+    if not isinstance(nodes, list):
+        nodes = [nodes] if isinstance(nodes, str) else None
+    if nodes is None or not all(isinstance(node, str | html.HtmlElement) for node in nodes):
         raise StageError(f"{place}: XPath {shorten(xpath)}", "no part of the page", "elements, attributes or text", fix)
-    return found
+    return nodes
 
 
 def _elements(root: html.HtmlElement, xpath: str, place: str, leaf: str) -> list[html.HtmlElement]:
-    found = [node for node in _select(root, xpath, place, leaf) if isinstance(node, html.HtmlElement)]
-    if not found:
+    elements = [node for node in _select(root, xpath, place, leaf) if isinstance(node, html.HtmlElement)]
+    if not elements:
         expected = "at least one element (navigation, references and hidden parts are gone before it is looked for)"
         raise StageError(f"{place}: XPath {shorten(xpath)}", "no element", expected, f"edit {READER}.{leaf}")
-    return found
+    return elements

@@ -61,8 +61,8 @@ def load(file: SourceFile, without: list[str], keep_cells: bool = False) -> html
     try:
         root = html.document_fromstring(text.replace("\0", "").encode("utf-8", "replace"), parser=parser)
     except (etree.LxmlError, ValueError, AssertionError) as error:
-        found = " ".join(str(error).split()) or type(error).__name__
-        raise StageError(file.place, found, "an HTML page", "check datasets.<name>.scrape.sources.<source>.reader") from None
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise StageError(file.place, message, "an HTML page", "check datasets.<name>.scrape.sources.<source>.reader") from None
     if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):  # it would end there without a word
         raise StageError(file.place, "tags in more than 2,000 tags", "a page that can be read whole", "edit the page")
     _without_control(root)

@@ -15,7 +15,7 @@ def read_parquet(file: SourceFile, params: None = None) -> Iterator[dict]:
             for batch in table.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()
     except (ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: text not in UTF-8, dates past 9999
-        found = " ".join(str(error).split()) or type(error).__name__
+        message = " ".join(str(error).split()) or type(error).__name__
         raise StageError(
-            file.place, found, "a Parquet file", "check the file and datasets.<name>.scrape.sources.<source>.reader"
+            file.place, message, "a Parquet file", "check the file and datasets.<name>.scrape.sources.<source>.reader"
         ) from None

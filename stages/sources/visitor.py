@@ -117,10 +117,10 @@ class Visitor:
         if not self.params.allow_private and private(parts.hostname):
             raise self._is_private(url, visited, url)
 
-    def _is_private(self, url: str, visited: list[str], found: str) -> StageError:
+    def _is_private(self, url: str, visited: list[str], address: str) -> StageError:
         fix = "check the address, or set datasets.<name>.scrape.sources.<source>.allow_private"
         way = f" (by {' -> '.join(visited)})" if len(visited) > 1 else ""
-        return StageError(visited[0], f"a private address: {found}{way}", "public addresses", fix)
+        return StageError(visited[0], f"a private address: {address}{way}", "public addresses", fix)
 
     def _rules(self, url: str) -> float:
         """Seconds between requests to this host, if robots.txt lets us have `url`."""

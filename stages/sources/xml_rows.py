@@ -50,8 +50,8 @@ def read_xml(file: SourceFile, params: Xml) -> Iterator[dict]:
     elements = [node for node in _select(root, params.rows, file.place, "rows") if isinstance(node, etree._Element)]
     for element in elements:
         if params.fields:
-            found = {ours: _select(element, xpath, file.place, f"fields.{ours}") for ours, xpath in params.fields.items()}
-            yield {ours: "\n".join(filter(None, map(_text, nodes))) for ours, nodes in found.items()}
+            nodes_of = {ours: _select(element, xpath, file.place, f"fields.{ours}") for ours, xpath in params.fields.items()}
+            yield {ours: "\n".join(filter(None, map(_text, nodes))) for ours, nodes in nodes_of.items()}
         else:
             yield _all_fields(element)
 
@@ -70,10 +70,10 @@ def _all_fields(element: etree._Element) -> dict:
 
 def _select(element: etree._Element, xpath: str, place: str, leaf: str) -> list:
     try:
-        found = element.xpath(xpath)
+        selected = element.xpath(xpath)
     except (etree.XPathError, ValueError, TypeError) as error:
         raise StageError(f"{place}: XPath {shorten(xpath)}", str(error), "XPath 1.0", f"edit {READER}.{leaf}") from None
-    return found if isinstance(found, list) else [str(found)]
+    return selected if isinstance(selected, list) else [str(selected)]
 
 
 def _text(node: object) -> str:

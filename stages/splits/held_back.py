@@ -62,7 +62,7 @@ class HeldBack:
         return reasons
 
     def _repeated(self, row: Traits, before: tuple[str, ...]) -> str | None:
-        for what, key in (("same question", row.question), ("same group", row.group)):
+        for reason, key in (("same question", row.question), ("same group", row.group)):
             if (part := self.parts.get(key)) in before:
-                return f"{what} held back in {part}"
+                return f"{reason} held back in {part}"
         return None

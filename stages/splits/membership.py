@@ -131,16 +131,16 @@ class Membership(NamedTuple):
     shares: dict  # how near the shares of the classes come to those asked for
 
     @classmethod
-    def of(cls, rows: Iterable, params: Split, each: Callable = map) -> "Membership":
-        """The rule for `rows` (files of rows where `each` is `mapped`), which are looked at only if it needs to know them."""
+    def of(cls, rows: Iterable, params: Split, mapper: Callable = map) -> "Membership":
+        """The rule for `rows` (files of rows where `mapper` is `mapped`), which are looked at only if it needs to know them."""
         needs_rows = params.stratify or params.exact
-        return cls.with_stand_ins(rows, params, each) if needs_rows else cls(params, {}, {})
+        return cls.with_stand_ins(rows, params, mapper) if needs_rows else cls(params, {}, {})
 
     @classmethod
-    def with_stand_ins(cls, rows: Iterable, params: Split, each: Callable = map) -> "Membership":
+    def with_stand_ins(cls, rows: Iterable, params: Split, mapper: Callable = map) -> "Membership":
         """The rule that leaves no side empty. Holds one number a row (8 bytes) while it is made."""
         places = defaultdict(lambda: array("d"))
-        for name_and_place in each(partial(_class_and_place, params=params), rows):
+        for name_and_place in mapper(partial(_class_and_place, params=params), rows):
             if name_and_place is not None:
                 places[name_and_place[0]].append(name_and_place[1])
         cuts, counts = {}, {}

@@ -34,7 +34,7 @@ def test_pieces_hold_every_row_once_and_in_order(tmp_path_factory, texts, size):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spread, "PIECE", size)
         work = spread.OnPiece(lambda row: row["text"])
-        found = [spread.pickle.loads(work(piece)["made"])[0] for piece in pieces(files)]
+        found = [spread.pickle.loads(work(piece)["results"])[0] for piece in pieces(files)]
     assert sum(found, []) == texts[::2] + texts[1::2] == list(mapped(lambda row: row["text"], files))
 
 
@@ -48,7 +48,7 @@ def test_pieces_grow_rather_than_become_many(tmp_path, monkeypatch):
 def test_a_bad_line_is_named_by_its_number_in_the_file(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"n": 1}\n{"n": 2}\n[]\n')
     work = spread.OnPiece(lambda row: row["n"])
-    made, error = spread.pickle.loads(work({"file": str(tmp_path / "a.jsonl"), "start": 5, "end": 30})["made"])
+    made, error = spread.pickle.loads(work({"file": str(tmp_path / "a.jsonl"), "start": 5, "end": 30})["results"])
     assert made == [2]
     assert error[0] == f"{tmp_path}/a.jsonl line 3"
     with pytest.raises(StageError, match="a.jsonl line 3"):
