@@ -83,7 +83,7 @@ class Asker:
         self.kept_failures = 0
         self.silent, self.lock = 0, threading.Lock()
 
-    def ask(self, prompt: Prompt, asked: list[dict[str, str]], what: str) -> list[Verdict]:
+    def ask(self, prompt: Prompt, asked: list[dict[str, str]], kind: str) -> list[Verdict]:
         """A verdict for each set of fields, like sets asked once.
 
         Fields with a mark of a model in them are not sent: the server would read it as its own. Their verdict is a failure,
@@ -95,12 +95,12 @@ class Asker:
         before = kept.brought("verdicts", self.options.kind, self.identity, self.settings, prompt.sha256)
         paths = [before.path(fields) for fields in asked]
         messages = {path: prompt.messages(fields) for path, fields in zip(paths, asked, strict=True)}
-        found = {path: verdict for path in messages if (verdict := self._kept(path))}
-        known = len(found)
+        verdicts = {path: verdict for path in messages if (verdict := self._kept(path))}
+        kept_before = len(verdicts)
         for path, fields in zip(paths, asked, strict=True):
             if mark := first_mark(fields.values()):
-                found[path] = Verdict(None, failed="marks", said=f"not sent: {mark} may be a token of the server's model")
-        todo = [path for path in messages if path not in found]
+                verdicts[path] = Verdict(None, failed="marks", said=f"not sent: {mark} may be a token of the server's model")
+        todo = [path for path in messages if path not in verdicts]
         pool = Pool(self.chat, self.options.concurrency, self.options.attempts, self.options.timeout_seconds)
 
         def work(path: Path) -> Verdict:
@@ -113,21 +113,21 @@ class Asker:
                 self._keep(path, verdict)
             return verdict
 
-        with Progress(len(todo), f"judge {self.name} {what}", "verdict") as progress:
+        with Progress(len(todo), f"judge {self.name} {kind}", "verdict") as progress:
             for path, verdict in zip(todo, pool.map(work, todo), strict=True):
-                found[path] = verdict
+                verdicts[path] = verdict
                 progress.add(1)
         for path in todo:
-            if found[path].failed in OF_SERVER:
-                self._keep(path, found[path])
-        before_failed = (found[path].failed for path in messages.keys() - set(todo))
-        self._tell_kept(sum(failed not in ("", "marks") for failed in before_failed), what)
-        self.models |= {verdict.model for verdict in found.values() if verdict.model}
-        self.left_out |= {name for verdict in found.values() for name in verdict.left_out.split(", ") if name}
-        self.spent["verdicts"] += len(found)
-        self.spent["kept_from_before"] += known
-        self.spent["tokens"] += sum(found[path].tokens for path in todo)
-        return [found[path] for path in paths]
+            if verdicts[path].failed in OF_SERVER:
+                self._keep(path, verdicts[path])
+        before_failed = (verdicts[path].failed for path in messages.keys() - set(todo))
+        self._tell_kept(sum(failed not in ("", "marks") for failed in before_failed), kind)
+        self.models |= {verdict.model for verdict in verdicts.values() if verdict.model}
+        self.left_out |= {name for verdict in verdicts.values() for name in verdict.left_out.split(", ") if name}
+        self.spent["verdicts"] += len(verdicts)
+        self.spent["kept_from_before"] += kept_before
+        self.spent["tokens"] += sum(verdicts[path].tokens for path in todo)
+        return [verdicts[path] for path in paths]
 
     def _try(self, prompt: Prompt, messages: list[dict], number: int) -> Verdict:
         """One try. A reply that is no verdict raises Unanswered and is asked for again at once."""
@@ -168,12 +168,12 @@ class Asker:
                 fix = "look into the server's log; check model, base_url and the options of the judge"
                 raise StageError(self.chat.where, reason, "requests that the server takes", fix)
 
-    def _tell_kept(self, count: int, what: str) -> None:
+    def _tell_kept(self, count: int, kind: str) -> None:
         """Say that failures of an earlier run stand, and how to have them asked again."""
         self.kept_failures += count
         if count:
             print(
-                f"judge {self.name} {what}: {count} failed verdicts are kept from an earlier run and were not asked for again; "
+                f"judge {self.name} {kind}: {count} failed verdicts are kept from an earlier run and were not asked for again; "
                 f"{ASK_AGAIN}",
                 file=sys.stderr,
             )

@@ -6,21 +6,21 @@ from stages.judging.intervals import mean, with_count
 from stages.judging.metrics import Figure
 
 
-def accuracy(expected: list[str], given: list[str]) -> Figure:
+def accuracy(expected: list[str], answers: list[str]) -> Figure:
     """Share of rows labelled right; sums of a row: 0 or 1, 1."""
-    return with_count([one == other for one, other in zip(expected, given, strict=True)]), mean
+    return with_count([label == answer for label, answer in zip(expected, answers, strict=True)]), mean
 
 
-def macro_f1(expected: list[str], given: list[str], labels: list[str]) -> Figure:
+def macro_f1(expected: list[str], answers: list[str], labels: list[str]) -> Figure:
     """F1 of each label that is expected at all (in each resample anew), averaged; sums of a row: for each label right, given
     and expected. A label that is only given counts by the precision that it costs the others."""
     place = {label: i for i, label in enumerate(labels)}
-    meant, said = (np.eye(len(labels))[[place[label] for label in column]] for column in (expected, given))
+    expected_rows, answered_rows = (np.eye(len(labels))[[place[label] for label in column]] for column in (expected, answers))
 
     def statistic(sums: np.ndarray) -> np.ndarray:
-        right, given, meant = np.split(sums, 3, axis=-1)
-        there = meant > 0
-        scores = np.where(there, 2 * right / np.maximum(given + meant, 1), 0)
+        right, times_answered, times_expected = np.split(sums, 3, axis=-1)
+        there = times_expected > 0
+        scores = np.where(there, 2 * right / np.maximum(times_answered + times_expected, 1), 0)
         return scores.sum(-1) / np.maximum(there.sum(-1), 1)
 
-    return np.hstack([said * meant, said, meant]), statistic
+    return np.hstack([answered_rows * expected_rows, answered_rows, expected_rows]), statistic

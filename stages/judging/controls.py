@@ -47,7 +47,7 @@ def controls(rows: list[dict], expected: list[str], vectors: np.ndarray, seed: i
     plain = [folded_key(text) for text in expected]
     same = np.array([[a == b for b in plain] for a in plain])
     likeness[same] = -2  # another row with the very same answer is no bad answer
-    made = []
+    by_row = []
     for i, row in enumerate(rows):
         others = [j for j in range(len(rows)) if not same[i, j]]
         other = expected[dice.choice(others)] if others else question(row)
@@ -66,8 +66,8 @@ def controls(rows: list[dict], expected: list[str], vectors: np.ndarray, seed: i
         }
         well = {plain[i], folded_key(good(row, expected[i]))}
         bad = {kind: other if folded_key(answer) in well else answer for kind, answer in bad.items()}
-        made.append({"good": good(row, expected[i]), **bad})
-    return made
+        by_row.append({"good": good(row, expected[i]), **bad})
+    return by_row
 
 
 def graded(expected: str) -> dict[str, str]:

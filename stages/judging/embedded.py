@@ -53,5 +53,5 @@ class EmbeddedJudge:
         """Which weights these are, and the encoder that they were fitted with."""
         fitted = shipped()
         weights = {name: fitted["signals"][name]["weight"] for name in NAMES} | {"bias": self.bias}
-        known = self.signals.encoder.content_hash == fitted["encoder"]["sha256"]
-        return {"version": fitted["version"], "weights": weights, "encoder_as_fitted": known}
+        as_fitted = self.signals.encoder.content_hash == fitted["encoder"]["sha256"]
+        return {"version": fitted["version"], "weights": weights, "encoder_as_fitted": as_fitted}

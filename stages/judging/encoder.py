@@ -44,7 +44,7 @@ class Encoder:
 
     def __init__(self, path: Path):
         self.path, self.tokenizer = path, directory.load_tokenizer(path)
-        self.known: dict[tuple[str, str], Reading] = {}
+        self.readings: dict[tuple[str, str], Reading] = {}
         self.early: dict[str, np.ndarray] = {}  # `syntax` of texts that were read alone
         room = directory.context_length(path) - 3
         self.question_tokens = min(QUESTION_TOKENS, room // 3)
@@ -70,26 +70,26 @@ class Encoder:
         Args:
             texts: (question, text); "" for a text that is read alone.
         """
-        new = sorted(set(texts) - self.known.keys())
+        new = sorted(set(texts) - self.readings.keys())
         parts = [(key, number, *part) for key in new for number, part in enumerate(self._parts(*key))]
         parts.sort(key=lambda part: (len(part[2]) + len(part[3]), part[:2]))
-        found: dict[tuple[str, str], dict[int, tuple]] = {key: {} for key in new}
+        states_of: dict[tuple[str, str], dict[int, tuple]] = {key: {} for key in new}
         for batch in self._batches(parts):
             for (key, number, *_), states in zip(batch, self._states([part[2:] for part in batch]), strict=True):
-                found[key][number] = states
-        for key, by_number in found.items():
-            self.known[key] = _joined([by_number[number] for number in sorted(by_number)])
+                states_of[key][number] = states
+        for key, by_number in states_of.items():
+            self.readings[key] = _joined([by_number[number] for number in sorted(by_number)])
             if not key[0]:
-                self.early[key[1]] = self.known[key].syntax
+                self.early[key[1]] = self.readings[key].syntax
 
     def __getitem__(self, key: tuple[str, str]) -> Reading:
-        return self.known[key]
+        return self.readings[key]
 
     def vectors(self, texts: list[str]) -> np.ndarray:
         """Unit embeddings [n, d] of texts read alone."""
         keys = [("", text) for text in texts]
         self.read(keys)
-        return np.stack([self.known[key].whole for key in keys])
+        return np.stack([self.readings[key].whole for key in keys])
 
     def syntax(self, texts: list[str]) -> np.ndarray:
         """Mean early states [n, d] of texts read alone."""
@@ -98,8 +98,8 @@ class Encoder:
 
     def forget(self, texts: set[str]) -> None:
         """Give up what was read of these texts, but for `syntax`: states take most of the memory."""
-        for key in [key for key in self.known if key[1] in texts]:
-            del self.known[key]
+        for key in [key for key in self.readings if key[1] in texts]:
+            del self.readings[key]
 
     @cached_property
     def rarity(self) -> np.ndarray:
@@ -147,12 +147,12 @@ class Encoder:
         ).hidden_states
         top = layers[-1].float().cpu().numpy()
         early = layers[min(SYNTAX_LAYER, len(layers) - 1)].float().cpu().numpy()
-        made = []
+        results = []
         for (before, ids), row, states, lower in zip(parts, rows, top, early, strict=True):
             start = len(before) + 2 if before else 1
             inner = slice(start, start + len(ids))
-            made.append((ids, states[inner], states[: len(row)].sum(0), len(row), lower[inner].sum(0)))
-        return made
+            results.append((ids, states[inner], states[: len(row)].sum(0), len(row), lower[inner].sum(0)))
+        return results
 
 
 def _joined(parts: list[tuple]) -> Reading:

@@ -110,15 +110,15 @@ class Form:
             finish: why each answer ended; left out for controls, which nothing cut.
         """
         finish = finish or ["stop"] * len(items)
-        found = {
+        flags = {
             "breaks_off": [breaks_off(*texts[1:], end) for texts, end in zip(items, finish, strict=True)],
             "repeats": [repeats(*texts[1:]) for texts in items],
             "echoes": [echoes(*texts) for texts in items],
             "too_long": [too_long(*texts[1:]) for texts in items],
         }
         if self.reads_order:
-            found["shuffled"] = self._shuffled(items)
-        return {flag: np.array(found[flag], bool) for flag in FLAGS if flag in found}
+            flags["shuffled"] = self._shuffled(items)
+        return {flag: np.array(flags[flag], bool) for flag in FLAGS if flag in flags}
 
     def _shuffled(self, items: list[Item]) -> list[bool]:
         texts = sorted({text for _, *both in items for text in both if len(text.split()) >= FEWEST})

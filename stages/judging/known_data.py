@@ -51,15 +51,15 @@ def known_agreement(expected: list[str], questions: list[str], encoder_as_fitted
     """The rank agreement to expect, `low` and `high` over the sets of this kind, or `unknown` and why."""
     if not encoder_as_fitted:
         return {"spearman": UNKNOWN, "why": "another encoder than the weights were fitted with"}
-    found = kind(expected, questions)
-    if found not in LENGTHS:
-        return {"spearman": UNKNOWN, "why": found}
+    answer_kind = kind(expected, questions)
+    if answer_kind not in LENGTHS:
+        return {"spearman": UNKNOWN, "why": answer_kind}
     table = shipped()["held_out_spearman"]
-    values = {name: table[name]["value"] for name in LENGTHS[found][2] if name in table}
+    values = {name: table[name]["value"] for name in LENGTHS[answer_kind][2] if name in table}
     return {
         "spearman": float(np.mean(list(values.values()))),
         "low": min(values.values()),
         "high": max(values.values()),
-        "expected_answers": found,
+        "expected_answers": answer_kind,
         "sets": ", ".join(sorted(values)),
     }

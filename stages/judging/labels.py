@@ -5,7 +5,7 @@
 | accuracy | share of rows whose likeliest label is the right one | 0 or 1, 1 |
 | macro_f1 | F1 of each class that the test rows have, averaged | right, given and meant, of each class |
 | log_loss | mean negative log-likelihood of the right label, in nats | nats, 1 |
-| calibration_error | expected calibration error in ten bins (Guo et al., arXiv 1706.04599) | stated and found, in each bin; 1 |
+| calibration_error | expected calibration error in ten bins (Guo et al., arXiv 1706.04599) | stated, actual, in each bin; 1 |
 """
 
 import csv
@@ -31,22 +31,22 @@ LEAST = 1e-6  # probabilities are written to six places
 
 
 def calibration_error(sums: np.ndarray) -> np.ndarray:
-    """Of sums [..., 2 * BINS + 1]: how far stated and found shares lie apart, weighted by the bins' rows."""
-    stated, found = sums[..., :BINS], sums[..., BINS : 2 * BINS]
-    return np.abs(stated - found).sum(-1) / sums[..., -1]
+    """Of sums [..., 2 * BINS + 1]: how far stated and actual shares lie apart, weighted by the bins' rows."""
+    stated, actual = sums[..., :BINS], sums[..., BINS : 2 * BINS]
+    return np.abs(stated - actual).sum(-1) / sums[..., -1]
 
 
 def figures(rows: list[dict], contestant: str, labels: list[str]) -> dict[str, Figure]:
     """Every figure of one contestant."""
-    meant, given = [row["expected"] for row in rows], [row["answers"][contestant]["label"] for row in rows]
-    right = np.array([one == other for one, other in zip(meant, given, strict=True)], float)
+    expected, answered = [row["expected"] for row in rows], [row["answers"][contestant]["label"] for row in rows]
+    right = np.array([label == answer for label, answer in zip(expected, answered, strict=True)], float)
     shares = [row["answers"][contestant]["probabilities"] for row in rows]
     sure = np.array([max(share.values()) for share in shares])
     likely = np.array([share.get(row["expected"], 0.0) for share, row in zip(shares, rows, strict=True)])
     bins = np.eye(BINS)[np.minimum((sure * BINS).astype(int), BINS - 1)]
     return {
-        "accuracy": accuracy(meant, given),
-        "macro_f1": macro_f1(meant, given, labels),
+        "accuracy": accuracy(expected, answered),
+        "macro_f1": macro_f1(expected, answered, labels),
         "log_loss": (with_count(-np.log(np.maximum(likely, LEAST))), mean),
         "calibration_error": (
             np.hstack([bins * sure[:, None], bins * right[:, None], np.ones((len(rows), 1))]),
@@ -60,23 +60,26 @@ def by_class(rows: list[dict], contestant: str, labels: list[str]) -> dict[str, 
     pairs = [(row["expected"], row["answers"][contestant]["label"]) for row in rows]
     table = {}
     for label in labels:
-        right = sum(expected == given == label for expected, given in pairs)
-        given, meant = sum(g == label for _, g in pairs), sum(e == label for e, _ in pairs)
-        precision, recall = right / max(given, 1), right / max(meant, 1)
-        table[label] = {"precision": precision, "recall": recall, "f1": 2 * right / max(given + meant, 1), "rows": meant}
+        right = sum(expected == answered == label for expected, answered in pairs)
+        times_answered = sum(answered == label for _, answered in pairs)
+        times_expected = sum(expected == label for expected, _ in pairs)
+        precision, recall = right / max(times_answered, 1), right / max(times_expected, 1)
+        f1 = 2 * right / max(times_answered + times_expected, 1)
+        table[label] = {"precision": precision, "recall": recall, "f1": f1, "rows": times_expected}
     return table
 
 
-def compare(found: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
+def compare(figures_of: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
     """Every figure with its interval, and `gain`: tuned minus the better of what needs no language model."""
     result = {
-        contestant: {name: bootstrap.interval(*figure) for name, figure in named.items()} for contestant, named in found.items()
+        contestant: {name: bootstrap.interval(*figure) for name, figure in named.items()}
+        for contestant, named in figures_of.items()
     }
     gain = {}
-    for name, (rows, statistic) in found["tuned"].items():
+    for name, (rows, statistic) in figures_of["tuned"].items():
         pick = min if name in LOWER_IS_BETTER else max
         best = pick(RIVALS, key=lambda contestant, name=name: result[contestant][name]["value"])
-        gain[name] = {"over": best, **bootstrap.difference(rows, found[best][name][0], statistic)}
+        gain[name] = {"over": best, **bootstrap.difference(rows, figures_of[best][name][0], statistic)}
     return result | {"gain": gain}
 
 
@@ -92,25 +95,26 @@ def judge_labels(name: str, params: LabelJudge, paths: Paths) -> None:
     rows = list(read_rows(paths.answers))
     labels = sorted({label for row in rows for answer in row["answers"].values() for label in answer["probabilities"]})
     labels = sorted({*labels, *(row["expected"] for row in rows)})
-    found = {contestant: figures(rows, contestant, labels) for contestant in rows[0]["answers"]}
-    results = compare(found, Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed))
+    figures_of = {contestant: figures(rows, contestant, labels) for contestant in rows[0]["answers"]}
+    results = compare(figures_of, Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed))
     headline = {}
     for figure in ("accuracy", "macro_f1", "calibration_error"):
         gain = results["gain"][figure]
         headline[figure] = {"tuned": results["tuned"][figure]["value"], "gain": gain["value"]}
         headline[figure] |= {"low": gain["low"], "high": gain["high"]}
-    given = {row["id"]: {contestant: answer["label"] for contestant, answer in row["answers"].items()} for row in rows}
+    answered = {row["id"]: {contestant: answer["label"] for contestant, answer in row["answers"].items()} for row in rows}
     right = {
-        row["id"]: {contestant: int(label == row["expected"]) for contestant, label in given[row["id"]].items()} for row in rows
+        row["id"]: {contestant: int(label == row["expected"]) for contestant, label in answered[row["id"]].items()}
+        for row in rows
     }
     write_rows(paths.verdicts, ({"id": row["id"], "scores": {"right": right[row["id"]]}} for row in rows))
     with atomic_file(paths.table) as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(["id", "actual", "predicted", "probability", *RIVALS])
         for row in rows:
-            sure = row["answers"]["tuned"]["probabilities"][given[row["id"]]["tuned"]]
-            others = [given[row["id"]][contestant] for contestant in RIVALS]
-            lines.writerow([row["id"], row["expected"], given[row["id"]]["tuned"], f"{sure:.4g}", *others])
+            sure = row["answers"]["tuned"]["probabilities"][answered[row["id"]]["tuned"]]
+            others = [answered[row["id"]][contestant] for contestant in RIVALS]
+            lines.writerow([row["id"], row["expected"], answered[row["id"]]["tuned"], f"{sure:.4g}", *others])
     classes = {contestant: by_class(rows, contestant, labels) for contestant in ("tuned", *RIVALS)}
     write_json(paths.details, {"rows": len(rows), **results, "classes": classes, **notes(rows)})
     write_json(paths.metrics, headline | raised("judge", name, answers(rows)))

@@ -32,7 +32,7 @@ def expected_scores(contestant: Contestant, rows: list[TextAnswers]) -> list[sco
     def make() -> list[tuple]:
         model = directory.load(contestant.folder).to(runtime.device())
         task = causal.task(model, MICRO_TOKENS)
-        return [astuple(one) for one in score.score(model, [e for e in whole if e is not None], task)]
+        return [astuple(row_score) for row_score in score.score(model, [e for e in whole if e is not None], task)]
 
     before = kept.made("likelihood", __name__, [contestant.folder], MICRO_TOKENS, runtime.machine(torch.float32))
     scores = iter(before.get([(e.prompt, e.completion) for e in whole if e is not None], make))

@@ -47,7 +47,7 @@ def read_marks(folder: Path) -> list[Mark]:
     for file in files:
         for texts, level in _table(file) if file.suffix == ".csv" else _saved(file):
             by_text.setdefault(tuple(map(text_key, texts)), []).append(Mark(texts, (level - 1) / (LEVELS - 1), file.name))
-    return [Mark(same[0].texts, float(np.mean([one.value for one in same])), same[0].file) for same in by_text.values()]
+    return [Mark(same[0].texts, float(np.mean([mark.value for mark in same])), same[0].file) for same in by_text.values()]
 
 
 def bare(text: str) -> str:
@@ -55,7 +55,7 @@ def bare(text: str) -> str:
     return text.removeprefix(GUARD) if text[1:].startswith(FORMULA) else text
 
 
-def mark(text: str, where: str) -> int | None:
+def read_level(text: str, where: str) -> int | None:
     """A level of 1 to LEVELS; None where nothing stands."""
     text = text.strip()
     if text and text not in [str(level) for level in range(1, LEVELS + 1)]:
@@ -71,7 +71,7 @@ def _table(file: Path) -> Iterator[tuple[Item, int]]:
             columns = ("question", "expected", f"answer_{side}")
             if missing := [name for name in (*columns, f"mark_{side}") if name not in line]:
                 raise StageError(file, f"no column {', '.join(missing)}", "a table of `affinage marks export`", "edit the file")
-            if level := mark(line[f"mark_{side}"] or "", f"{file} row {number}, mark_{side}"):
+            if level := read_level(line[f"mark_{side}"] or "", f"{file} row {number}, mark_{side}"):
                 yield tuple(bare(line[name] or "") for name in columns), level
 
 
@@ -82,9 +82,9 @@ def _saved(file: Path) -> Iterator[tuple[Item, int]]:
         raise StageError(file, f"no JSON: {error}", "what the page of `affinage marks export` saved", "save it again") from None
     if not isinstance(saved, dict) or saved.get("format") != FORMAT:
         raise StageError(file, "another kind of file", f'"format": "{FORMAT}"', "keep only files of marks in this directory")
-    for number, one in enumerate(saved["marks"], 1):
-        if level := mark(str(one.get("mark") or ""), f"{file}, mark {number}"):
-            yield (one["question"], one["expected"], one["answer"]), level
+    for number, entry in enumerate(saved["marks"], 1):
+        if level := read_level(str(entry.get("mark") or ""), f"{file}, mark {number}"):
+            yield (entry["question"], entry["expected"], entry["answer"]), level
 
 
 # what marks make of scores ---------------------------------------------------------------------------------------------
@@ -101,14 +101,14 @@ def fit(scores: np.ndarray, marks: np.ndarray) -> tuple[float, float]:
     """Slope (not negative) and level by which log-odds [n] come to people's marks [n]; near 1 and 0 where marks are few."""
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
-        found = point[0] * scores + point[1]
+        predicted = point[0] * scores + point[1]
         away = point - (1, 0)
-        value = (np.logaddexp(0, found) - marks * found).sum() + PRIOR * (away**2).sum() / 2
-        slope = 1 / (1 + np.exp(-found)) - marks
+        value = (np.logaddexp(0, predicted) - marks * predicted).sum() + PRIOR * (away**2).sum() / 2
+        slope = 1 / (1 + np.exp(-predicted)) - marks
         return value, np.array([slope @ scores, slope.sum()]) + PRIOR * away
 
-    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)])
-    return float(found.x[0]), float(found.x[1])
+    optimum = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)])
+    return float(optimum.x[0]), float(optimum.x[1])
 
 
 class Calibration:
@@ -121,9 +121,9 @@ class Calibration:
     """
 
     def __init__(self, marks: list[Mark], scores: np.ndarray, scale: tuple[float, float]):
-        self.scale, self.marks = scale, np.array([one.value for one in marks])
+        self.scale, self.marks = scale, np.array([mark.value for mark in marks])
         self.scores = odds(scores, scale)
-        questions = [text_key(one.texts[0]) for one in marks]
+        questions = [text_key(mark.texts[0]) for mark in marks]
         self.order = {question: place for place, question in enumerate(dict.fromkeys(questions))}
         self.groups = np.array([self.order[question] for question in questions])
         self.folds = min(FOLDS, len(self.order))
@@ -147,12 +147,12 @@ class Calibration:
     def describe(self, bootstrap: Bootstrap) -> dict:
         """How far judge and marks agree, with intervals by question, and what the calibration does."""
         plain = 100 / (1 + np.exp(-self.scores))
-        found = self._intervals(bootstrap.over(len(self.order)), plain)
-        apart = found["mark_less_score"]
+        agreement = self._intervals(bootstrap.over(len(self.order)), plain)
+        apart = agreement["mark_less_score"]
         return {
             "marks": len(self.marks),
             "questions": len(self.order),
-            **found,
+            **agreement,
             "disagree": bool(apart["low"] > 0 or apart["high"] < 0),
             "slope": self.whole[0],
             "level": self.whole[1],
@@ -191,13 +191,13 @@ def rank_agreement(first: np.ndarray, second: np.ndarray) -> float:
 
 def matched(marks: list[Mark], items: list[Item], scores: np.ndarray) -> tuple[list[Mark], np.ndarray]:
     """The marks of answers that were scored in this run, and their scores; those of other answers are stale."""
-    known = {tuple(map(text_key, texts)): score for texts, score in zip(items, scores, strict=True) if not np.isnan(score)}
-    there = [one for one in marks if tuple(map(text_key, one.texts)) in known]
-    return there, np.array([known[tuple(map(text_key, one.texts))] for one in there])
+    score_of = {tuple(map(text_key, texts)): score for texts, score in zip(items, scores, strict=True) if not np.isnan(score)}
+    there = [mark for mark in marks if tuple(map(text_key, mark.texts)) in score_of]
+    return there, np.array([score_of[tuple(map(text_key, mark.texts))] for mark in there])
 
 
 def calibration(marks: list[Mark], scores: np.ndarray, scale: tuple[float, float]) -> Calibration | None:
     """A calibration where there are marks enough, to more than one question."""
-    if len(marks) < FEWEST or len({text_key(one.texts[0]) for one in marks}) < 2:
+    if len(marks) < FEWEST or len({text_key(mark.texts[0]) for mark in marks}) < 2:
         return None
     return Calibration(marks, scores, scale)

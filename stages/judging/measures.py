@@ -40,18 +40,18 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 def names(text: str) -> list[str]:
     """The distinct names of a list in their order; none for the word `none`."""
-    found = dict.fromkeys(folded_key(part) for part in re.split(r"[,\n]", text))
-    return [name for name in found if name and name != NOTHING]
+    distinct = dict.fromkeys(folded_key(part) for part in re.split(r"[,\n]", text))
+    return [name for name in distinct if name and name != NOTHING]
 
 
 def parts(expected: list[str], answers: list[str], whole: list[bool]) -> dict[str, Figure]:
     """Figures of lists of names; `whole` says which answers came to their end."""
     sums, own, counts = [], [], []
-    for meant, given in zip(map(names, expected), map(names, answers), strict=True):
-        right = len({*meant} & {*given})
-        sums.append([right, len(given), len(meant), 1])
-        own.append(2 * right / (len(given) + len(meant)) if given or meant else 1.0)
-        counts.append(abs(len(given) - len(meant)))
+    for expected_names, answer_names in zip(map(names, expected), map(names, answers), strict=True):
+        right = len({*expected_names} & {*answer_names})
+        sums.append([right, len(answer_names), len(expected_names), 1])
+        own.append(2 * right / (len(answer_names) + len(expected_names)) if answer_names or expected_names else 1.0)
+        counts.append(abs(len(answer_names) - len(expected_names)))
     table = np.array(sums, float)
 
     def f1(sums: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def parts(expected: list[str], answers: list[str], whole: list[bool]) -> dict[st
         "parts_recall": (table, recall),
         "parts_f1_per_review": (with_count(own), mean),
         "count_error": (with_count(counts), mean),
-        "unreadable": (with_count([not one for one in whole]), mean),
+        "unreadable": (with_count([not ended for ended in whole]), mean),
     }
 
 
@@ -96,7 +96,7 @@ def rhymes(first: str, second: str) -> bool:
     if not all(ends) or ends[0] == ends[1]:
         return False
     parts = [{pronouncing.rhyming_part(phones) for phones in pronouncing.phones_for_word(word)} for (word,) in ends]
-    first, second = ({re.sub(r"\d", "", part) for part in found} for found in parts)
+    first, second = ({re.sub(r"\d", "", part) for part in line_parts} for line_parts in parts)
     return bool(first & second)
 
 
@@ -116,10 +116,10 @@ def limerick(questions: list[str], expected: list[str], answers: list[str], trai
     """Figures of limericks; how rare a word is, the training answers say."""
     common = Counter(word for text in training for word in {*_WORD.findall(text.lower())})
     named = []
-    for asked, meant, given in zip(questions, expected, answers, strict=True):
-        shared = {*_WORD.findall(asked.lower())} & {*_WORD.findall(meant.lower())}
+    for asked, expected_answer, answer in zip(questions, expected, answers, strict=True):
+        shared = {*_WORD.findall(asked.lower())} & {*_WORD.findall(expected_answer.lower())}
         subject = min(shared, key=lambda word: (common[word], word), default="")
-        named.append(subject in {*_WORD.findall(given.lower())} if subject else True)
+        named.append(subject in {*_WORD.findall(answer.lower())} if subject else True)
     return {
         "five_lines": (with_count([len(text.strip().splitlines()) == 5 for text in answers]), mean),
         "rhyme": (with_count([rhymes_as_limerick(text) for text in answers]), mean),

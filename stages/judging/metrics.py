@@ -112,8 +112,8 @@ def wording(items: list[tuple[str, str, str]], tokens: list[int], overlap: Overl
 
 def signatures() -> dict[str, str]:
     """sacrebleu's signatures: what exactly was computed."""
-    found = {}
+    by_metric = {}
     for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
         metric.corpus_score(["a b c d e"], [["a b c d e"]])
-        found[name] = str(metric.get_signature())
-    return found
+        by_metric[name] = str(metric.get_signature())
+    return by_metric

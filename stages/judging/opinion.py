@@ -68,12 +68,12 @@ class Opinion:
         if place in self.control_rows:
             turn = self.control_rows.index(place)
             scores |= {f"control {kind}": values[turn] for kind, values in self.controls.items()}
-        given = {contestant: None if np.isnan(score) else round(float(score), 2) for contestant, score in scores.items()}
+        rounded = {contestant: None if np.isnan(score) else round(float(score), 2) for contestant, score in scores.items()}
         notes = {
             name: {contestant: at[place] for contestant, at in notes.items() if place in at}
             for name, notes in (("reasons", self.reasons), ("thinking", self.thinking), ("failed", self.failed))
         }
-        return {"scores": given, **notes, "pairs": self.pairs.get(place, {})}
+        return {"scores": rounded, **notes, "pairs": self.pairs.get(place, {})}
 
 
 def verdict_rows(rows: list[TextAnswers], opinions: dict[str, Opinion]) -> Iterator[TextVerdicts]:
@@ -82,8 +82,8 @@ def verdict_rows(rows: list[TextAnswers], opinions: dict[str, Opinion]) -> Itera
         parts = {judge: opinion.at(place) for judge, opinion in opinions.items()}
         line = {"id": row["id"], "scores": {judge: part["scores"] for judge, part in parts.items()}}
         for name in ("reasons", "thinking", "failed", "pairs"):
-            if given := {judge: part[name] for judge, part in parts.items() if part[name]}:
-                line[name] = given
+            if by_judge := {judge: part[name] for judge, part in parts.items() if part[name]}:
+                line[name] = by_judge
         yield line
 
 
@@ -103,11 +103,11 @@ def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstra
     """
     places, (low, high) = opinion.control_rows, opinion.scale
     own = bootstrap if len(places) == bootstrap.rows else bootstrap.over(len(places))
-    found = trust(opinion.controls, own, (low + high) / 2, opinion.flagged)
-    weak = {kind: area["value"] for kind, area in sorted(found["auc"].items()) if area["value"] < warn_below}
+    on_controls = trust(opinion.controls, own, (low + high) / 2, opinion.flagged)
+    weak = {kind: area["value"] for kind, area in sorted(on_controls["auc"].items()) if area["value"] < warn_below}
     on_scale = scale(opinion.controls, opinion.scores, own, opinion.scale)
-    for what in on_scale["wrong"]:
-        print(f"warning: judge {judge!r}: {WRONG[what]}. Do not build on its scores: docs/judging.md", file=sys.stderr)
+    for problem in on_scale["wrong"]:
+        print(f"warning: judge {judge!r}: {WRONG[problem]}. Do not build on its scores: docs/judging.md", file=sys.stderr)
     if weak:
         areas = ", ".join(f"{kind} {area:.2f}" for kind, area in weak.items())
         print(
@@ -120,7 +120,7 @@ def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstra
         "failed": dict(sorted(kinds.items())),
         **({"said_instead": dict(sorted(opinion.said.items()))} if opinion.said else {}),
         "bounds": {contestant: bounds(values, low, high) for contestant, values in opinion.scores.items()},
-        **found,
+        **on_controls,
         # no list: DVC looks for a plot's data in every list of this file, and stumbles over an empty one
         "weak": weak | on_scale.pop("wrong"),
         **on_scale,

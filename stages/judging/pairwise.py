@@ -15,9 +15,14 @@ def settle(first: str, second: str) -> dict:
         first: A, B or tie, where A was the tuned model's answer.
         second: the same, where B was.
     """
-    one = {"A": "tuned", "B": "base", "tie": "tie"}[first]
-    two = {"A": "base", "B": "tuned", "tie": "tie"}[second]
-    return {"winner": one if one == two else "tie", "first": one, "second": two, "flipped": one != two}
+    first_winner = {"A": "tuned", "B": "base", "tie": "tie"}[first]
+    second_winner = {"A": "base", "B": "tuned", "tie": "tie"}[second]
+    return {
+        "winner": first_winner if first_winner == second_winner else "tie",
+        "first": first_winner,
+        "second": second_winner,
+        "flipped": first_winner != second_winner,
+    }
 
 
 def rates(pairs: dict[int, dict], lengths: np.ndarray, bootstrap: Bootstrap) -> dict:

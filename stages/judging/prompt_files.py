@@ -28,8 +28,8 @@ _AROUND = re.compile(r"[\s`~]*(?:[`~]{3}[ \t]*[A-Za-z]+)?\s*")  # what may lie b
 class BadVerdict(Exception):
     """A reply that is no verdict. `kind`: unparsable or out_of_range."""
 
-    def __init__(self, kind: str, found: str):
-        super().__init__(f"{kind}: {shorten(found)}")
+    def __init__(self, kind: str, reply: str):
+        super().__init__(f"{kind}: {shorten(reply)}")
         self.kind = kind
 
 
@@ -88,35 +88,35 @@ class Prompt:
         text, name = reply.strip(), {SCORE: "score", WINNER: "winner"}.get(self.reply)
         fenced = _FENCED.fullmatch(text)
         try:
-            found = json.loads(fenced[2] if fenced else text, object_pairs_hook=_once, parse_constant=_refuse)
+            verdict = json.loads(fenced[2] if fenced else text, object_pairs_hook=_once, parse_constant=_refuse)
         except (ValueError, RecursionError):
-            found = _beside_words(text, sent, {"reasons", name}) if name else None
+            verdict = _beside_words(text, sent, {"reasons", name}) if name else None
         if self.reply == INTEGER:
-            return self._score(found, reply), ""
-        if not isinstance(found, dict) or found.keys() != {"reasons", name} or not isinstance(found["reasons"], str):
+            return self._score(verdict, reply), ""
+        if not isinstance(verdict, dict) or verdict.keys() != {"reasons", name} or not isinstance(verdict["reasons"], str):
             raise BadVerdict("unparsable", reply)
         if name == "score":
-            return self._score(found["score"], reply), found["reasons"]
-        if found["winner"] not in CHOICES:
-            raise BadVerdict("out_of_range" if isinstance(found["winner"], str) else "unparsable", reply)
-        return found["winner"], found["reasons"]
+            return self._score(verdict["score"], reply), verdict["reasons"]
+        if verdict["winner"] not in CHOICES:
+            raise BadVerdict("out_of_range" if isinstance(verdict["winner"], str) else "unparsable", reply)
+        return verdict["winner"], verdict["reasons"]
 
-    def _score(self, found: object, reply: str) -> int:
-        if type(found) not in (int, float) or found != found // 1:
+    def _score(self, score: object, reply: str) -> int:
+        if type(score) not in (int, float) or score != score // 1:
             raise BadVerdict("unparsable", reply)
-        if not self.low <= found <= self.high:
+        if not self.low <= score <= self.high:
             raise BadVerdict("out_of_range", reply)
-        return int(found)
+        return int(score)
 
 
 def _beside_words(text: str, sent: str, keys: set[str]) -> dict | None:
     """The verdict that begins or ends a text; None where there is none, more than one, or one that was in `sent`."""
-    objects = [(start, end, found) for start, end, found in _objects(text) if found.keys() == keys]
+    objects = [(start, end, verdict) for start, end, verdict in _objects(text) if verdict.keys() == keys]
     if len(objects) != 1:
         return None
-    start, end, found = objects[0]
+    start, end, verdict = objects[0]
     at_an_end = _AROUND.fullmatch(text[:start]) or _AROUND.fullmatch(text[end:])
-    return found if at_an_end and found not in [other for _, _, other in _objects(sent)] else None
+    return verdict if at_an_end and verdict not in [quoted for _, _, quoted in _objects(sent)] else None
 
 
 def _objects(text: str) -> Iterator[tuple[int, int, dict]]:
@@ -124,8 +124,8 @@ def _objects(text: str) -> Iterator[tuple[int, int, dict]]:
     decoder, place = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse), text.find("{")
     while place >= 0:
         try:
-            found, end = decoder.raw_decode(text, place)
-            yield place, end, found
+            value, end = decoder.raw_decode(text, place)
+            yield place, end, value
         except (ValueError, RecursionError):
             end = place + 1
         place = text.find("{", end)

@@ -45,9 +45,9 @@ def scale(controls: Scores, scores: Scores, bootstrap: Bootstrap, ends: tuple[fl
     wrong = {}
     if steps and (least := min(step["low"] for step in steps.values())) <= 0:
         wrong["graded"] = least
-    for what, side in (("floor", "under"), ("ceiling", "over")):
+    for end, side in (("floor", "under"), ("ceiling", "over")):
         if (share := min(shares[side] for shares in near.values())) > MOST:
-            wrong[what] = share
+            wrong[end] = share
     return {"graded_steps": steps, "near_ends": near, "wrong": wrong}
 
 
@@ -58,7 +58,7 @@ def _counted(values: np.ndarray, *both: np.ndarray) -> np.ndarray:
 
 
 def _near_ends(shares: np.ndarray) -> dict[str, float]:
-    known = shares[~np.isnan(shares)]
-    if not len(known):
+    scored = shares[~np.isnan(shares)]
+    if not len(scored):
         return {"under": 0.0, "over": 0.0}
-    return {"under": float((known < END).mean()), "over": float((known > 1 - END).mean())}
+    return {"under": float((scored < END).mean()), "over": float((scored > 1 - END).mean())}

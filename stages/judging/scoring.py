@@ -50,32 +50,32 @@ def headline(results: dict, judges: list[str], measures: Sequence[str] = ()) -> 
     share of answers with a flag of form, of the tuned model, the gain over the base with its interval, and the judge's smallest
     area under the curve over all kinds of controls. How many things are wrong with the judge, that its agreement with people is
     unknown on such data, failed verdicts and win rates stand there only where there are any."""
-    found = {}
+    figures = {}
     for name in ("perplexity", "chrf", *judges, FLAGGED, *(name for measure in measures for name in OF_TASK[measure])):
         if name not in results["tuned"]:
             continue
         gain = results["gain"].get(name, {})
-        found[name] = {"tuned": results["tuned"][name]["value"]} | {
+        figures[name] = {"tuned": results["tuned"][name]["value"]} | {
             column: gain[key] for column, key in (("gain", "value"), ("low", "low"), ("high", "high")) if key in gain
         }
-        found[name] |= {
+        figures[name] |= {
             contestant: results[contestant][name]["value"]
             for contestant in ("constant", "labeller")
             if name in results.get(contestant, {})
         }
     for judge in judges:
         health = results["judges"][judge]
-        found[judge]["auc"] = min(area["value"] for area in health["auc"].values())
+        figures[judge]["auc"] = min(area["value"] for area in health["auc"].values())
         if health["weak"]:
-            found[judge]["weak"] = len(health["weak"])
+            figures[judge]["weak"] = len(health["weak"])
         if health.get("agreement", {}).get("spearman") == UNKNOWN:
-            found[judge]["agreement"] = UNKNOWN
+            figures[judge]["agreement"] = UNKNOWN
         if health["failed"]:
-            found[judge]["failed"] = sum(health["failed"].values())
+            figures[judge]["failed"] = sum(health["failed"].values())
         if versus := health.get("pairwise"):
             rate = versus["win_rate"]
-            found[judge]["win_rate"] = {**rate, "length_controlled": versus["win_rate_lc"]["value"]}
-    return found
+            figures[judge]["win_rate"] = {**rate, "length_controlled": versus["win_rate_lc"]["value"]}
+    return figures
 
 
 def items(rows: list[dict], answers: list[str]) -> list[tuple[str, str, str]]:
@@ -92,8 +92,8 @@ def known_answers(rows: list[dict], vectors: np.ndarray, seed: int, cut: list[st
         cut: the expected answers as far as a model may write them, where some are longer.
     """
     expected = [row["expected"] for row in rows]
-    made = [own | graded(text) for own, text in zip(controls(rows, expected, vectors, seed), expected, strict=True)]
-    kinds = {kind: [answers[kind] for answers in made] for kind in made[0]} | {"expected": expected}
+    by_row = [own | graded(text) for own, text in zip(controls(rows, expected, vectors, seed), expected, strict=True)]
+    kinds = {kind: [answers[kind] for answers in by_row] for kind in by_row[0]} | {"expected": expected}
     kinds |= {CUT: cut} if cut is not None else {}
     return kinds | {
         contestant: [row["answers"][contestant]["text"] for row in rows]
@@ -116,14 +116,14 @@ def trust(scores: Scores, bootstrap: Bootstrap, half: float, flagged: Scores | N
     """
     good, ordered = scores["good"], scores["orders"]
     bad = [kind for kind in scores if kind not in NOT_BAD]
-    found = {"auc": {kind: bootstrap.auc(good, scores[kind]) for kind in bad}}
+    areas = {"auc": {kind: bootstrap.auc(good, scores[kind]) for kind in bad}}
     if flagged:
         standing = {kind: np.where(flagged[kind], -1.0, values) for kind, values in scores.items()}
-        found = {
+        areas = {
             "auc": {kind: bootstrap.auc(standing["good"], standing[kind]) for kind in bad},
-            "auc_content": {kind: area["value"] for kind, area in found["auc"].items()},
+            "auc_content": {kind: area["value"] for kind, area in areas["auc"].items()},
         }
-    return found | {
+    return areas | {
         "fooled": bootstrap.interval(np.stack([ordered >= half, ~np.isnan(ordered)], 1).astype(float), mean),
         "control_means": {kind: float(np.nanmean(values)) for kind, values in scores.items()},
     }

@@ -66,18 +66,18 @@ class Signals:
         return np.array(before.get(items, lambda: self._make(items)))
 
     def _make(self, items: list[Item]) -> list[list[float]]:
-        found = []
+        signals = []
         for start in range(0, len(items), AT_ONCE):
             part = items[start : start + AT_ONCE]
             alone = {("", text) for item in part for text in item}
             after = {(question, text) for question, expected, answer in part for text in (expected, answer)}
             self.encoder.read(sorted(alone | after))
-            found += [self._one(*item) for item in part]
+            signals += [self._of_item(*item) for item in part]
             # question and expected answer stay: they are read again with every other answer
             self.encoder.forget({item[2] for item in part} - {text for item in part for text in item[:2]})
-        return found
+        return signals
 
-    def _one(self, question: str, expected: str, answer: str) -> list[float]:
+    def _of_item(self, question: str, expected: str, answer: str) -> list[float]:
         read, rarity = self.encoder, self.encoder.rarity
         asked, meant, said = (read["", text] for text in (question, expected, answer))
         meant_after, said_after = read[question, expected], read[question, answer]
@@ -99,8 +99,10 @@ def _news(asked: Reading, meant: Reading, said: Reading, rarity: np.ndarray) -> 
     """Mean over the expected tokens of what the answer adds to the question's likeness, as a share of what was to add."""
     if not len(meant.ids):
         return 0.0
-    given, found = np.maximum(_likeness(meant, asked), 0), _likeness(meant, said)
-    return float(np.average(np.maximum(found - given, 0) / np.maximum(1 - given, 0.05), weights=rarity[meant.ids]))
+    to_question, to_answer = np.maximum(_likeness(meant, asked), 0), _likeness(meant, said)
+    return float(
+        np.average(np.maximum(to_answer - to_question, 0) / np.maximum(1 - to_question, 0.05), weights=rarity[meant.ids])
+    )
 
 
 def _match(asked: Reading, meant: Reading, said: Reading, rarity: np.ndarray) -> float:
@@ -110,9 +112,9 @@ def _match(asked: Reading, meant: Reading, said: Reading, rarity: np.ndarray) ->
     return float(2 * recall * precision / (recall + precision)) if recall > 0 and precision > 0 else 0.0
 
 
-def _likeness(one: Reading, other: Reading) -> np.ndarray:
+def _likeness(text: Reading, other: Reading) -> np.ndarray:
     """Of each token of one text, the cosine to the likest of the other; 0 where the other is empty."""
-    return (one.states @ other.states.T).max(1) if len(other.ids) else np.zeros(len(one.ids))
+    return (text.states @ other.states.T).max(1) if len(other.ids) else np.zeros(len(text.ids))
 
 
 def _new(text: Reading, asked: Reading, rarity: np.ndarray) -> np.ndarray:

@@ -40,13 +40,13 @@ from stages.models.marks import readable
 
 
 def embedded_opinion(
-    options: EmbeddedOptions, encoder: Encoder, rows: list[TextAnswers], answers: Texts, known: Texts, seed: int
+    options: EmbeddedOptions, encoder: Encoder, rows: list[TextAnswers], answers: Texts, controls: Texts, seed: int
 ) -> Opinion:
     """What the embedded judge says; it never fails."""
     judge, form = EmbeddedJudge(Signals(encoder)), Form(encoder)
     chosen = sorted(random.Random(seed).sample(range(len(rows)), min(options.controls, len(rows))))
-    of_known = {
-        kind: items([rows[place] for place in chosen], [texts[place] for place in chosen]) for kind, texts in known.items()
+    control_items = {
+        kind: items([rows[place] for place in chosen], [texts[place] for place in chosen]) for kind, texts in controls.items()
     }
     about = {"kind": "embedded", **judge.describe()}
     expected, questions = [row["expected"] for row in rows], [question(row) for row in rows]
@@ -54,10 +54,10 @@ def embedded_opinion(
     return Opinion(
         {contestant: judge.score(items(rows, texts)) for contestant, texts in answers.items()},
         chosen,
-        {kind: judge.score(asked) for kind, asked in of_known.items()},
+        {kind: judge.score(asked) for kind, asked in control_items.items()},
         (0, 100),
         about,
-        flagged={kind: np.any(list(form(asked).values()), axis=0) for kind, asked in of_known.items()},
+        flagged={kind: np.any(list(form(asked).values()), axis=0) for kind, asked in control_items.items()},
     )
 
 
@@ -70,24 +70,24 @@ def of_people(
     """
     asked = {contestant: items(rows, said) for contestant, said in texts.items()}
     if opinion.about["kind"] == "embedded":
-        there, scores = own, EmbeddedJudge(Signals(encoder)).score([one.texts for one in own])
+        there, scores = own, EmbeddedJudge(Signals(encoder)).score([mark.texts for mark in own])
     else:
         whole = [texts for contestant in texts for texts in asked[contestant]]
         there, scores = matched(own, whole, np.concatenate([opinion.scores[contestant] for contestant in texts]))
-    found = {"marks": len(there), "stale": len(own) - len(there)}
+    people = {"marks": len(there), "stale": len(own) - len(there)}
     fitted = calibration(there, scores, opinion.scale)
     if fitted is None:
-        return found | {"needed": FEWEST}, {}
-    found |= fitted.describe(bootstrap)
-    if found["disagree"]:
-        apart = found["mark_less_score"]
+        return people | {"needed": FEWEST}, {}
+    people |= fitted.describe(bootstrap)
+    if people["disagree"]:
+        apart = people["mark_less_score"]
         print(
             f"warning: judge {judge!r} disagrees with your people: their marks are {apart['value']:+.1f} points from its "
             f"scores [{apart['low']:.1f}, {apart['high']:.1f}]; read {judge}_calibrated, which is on their scale",
             file=sys.stderr,
         )
     questions = [question(row) for row in rows]
-    return found, {contestant: fitted.apply(opinion.scores[contestant], questions) for contestant in texts}
+    return people, {contestant: fitted.apply(opinion.scores[contestant], questions) for contestant in texts}
 
 
 def form_figures(form: Form, rows: list[TextAnswers], answers: list[TextAnswer]) -> dict[str, Figure]:
@@ -138,21 +138,21 @@ def measure(contestant: Contestant, rows: list[dict], overlap: Overlap) -> dict[
 def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
     """`likelihood` of a row's expected answer by contestant, where any has one: nats, tokens and tokens predicted right.
     Revisions are compared row by row with them."""
-    known = {
+    sums = {
         contestant: named["perplexity"][0][row, :3].tolist() for contestant, named in figures.items() if "perplexity" in named
     }
-    found = {contestant: [round(nats, 4), int(tokens), int(right)] for contestant, (nats, tokens, right) in known.items()}
-    return {"likelihood": found} if found else {}
+    rounded = {contestant: [round(nats, 4), int(tokens), int(right)] for contestant, (nats, tokens, right) in sums.items()}
+    return {"likelihood": rounded} if rounded else {}
 
 
-def write_table(path: Path, rows: list[dict], given: dict[str, dict[str, np.ndarray]], names: list[str]) -> None:
+def write_table(path: Path, rows: list[dict], scores_by_judge: dict[str, dict[str, np.ndarray]], names: list[str]) -> None:
     """Scores in long form, for plots: a line for each judge, contestant and row, failed verdicts left out."""
     with atomic_file(path) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["judge", "answer", "id", "score"])
         table.writerows(
             [judge, contestant, row["id"], f"{score:.4g}"]
-            for judge, scores in given.items()
+            for judge, scores in scores_by_judge.items()
             for contestant in names
             for row, score in zip(rows, scores[contestant], strict=True)
             if not np.isnan(score)
@@ -198,22 +198,26 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     overlap = Overlap(completions)
     bootstrap = Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed)
     # here, so that a server that is down is named before minutes of work
-    served = {judge: ServerJudge(judge, one, params.seed) for judge, one in params.judges.items() if one.kind != "embedded"}
+    served = {
+        judge: ServerJudge(judge, options, params.seed)
+        for judge, options in params.judges.items()
+        if options.kind != "embedded"
+    }
 
     with Progress(len(field) + len(params.judges), f"judge {name}", "part") as progress:
         figures = {}
         for contestant in field:
             figures[contestant.name] = measure(contestant, rows, overlap)
-            given = [row["answers"][contestant.name] for row in rows]
-            figures[contestant.name] |= task_figures(params.measures, rows, given, completions)
+            answers = [row["answers"][contestant.name] for row in rows]
+            figures[contestant.name] |= task_figures(params.measures, rows, answers, completions)
             progress.add(1, done=f"likelihood of {contestant.name}")
         reader = Encoder(paths.encoder)
         form = Form(reader)
         limit, sayable = within_limit(rows, field[0].tokenizer)
         long = [text != row["expected"] for text, row in zip(sayable, rows, strict=True)]
         vectors = reader.vectors([row["expected"] for row in rows])
-        known = known_answers(rows, vectors, params.seed, sayable if any(long) else None)
-        plain = {kind: overlap.score(items(rows, texts)) for kind, texts in known.items()}
+        controls = known_answers(rows, vectors, params.seed, sayable if any(long) else None)
+        plain = {kind: overlap.score(items(rows, texts)) for kind, texts in controls.items()}
         texts = {contestant.name: [row["answers"][contestant.name]["text"] for row in rows] for contestant in field}
         for contestant in field:
             figures[contestant.name] |= form_figures(form, rows, [row["answers"][contestant.name] for row in rows])
@@ -221,9 +225,9 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
         healths = {"overlap": {"auc": trust(plain, bootstrap, 0.5)["auc"]}}
         for judge, options in params.judges.items():
             if judge in served:
-                opinions[judge] = served[judge].opinion(rows, texts, known, bootstrap)
+                opinions[judge] = served[judge].opinion(rows, texts, controls, bootstrap)
             else:
-                opinions[judge] = embedded_opinion(options, reader, rows, texts, known, params.seed)
+                opinions[judge] = embedded_opinion(options, reader, rows, texts, controls, params.seed)
                 if any(long):
                     shorter = [{**row, "expected": text} for row, text in zip(rows, sayable, strict=True)]
                     for contestant, said in texts.items():
@@ -252,8 +256,8 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     refused = not_answered(rows)
     results = {"rows": len(rows), "outside_context": outside, **refused, **summarize(figures, bootstrap), "judges": healths}
     write_json(paths.details, results | {"signatures": signatures()})
-    found = alarms(rows, figures, results) | sanity.long_references(limit, sum(long), len(rows))
-    said = sanity.raised("judge", name, found)
+    all_alarms = alarms(rows, figures, results) | sanity.long_references(limit, sum(long), len(rows))
+    said = sanity.raised("judge", name, all_alarms)
     write_json(paths.metrics, headline(results, list(params.judges), params.measures) | refused | said)
-    spent = {"judges": {judge: one.asker.spent for judge, one in served.items()}} if served else {}
+    spent = {"judges": {judge: judge_server.asker.spent for judge, judge_server in served.items()}} if served else {}
     write_speed(paths.speed, {"seconds": time.monotonic() - start, **spent}, runtime.environment())

@@ -29,8 +29,8 @@ class TrainingRows:
     def at(self, places: list[int]) -> list[dict]:
         """The rows at these places, in their order."""
         wanted = set(places)
-        found = {place: row for place, row in enumerate(self) if place in wanted}
-        return [found[place] for place in places]
+        row_at = {place: row for place, row in enumerate(self) if place in wanted}
+        return [row_at[place] for place in places]
 
 
 class Answers:
@@ -49,10 +49,10 @@ def shots_of(rows: list[dict], training: Iterable[dict], answers: Path) -> list[
     Raises:
         StageError: if one of them is no training row any more.
     """
-    ids = [one for row in rows[:1] for answer in row["answers"].values() for one in answer.get("shots", [])]
+    ids = [row_id for row in rows[:1] for answer in row["answers"].values() for row_id in answer.get("shots", [])]
     there = {row["id"]: row for row in training if row["id"] in ids} if ids else {}
-    if lost := [one for one in ids if one not in there]:
+    if lost := [row_id for row_id in ids if row_id not in there]:
         raise StageError(
             answers, f"answers after an example {lost[0]!r}", "examples out of the training rows", "run generate again"
         )
-    return [there[one] for one in ids]
+    return [there[row_id] for row_id in ids]

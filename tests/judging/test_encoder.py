@@ -63,6 +63,6 @@ def test_what_is_forgotten_is_read_again_and_its_order_is_kept(encoder):
     encoder.read([("", "one two"), ("Why?", "one two"), ("", "three")])
     before, order = encoder["", "one two"].states, encoder.syntax(["one two"])
     encoder.forget({"one two"})
-    assert list(encoder.known) == [("", "three")] and np.array_equal(encoder.syntax(["one two"]), order)
+    assert list(encoder.readings) == [("", "three")] and np.array_equal(encoder.syntax(["one two"]), order)
     encoder.read([("", "one two")])
     np.testing.assert_allclose(encoder["", "one two"].states, before, atol=1e-5)
