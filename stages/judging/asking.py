@@ -1,14 +1,18 @@
 """Verdicts of a language model behind a server: asked by prompt files, checked, counted and kept.
 
-A verdict that the model gave is kept by content (prompt, model, options, question and answers) as soon as it is there, so
-that nothing is asked twice. A failed one is kept too, and asked again only when the parameters allow more tries or time; that
-it is kept is said. One that failed on the way (timeout, server error), or that the server rejected, is kept only when the whole
-pass came to its end: many of them in a row stop the run, and what names the model, the key or the account stops it at once.
+A verdict is kept as soon as it is there, so that nothing is asked twice. Its key is made of the prompt, the model, the options,
+the question and the answers.
+
+A verdict that the model failed to give is kept too. Later runs say so. They ask again only when the parameters allow more
+attempts or more time.
+
+A verdict that was lost on the way (timeout, server error), or that the server rejected, is kept only when the whole pass came
+to its end. Many of these in a row stop the run. A failure of the model's name, the key or the account stops it at once.
 
 | kind of failure | what |
 |---|---|
 | unparsable | the reply is not what the prompt asks for |
-| out_of_range | it is, but for a score outside the scale |
+| out_of_range | the reply is as asked, but its score lies outside the scale |
 | truncated | the prompt did not fit the context, or the verdict did not fit max_tokens |
 | refused | the model or its provider declined |
 | rejected | the server refused the request |
@@ -67,7 +71,10 @@ class Verdict:
 
 
 class Asker:
-    """One judge's server. `identity` tells its model from others; `spent` is for the speed file."""
+    """One judge's server.
+
+    `identity` tells its model from others. `spent` is for the speed file.
+    """
 
     def __init__(self, name: str, options: OllamaJudge | OpenAIJudge, seed: int):
         self.name, self.options = name, options
@@ -84,13 +91,17 @@ class Asker:
         self.silent, self.lock = 0, threading.Lock()
 
     def ask(self, prompt: Prompt, asked: list[dict[str, str]], kind: str) -> list[Verdict]:
-        """A verdict for each set of fields, like sets asked once.
+        """A verdict for each set of fields. Equal sets are asked once.
 
-        Fields with a mark of a model in them are not sent: the server would read it as its own. Their verdict is a failure,
-        `marks`.
+        Fields that hold a special token of some model are not sent: the server would take it for its own. Their verdict is a
+        failure, `marks`.
+
+        Args:
+            asked: the fields of the prompt, by name.
+            kind: what is asked for, as messages name it: `scores` or `pairs`.
 
         Raises:
-            StageError: if the server is down or stays silent; what it gave is kept.
+            StageError: if the server is down or stays silent; the verdicts that it gave are kept.
         """
         before = kept.brought("verdicts", self.options.kind, self.identity, self.settings, prompt.sha256)
         paths = [before.path(fields) for fields in asked]
@@ -157,7 +168,7 @@ class Asker:
         )
 
     def _listen(self, verdict: Verdict) -> None:
-        """Take a server that fails on and on for one that is down: its failures would be no figures of the judge."""
+        """Stop at a server that fails on and on. It is taken for down, for its failures say nothing of the judge."""
         most = max(SILENCE, 2 * self.options.concurrency)
         with self.lock:
             self.silent = self.silent + 1 if verdict.failed in OF_SERVER else 0

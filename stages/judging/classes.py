@@ -1,4 +1,4 @@
-"""Figures of labels that need no more than the label itself; they import no torch, so that a report can make them, too."""
+"""Figures of labels that need no more than the label itself. They import no torch, so that a report can make them too."""
 
 import numpy as np
 
@@ -12,8 +12,10 @@ def accuracy(expected: list[str], answers: list[str]) -> Figure:
 
 
 def macro_f1(expected: list[str], answers: list[str], labels: list[str]) -> Figure:
-    """F1 of each label that is expected at all (in each resample anew), averaged; sums of a row: for each label right, given
-    and expected. A label that is only given counts by the precision that it costs the others."""
+    """F1 of each label, averaged; sums of a row: for each label right, answered and expected.
+
+    A label that no row expects is left out, in each resample anew. Answers with it count by the recall that they cost others.
+    """
     place = {label: i for i, label in enumerate(labels)}
     expected_rows, answered_rows = (np.eye(len(labels))[[place[label] for label in column]] for column in (expected, answers))
 

@@ -1,4 +1,4 @@
-"""Answers whose worth is known, made from the rows themselves: a judge that cannot tell them apart is not to be believed."""
+"""Answers whose worth is known, made from the rows themselves. A judge that cannot tell them apart is not to be believed."""
 
 import random
 import re
@@ -21,7 +21,11 @@ def question(row: dict) -> str:
 
 
 def good(row: dict, expected: str) -> str:
-    """A good answer that is not the expected one: its paraphrase where the row has one, else all but one of its sentences."""
+    """A good answer, other than the expected one where there is another.
+
+    It is the row's paraphrase, or else the expected answer without its last sentence. An expected answer of one or two
+    sentences stays as it is.
+    """
     if row.get("paraphrase"):
         return row["paraphrase"]
     sentences = re.split(r"(?<=[.!?])\s+", expected)
@@ -37,10 +41,18 @@ def controls(rows: list[dict], expected: list[str], vectors: np.ndarray, seed: i
         vectors: unit embeddings of the expected answers [n, d], to find the nearest other row.
 
     Returns:
-        `good`, and the bad ones: `other` (another row's answer), `orders` (the same, ordering the judge to give full
-        marks), `echo` (the question), `half` (the first half of the expected answer), `shuffled` (its words),
-        `repeated` (twice over), `nearest` (the most similar other row's answer), `spliced` (half good, half nearest).
-        Where one of these would be a good answer after all (half of a single word), another row's stands in for it.
+        `good`, and these bad ones:
+
+        - `other`: another row's answer.
+        - `orders`: the same, and an order to the judge to give full marks.
+        - `echo`: the question.
+        - `half`: the first half of the expected answer.
+        - `shuffled`: the words of the expected answer in disorder.
+        - `repeated`: the expected answer twice over.
+        - `nearest`: the answer of the most similar other row.
+        - `spliced`: the first half of a good answer, then the second half of `nearest`.
+
+        A bad answer may turn out good, such as half of a single word. `other` stands in for it then.
     """
     dice = random.Random(seed)
     likeness = vectors @ vectors.T
@@ -71,8 +83,10 @@ def controls(rows: list[dict], expected: list[str], vectors: np.ndarray, seed: i
 
 
 def graded(expected: str) -> dict[str, str]:
-    """The first quarter, half and three quarters of an expected answer: of its sentences, or of its words where it has fewer
-    than four sentences."""
+    """The first quarter, half and three quarters of an expected answer.
+
+    They are counted in sentences, or in words where it has fewer than four sentences.
+    """
     units = re.split(r"(?<=[.!?])\s+", expected.strip())
     if len(units) < 4:
         units = expected.split()

@@ -1,8 +1,8 @@
-"""The embedded judge: no server, no generation. It reads the expected answer, and says how much of it an answer says.
+"""The embedded judge: no server, no generation. It scores how much of the expected answer an answer says.
 
-Logistic regression over the signals of `signals.py`, with weights that cannot be negative (more of the expected answer is never
-worse). The weights were fitted once, on answers that people marked (`weights/content.json` says on which, and by what command),
-so that a score of 70 means that people would give about 70 of 100. Nothing is fitted here.
+It is a logistic regression over the signals of `signals.py`. No weight is negative: more of the expected answer is never worse.
+The weights were fitted once, on answers that people marked. A score of 70 means that people would give about 70 of 100.
+`weights/content.json` names these answers and the command that fitted. Nothing is fitted here.
 """
 
 import json
@@ -24,7 +24,10 @@ def shipped() -> dict:
 
 
 def own_words(question: str, answer: str) -> str:
-    """An answer without the question, where all of it stands there; a question of a few words may stand in any answer."""
+    """An answer without the question, where all of the question stands in it.
+
+    A question of fewer than FEWEST words stays, for it may stand in any answer.
+    """
     asked = question.strip()
     return answer.replace(asked, " ").strip() if len(asked.split()) >= FEWEST else answer
 
@@ -41,8 +44,10 @@ class EmbeddedJudge:
         self.bias = fitted["bias"]
 
     def score(self, items: list[Item]) -> np.ndarray:
-        """Scores [n] of (question, expected, answer). An empty answer gets 0, and so does the question itself, which is left
-        out of an answer where all of it stands there."""
+        """Scores [n] of (question, expected, answer).
+
+        An empty answer gets 0. So does an answer that is only the question, for the question is left out (`own_words`).
+        """
         if not items:
             return np.zeros(0)
         items = [(question, expected, own_words(question, answer)) for question, expected, answer in items]

@@ -1,4 +1,4 @@
-"""Texts read by a sentence encoder: each text is read once, alone or after the question that it answers."""
+"""Texts read by a sentence encoder. Each text is read once alone, and once after each question that it answers."""
 
 import re
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Encoder:
 
     @cached_property
     def model(self) -> PreTrainedModel:
-        """The model; loaded when a text is first read, for what is kept needs none."""
+        """The model, loaded when a text is first read. Work that was kept needs none."""
         return directory.load(self.path, "encoder").to(runtime.device())
 
     @cached_property
@@ -65,7 +65,7 @@ class Encoder:
         return readable(self.tokenizer, [text])[0]
 
     def read(self, texts: list[tuple[str, str]]) -> None:
-        """Read those not yet known, like lengths together.
+        """Read the texts that were not read before. Texts of like length share a batch.
 
         Args:
             texts: (question, text); "" for a text that is read alone.
@@ -97,15 +97,16 @@ class Encoder:
         return np.stack([self.early[text] for text in texts])
 
     def forget(self, texts: set[str]) -> None:
-        """Give up what was read of these texts, but for `syntax`: states take most of the memory."""
+        """Drop what was read of these texts, except `syntax`. The states take most of the memory."""
         for key in [key for key in self.readings if key[1] in texts]:
             del self.readings[key]
 
     @cached_property
     def rarity(self) -> np.ndarray:
-        """How much each token of the vocabulary [v] counts: the logarithm of its place, for frequent tokens come first.
+        """How much each token of the vocabulary [v] counts.
 
-        Punctuation hardly counts, and pieces of one character (which stand before the words in BERT's vocabulary) little.
+        It counts by the logarithm of its place, for frequent tokens come first. Punctuation hardly counts. Pieces of one
+        character count little; in BERT's vocabulary they stand before the words.
         """
         tokens = self.tokenizer.convert_ids_to_tokens(range(len(self.tokenizer)))
         first = next((place for place, token in enumerate(tokens) if re.fullmatch(r"\W?[^\W\d_]{2,}", token)), 0)
@@ -116,13 +117,14 @@ class Encoder:
         return weights + 1e-6
 
     def _parts(self, question: str, text: str) -> list[tuple[list[int], list[int]]]:
+        """The text in parts of at most `part_tokens` ids, each with the last ids of the question before it."""
         before = self.tokens(question)[-self.question_tokens :] if question else []
         ids = self.tokens(text)
         return [(before, ids[start : start + self.part_tokens]) for start in range(0, max(1, len(ids)), self.part_tokens)]
 
     @staticmethod
     def _batches(parts: list[tuple]) -> list[list[tuple]]:
-        """Neighbours together, each batch of at most BATCH_TOKENS."""
+        """Neighbouring parts in batches, each of at most BATCH_TOKENS."""
         batches: list[list[tuple]] = [[]]
         for part in parts:
             if batches[-1] and (len(batches[-1]) + 1) * (len(part[2]) + len(part[3]) + 3) > BATCH_TOKENS:
@@ -132,7 +134,8 @@ class Encoder:
 
     @torch.inference_mode()
     def _states(self, parts: list[tuple[list[int], list[int]]]) -> list[tuple]:
-        """(token ids, last states, sum of the whole's states and their number, sum of early states) of each part."""
+        """Of each part: its token ids, their last states, the sum and the number of all last states (those of the question and
+        of the special tokens too), and the sum of its early states."""
         first, last = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         rows = [[first, *before, last, *ids, last] if before else [first, *ids, last] for before, ids in parts]
         longest = max(map(len, rows))
@@ -156,6 +159,7 @@ class Encoder:
 
 
 def _joined(parts: list[tuple]) -> Reading:
+    """The reading of a text from those of its parts: states in order, means over all of them."""
     ids = np.array([token for part in parts for token in part[0]], int)
     states = np.concatenate([part[1] for part in parts])
     whole = sum(part[2] for part in parts) / sum(part[3] for part in parts)

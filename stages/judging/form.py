@@ -8,8 +8,8 @@
 | echoes | four fifths of its words are the question's, and fewer of the expected answer's are |
 | too_long | over four times as many words as expected, and fifty |
 
-`shuffled` reads the texts by weights that were fitted on English (`weights/syntax.json`); it is left out where the encoder is
-another than the one they were fitted with.
+`shuffled` reads the texts by weights that were fitted on English (`weights/syntax.json`). It is left out where the encoder is
+not the one that they were fitted with.
 """
 
 import json
@@ -126,7 +126,7 @@ class Form:
         disorder = dict(zip(texts, before.get(texts, lambda: self._disorder(texts)), strict=True))
         prose = [not listed(expected) and not listed(answer) for _, expected, answer in items]
         mixed = [disorder.get(answer, -1) > 0 >= disorder.get(expected, -1) for _, expected, answer in items]
-        return [both and there for both, there in zip(prose, mixed, strict=True)]
+        return [is_prose and is_mixed for is_prose, is_mixed in zip(prose, mixed, strict=True)]
 
     def _disorder(self, texts: list[str]) -> list[float]:
         """Log-odds that a text's words stand in disorder, less the threshold [n]."""

@@ -1,4 +1,4 @@
-"""Bootstrap intervals (Efron 1979, percentile method): every headline carries one, and every difference a paired one."""
+"""Bootstrap intervals (Efron 1979, percentile method). Every headline carries one, and every difference a paired one."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ class Bootstrap:
         self.bounds = (50 * (1 - confidence), 50 * (1 + confidence))
 
     def over(self, rows: int) -> "Bootstrap":
-        """The like for another number of rows."""
+        """The same settings for another number of rows."""
         return Bootstrap(rows, *self.settings)
 
     def _summary(self, value: float, resampled: np.ndarray) -> dict[str, float]:

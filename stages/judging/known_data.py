@@ -1,8 +1,8 @@
-"""How far the embedded judge agrees with people on data of this kind, as far as that was ever measured.
+"""How far the embedded judge agrees with people on data of this kind, where that was ever measured.
 
-What was measured is English prose, answers to questions. The table stands in `weights/content.json`: Spearman's correlation
-of scores and people's marks on sets of answers, by weights that were fitted without them. Of a data set of another kind
-(another language, code, verse, lists) nothing is known, and nothing is made up.
+It was measured on English prose: answers to questions. `weights/content.json` holds the table: for each set of answers,
+Spearman's correlation of scores and people's marks, by weights that were fitted without that set. On data of another kind
+(another language, code, verse, lists) nothing was measured. The agreement is `unknown` there.
 """
 
 import re
@@ -26,7 +26,7 @@ _CODE = re.compile(r"[{};=<>]|\(\)|\bdef \b|\breturn\b|^\s{4}", re.MULTILINE)
 
 
 def kind(expected: list[str], questions: list[str]) -> str:
-    """What the expected answers of a data set are: a key of LENGTHS, or why nothing is known of their kind."""
+    """The kind of a data set's expected answers: a key of LENGTHS, or the reason why the agreement on them is unknown."""
     said = " ".join(questions + expected).casefold()
     tokens = re.findall(r"[^\W\d_]+", said)
     if not tokens or sum(word in STOP_WORDS for word in tokens) / len(tokens) < ENGLISH:
@@ -48,7 +48,7 @@ def _verse(text: str) -> bool:
 
 
 def known_agreement(expected: list[str], questions: list[str], encoder_as_fitted: bool) -> dict:
-    """The rank agreement to expect, `low` and `high` over the sets of this kind, or `unknown` and why."""
+    """The rank agreement to expect, with `low` and `high` over the sets of this kind; or `unknown` and why."""
     if not encoder_as_fitted:
         return {"spearman": UNKNOWN, "why": "another encoder than the weights were fitted with"}
     answer_kind = kind(expected, questions)

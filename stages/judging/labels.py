@@ -3,7 +3,7 @@
 | name | what | sums of a row |
 |---|---|---|
 | accuracy | share of rows whose likeliest label is the right one | 0 or 1, 1 |
-| macro_f1 | F1 of each class that the test rows have, averaged | right, given and meant, of each class |
+| macro_f1 | F1 of each class that the test rows have, averaged | right, answered and expected, of each class |
 | log_loss | mean negative log-likelihood of the right label, in nats | nats, 1 |
 | calibration_error | expected calibration error in ten bins (Guo et al., arXiv 1706.04599) | stated, actual, in each bin; 1 |
 """
@@ -31,7 +31,7 @@ LEAST = 1e-6  # probabilities are written to six places
 
 
 def calibration_error(sums: np.ndarray) -> np.ndarray:
-    """Of sums [..., 2 * BINS + 1]: how far stated and actual shares lie apart, weighted by the bins' rows."""
+    """How far stated and actual shares lie apart, weighted by the bins' rows; of sums [..., 2 * BINS + 1]."""
     stated, actual = sums[..., :BINS], sums[..., BINS : 2 * BINS]
     return np.abs(stated - actual).sum(-1) / sums[..., -1]
 
@@ -90,7 +90,7 @@ def notes(rows: list[dict]) -> dict:
 
 
 def judge_labels(name: str, params: LabelJudge, paths: Paths) -> None:
-    """Figures of the answers; verdicts say of each row who was right."""
+    """Write figures of the answers, and verdicts that say for each row which contestants were right."""
     start = time.monotonic()
     rows = list(read_rows(paths.answers))
     labels = sorted({label for row in rows for answer in row["answers"].values() for label in answer["probabilities"]})

@@ -16,10 +16,13 @@ MICRO_TOKENS = 1024  # in memory at once; changes no figure
 
 
 def expected_scores(contestant: Contestant, rows: list[TextAnswers]) -> list[score.Score]:
-    """A Score for each row's expected answer; one of zero tokens where prompt and answer do not fit the context,
-    or a mark in their texts cannot be read as letters.
+    """A Score for each row's expected answer, made once for the same weights, prompts, answers and code.
 
-    Made once for the same weights, prompts, answers and code.
+    The score has zero tokens where prompt and answer do not fit the context, or where a mark in their texts cannot be read as
+    letters.
+
+    Raises:
+        StageError: if no expected answer fits.
     """
     room = directory.context_length(contestant.folder)
     examples = [_encoded(contestant, row, room) for row in rows]
@@ -48,7 +51,7 @@ def _encoded(contestant: Contestant, row: TextAnswers, room: int) -> batches.Exa
 
 
 def _shown(contestant: Contestant, row: TextAnswers) -> dict:
-    """The row as the contestant is shown it, its expected answer to be completed."""
+    """The row as the contestant is shown it, with the expected answer as its completion."""
     return {**row, "messages": contestant.conversation(row["messages"]), "completion": to_say(row)}
 
 

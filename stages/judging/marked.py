@@ -1,7 +1,7 @@
-"""Marks that your own people gave: read from a directory, matched by text, and what they make of a judge's scores.
+"""Marks that your own people gave: read from a directory, matched by text, and used to calibrate a judge's scores.
 
-Files are what `affinage marks export` writes and people fill in: tables (`*.csv`) and what its page saves (`*.json`). A mark
-belongs to a question, an expected answer and an answer, as they read; whose answer it was does not matter.
+The files are tables that `affinage marks export` writes and people fill in (`*.csv`), and what its page saves (`*.json`). A
+mark belongs to the texts of a question, an expected answer and an answer. Whose answer it was does not matter.
 """
 
 import csv
@@ -37,10 +37,10 @@ class Mark:
 
 
 def read_marks(folder: Path) -> list[Mark]:
-    """All marks of a directory; several of one answer are averaged.
+    """All marks of a directory. Several marks of one answer are averaged.
 
     Raises:
-        StageError: naming the file and line of what is no mark.
+        StageError: if a cell holds no mark; it names the file and the line.
     """
     files = sorted([*folder.glob("*.csv"), *folder.glob("*.json")])
     by_text: dict[tuple[str, ...], list[Mark]] = {}
@@ -56,7 +56,7 @@ def bare(text: str) -> str:
 
 
 def read_level(text: str, where: str) -> int | None:
-    """A level of 1 to LEVELS; None where nothing stands."""
+    """The level of 1 to LEVELS that a cell holds; None where the cell is empty. `where` names the cell in errors."""
     text = text.strip()
     if text and text not in [str(level) for level in range(1, LEVELS + 1)]:
         raise StageError(where, shorten(text), f"a whole number from 1 to {LEVELS}, or nothing", "edit the file")
@@ -98,7 +98,7 @@ def odds(scores: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
 
 
 def fit(scores: np.ndarray, marks: np.ndarray) -> tuple[float, float]:
-    """Slope (not negative) and level by which log-odds [n] come to people's marks [n]; near 1 and 0 where marks are few."""
+    """Slope (not negative) and level that turn log-odds [n] into people's marks [n]. Both stay near 1 and 0 for few marks."""
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
         predicted = point[0] * scores + point[1]
@@ -115,8 +115,8 @@ class Calibration:
     """A judge's scores on the scale of your people's marks.
 
     Args:
-        marks: those that the judge has a score of [n].
-        scores: its scores [n].
+        marks: of answers that the judge has scored [n].
+        scores: of the same answers, by the judge [n].
         scale: the lowest and the highest score.
     """
 
@@ -140,8 +140,10 @@ class Calibration:
         return 100 / (1 + np.exp(-(fits[:, 0] * values + fits[:, 1])))
 
     def apply(self, scores: np.ndarray, questions: list[str]) -> np.ndarray:
-        """Scores of 0 to 100 [n]; an answer to a question that was marked is scored by the marks of other questions. Scores of
-        nan, where the judge failed, stay so."""
+        """Scores of 0 to 100 [n].
+
+        An answer to a marked question is scored by the marks of other questions. Where the judge failed, nan stays nan.
+        """
         return self._apply(odds(scores, self.scale), [text_key(question) for question in questions])
 
     def describe(self, bootstrap: Bootstrap) -> dict:
@@ -181,7 +183,7 @@ class Calibration:
 
 
 def rank_agreement(first: np.ndarray, second: np.ndarray) -> float:
-    """Spearman's correlation, ties sharing their rank; 0 where one is the same throughout."""
+    """Spearman's correlation. Ties share their rank; it is 0 where all values of one side are the same."""
     from scipy.stats import rankdata
 
     x, y = (rankdata(values) - (len(values) + 1) / 2 for values in (first, second))
@@ -190,14 +192,14 @@ def rank_agreement(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def matched(marks: list[Mark], items: list[Item], scores: np.ndarray) -> tuple[list[Mark], np.ndarray]:
-    """The marks of answers that were scored in this run, and their scores; those of other answers are stale."""
+    """The marks of answers that were scored in this run, and these scores. Marks of other answers are stale."""
     score_of = {tuple(map(text_key, texts)): score for texts, score in zip(items, scores, strict=True) if not np.isnan(score)}
     there = [mark for mark in marks if tuple(map(text_key, mark.texts)) in score_of]
     return there, np.array([score_of[tuple(map(text_key, mark.texts))] for mark in there])
 
 
 def calibration(marks: list[Mark], scores: np.ndarray, scale: tuple[float, float]) -> Calibration | None:
-    """A calibration where there are marks enough, to more than one question."""
+    """A calibration, or None where there are fewer than FEWEST marks, or all are of one question."""
     if len(marks) < FEWEST or len({text_key(mark.texts[0]) for mark in marks}) < 2:
         return None
     return Calibration(marks, scores, scale)

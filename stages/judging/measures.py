@@ -1,18 +1,18 @@
-"""Figures of a task itself, beside those that any text has: `judge.measures` names them.
+"""Figures of a task itself, beside those that any text has. `judge.measures` names them.
 
 `parts` reads an answer as a list of names (Jurafsky and Martin, Speech and Language Processing, on set precision and recall):
 
 | name | what | sums of a row |
 |---|---|---|
-| parts_f1, parts_precision, parts_recall | of names, over all rows (micro) | right, given, meant, 1 |
+| parts_f1, parts_precision, parts_recall | of names, over all rows (micro) | right, answered, expected, 1 |
 | parts_f1_per_review | F1 of each row, averaged | F1, 1 |
 | count_error | how far the number of names is off, averaged | names, 1 |
 | unreadable | share of answers that broke off before their end | 0 or 1, 1 |
 
-Where nothing is meant and nothing given, F1 is 1.
+Where no name is expected and none answered, F1 is 1.
 
-`limerick` looks at the form, by the CMU Pronouncing Dictionary: a line's rhyme is what its last word has from the last
-stressed vowel on, in any of its pronunciations; how strong the stress is does not matter (light, dynamite).
+`limerick` looks at the form, by the CMU Pronouncing Dictionary. A line's rhyme is what its last word has from the last stressed
+vowel on, in any of its pronunciations. How strong the stress is does not matter (light, dynamite).
 
 | name | what | sums of a row |
 |---|---|---|
@@ -39,7 +39,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 
 
 def names(text: str) -> list[str]:
-    """The distinct names of a list in their order; none for the word `none`."""
+    """The distinct names of a list in their order. The word `none` is no name."""
     distinct = dict.fromkeys(folded_key(part) for part in re.split(r"[,\n]", text))
     return [name for name in distinct if name and name != NOTHING]
 
@@ -75,7 +75,10 @@ def parts(expected: list[str], answers: list[str], whole: list[bool]) -> dict[st
 
 
 def best_constant(training: Iterable[str]) -> str:
-    """The one list of names that has the best F1 on all training answers: the most frequent ones, as many as help."""
+    """The list of names that has the best F1 when it is the answer to every training row.
+
+    It holds the most frequent names, as many as help.
+    """
     lists, having = 0, Counter()  # answers, and how many of them have a name
     for text in training:
         lists += 1
@@ -107,13 +110,13 @@ def rhymes_as_limerick(text: str) -> bool:
 
 
 def rhymed_pairs(text: str) -> int:
-    """How many of two pairs rhyme: lines 1 and 2, and 3 and 4. Where a line is missing, none does."""
+    """How many of two pairs of lines rhyme: 1 and 2, 3 and 4. A pair without its second line does not."""
     lines = text.strip().splitlines()
     return sum(len(lines) > b and rhymes(lines[a], lines[b]) for a, b in ((0, 1), (2, 3)))
 
 
 def limerick(questions: list[str], expected: list[str], answers: list[str], training: Iterable[str]) -> dict[str, Figure]:
-    """Figures of limericks; how rare a word is, the training answers say."""
+    """Figures of limericks. The training answers say how rare a word is."""
     common = Counter(word for text in training for word in {*_WORD.findall(text.lower())})
     named = []
     for asked, expected_answer, answer in zip(questions, expected, answers, strict=True):

@@ -1,4 +1,4 @@
-"""Figures of text answers. Each is a matrix of per-row sums and a statistic of their totals, so that all can be resampled.
+"""Figures of text answers. Each is a matrix of per-row sums and a statistic of their totals. So all can be resampled.
 
 | name | what | sums of a row |
 |---|---|---|
@@ -62,15 +62,18 @@ def chrf(answers: list[str], expected: list[str]) -> Figure:
 
 
 def rouge_l(answer: str, expected: str) -> float:
-    """F1 of the longest common subsequence of words; case and punctuation do not count, word forms do."""
+    """F1 of the longest common subsequence of words. Case and punctuation do not count; forms of a word do."""
     said, meant = (re.findall(r"\w+", folded_key(text)) for text in (answer, expected))
     shared = common_subsequence(said, meant)
     return 2 * shared / (len(said) + len(meant)) if shared else 0.0
 
 
 def common_subsequence(first: list[str], second: list[str]) -> int:
-    """Length of the longest common subsequence, by bits (Hyyrö 2004): a word of `first` costs one addition, not a row of a
-    table. A bit of `state` turns 0 where the best length for `second` up to there grows."""
+    """Length of the longest common subsequence, by bits (Hyyrö 2004).
+
+    A word of `first` costs one addition, not a row of a table. A bit of `state` turns 0 where the best length for `second` up
+    to there grows.
+    """
     places: dict[str, int] = {}
     for place, word in enumerate(second):
         places[word] = places.get(word, 0) | 1 << place
@@ -82,7 +85,7 @@ def common_subsequence(first: list[str], second: list[str]) -> int:
 
 
 class Overlap:
-    """Plain word overlap: cosine of TF-IDF vectors, in [0, 1]. Reported beside every judge, as the bar to clear."""
+    """Plain word overlap: cosine of TF-IDF vectors, in [0, 1]. It is reported beside every judge, as the bar to clear."""
 
     def __init__(self, texts: Iterable[str]):
         try:

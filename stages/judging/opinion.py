@@ -1,4 +1,4 @@
-"""What a judge, of whatever kind, says of the answers to the test rows; and what is to be thought of the judge."""
+"""What a judge of any kind says of the answers to the test rows, and what the controls say of the judge."""
 
 import sys
 from collections import Counter
@@ -46,7 +46,7 @@ class Opinion:
     flagged: dict[str, np.ndarray] = field(default_factory=dict)
 
     def require_verdicts(self, judge: str, fix: str = "try another model or prompt") -> None:
-        """Refuse to make figures out of nothing; `fix` says what to try.
+        """Refuse to make figures out of nothing. `fix` says what to try.
 
         Raises:
             StageError: if there is no verdict at all on a contestant or on a kind of control.
@@ -77,7 +77,7 @@ class Opinion:
 
 
 def verdict_rows(rows: list[TextAnswers], opinions: dict[str, Opinion]) -> Iterator[TextVerdicts]:
-    """Rows of the verdicts file; keys beside `id` and `scores` only where there is something."""
+    """Rows of the verdicts file. Keys beside `id` and `scores` are there only where they hold something."""
     for place, row in enumerate(rows):
         parts = {judge: opinion.at(place) for judge, opinion in opinions.items()}
         line = {"id": row["id"], "scores": {judge: part["scores"] for judge, part in parts.items()}}
@@ -88,18 +88,23 @@ def verdict_rows(rows: list[TextAnswers], opinions: dict[str, Opinion]) -> Itera
 
 
 def figure(values: np.ndarray) -> Figure:
-    """Scores [n] as a figure; where the judge failed, nothing is added and nothing counted."""
+    """Scores [n] as a figure. A row where the judge failed adds nothing and does not count."""
     missing = np.isnan(values)
     return np.where(missing[:, None], 0.0, with_count(np.where(missing, 0.0, values))), mean
 
 
 def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstrap: Bootstrap, warn_below: float) -> dict:
-    """What is to be thought of a judge: its area under the ROC curve against each kind of bad answer, the share fooled by an
-    order for full marks, its liking for length, whether it uses its scale, its failures and how far they could move its
-    means; a warning where an area is under `warn_below` or its scale is of no use.
+    """What is to be thought of a judge: a part of details.json, `judges.<name>`.
+
+    - `auc`, `fooled`, `control_means`: what its scores of the controls say (`trust`).
+    - `graded_steps`, `near_ends`: whether it uses its scale (`scale`).
+    - `weak`: what is wrong with either. A warning says so too.
+    - `failed`, `bounds`: its failures, and how far they could move its means.
+    - `length_correlation`: its liking for length.
 
     Args:
         answers: texts [n] by contestant.
+        warn_below: an area under the ROC curve that is smaller is weak.
     """
     places, (low, high) = opinion.control_rows, opinion.scale
     own = bootstrap if len(places) == bootstrap.rows else bootstrap.over(len(places))
@@ -135,7 +140,7 @@ def health(judge: str, opinion: Opinion, answers: dict[str, list[str]], bootstra
 
 
 def bounds(values: np.ndarray, low: float, high: float) -> dict[str, float]:
-    """The mean if every failed verdict had been the lowest, or the highest, possible."""
+    """The mean if every failed verdict had been the lowest possible one, and if it had been the highest."""
     return {
         "low": float(np.where(np.isnan(values), low, values).mean()),
         "high": float(np.where(np.isnan(values), high, values).mean()),
@@ -143,9 +148,9 @@ def bounds(values: np.ndarray, low: float, high: float) -> dict[str, float]:
 
 
 def rank_correlation(values: np.ndarray, lengths: list[int]) -> Figure:
-    """Spearman's correlation of scores [n] and lengths in characters [n], over rows that have a score; 0 where all are alike.
+    """Spearman's correlation of scores [n] and lengths in characters [n], over rows that have a score.
 
-    Ranks are those of the whole sample, also in resamples.
+    It is 0 where all scores or all lengths are alike. Ranks are those of the whole sample, also in resamples.
     """
     from scipy.stats import rankdata
 

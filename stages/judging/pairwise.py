@@ -9,7 +9,7 @@ STEPS, STEEPEST = 30, 12.0  # of Newton's method; log-odds beyond which all is w
 
 
 def settle(first: str, second: str) -> dict:
-    """A comparison out of the verdicts of both orders: a win only where both agree.
+    """A comparison from the verdicts of both orders. It is a win only where both agree.
 
     Args:
         first: A, B or tie, where A was the tuned model's answer.
@@ -26,9 +26,13 @@ def settle(first: str, second: str) -> dict:
 
 
 def rates(pairs: dict[int, dict], lengths: np.ndarray, bootstrap: Bootstrap) -> dict:
-    """Figures of the comparisons: `win_rate` (ties count half), `win_rate_lc` (controlled for length), `ties`, `flip_rate`
-    (another verdict when swapped) and `first_preferred` (share of single verdicts for one answer that fell to the first
-    shown), each with an interval.
+    """Figures of the comparisons, each with an interval.
+
+    - `win_rate`: the share that the tuned model wins; ties count half.
+    - `win_rate_lc`: the same, controlled for length (`controlled`).
+    - `ties`: the share of ties.
+    - `flip_rate`: the share whose verdict changed with the order.
+    - `first_preferred`: of the single verdicts that are no tie, the share that fell to the answer shown first.
 
     Args:
         pairs: by row; rows without both verdicts are missing.
@@ -59,11 +63,13 @@ def rates(pairs: dict[int, dict], lengths: np.ndarray, bootstrap: Bootstrap) -> 
 
 
 def controlled(counts: np.ndarray, outcomes: np.ndarray, longer: np.ndarray) -> np.ndarray:
-    """Win rates had all answers been of like length, as in AlpacaEval 2 (arXiv 2404.04475), without its terms of how hard a
-    question is, for they are estimated on a leaderboard of many models and there are two here.
+    """Win rates as if all answers had been of like length, as in AlpacaEval 2 (arXiv 2404.04475).
 
-    Fitted is P(win of row i) = sigmoid(a + b x_i), x_i = tanh(difference of lengths / its standard deviation), a tie being
-    half a win, by maximum likelihood with a unit Gaussian prior on b and a within ±12. The rate is sigmoid(a): x = 0.
+    AlpacaEval's terms of how hard a question is are left out. They are estimated on a leaderboard of many models; here are two.
+
+    The model is P(win of row i) = sigmoid(a + b x_i), x_i = tanh(difference of lengths / its standard deviation). A tie is half
+    a win. It is fitted by maximum likelihood, with a unit Gaussian prior on b and with a within ±12. The rate is sigmoid(a),
+    which is the win rate at x = 0.
 
     Args:
         counts: how often each row was drawn [..., n].

@@ -1,9 +1,10 @@
 """Prompts of language-model judges: text files whose names carry their version, and the verdicts that they ask for.
 
-A file begins with `reply:` (integer, reasons and score, reasons and winner) and, for scores, `scale:` (lowest and highest),
-then `---`, then the text. In it `{question}`, `{expected}` and `{answer}` (or `{first}` and `{second}`) become enclosed texts
-and `{mark}` the code of the enclosing lines. To change a prompt, write a new file with another version: verdicts given under
-the old one stay what they were.
+A file begins with `reply:`: `integer`, `reasons and score` or `reasons and winner`. A file for scores says `scale:` next, the
+lowest and the highest. Then come `---` and the text. In the text `{question}`, `{expected}` and `{answer}` (or `{first}` and
+`{second}`) become enclosed texts, and `{mark}` the code of the enclosing lines.
+
+To change a prompt, write a new file with another version. The verdicts that the old one brought stay as they are.
 """
 
 import hashlib
@@ -49,7 +50,7 @@ class Prompt:
         return hashlib.sha256(repr((self.text, self.reply, self.low, self.high)).encode()).hexdigest()
 
     def messages(self, fields: dict[str, str]) -> list[dict]:
-        """What is sent: every field enclosed between lines that it cannot write, for their code is made from all fields."""
+        """What is sent. Every field is enclosed between lines that it cannot write: their code is made from all fields."""
         mark, tries = "", 0
         while not mark or any(mark in text for text in fields.values()):
             digest = hashlib.sha256(json.dumps([tries, sorted(fields.items())]).encode()).hexdigest()
@@ -59,7 +60,7 @@ class Prompt:
         return [{"role": "user", "content": _PLACE.sub(lambda place: enclosed[place[1]], self.text)}]
 
     def schema(self) -> dict:
-        """JSON schema of the reply. Reasons come first, so that the verdict can follow from them."""
+        """JSON schema of the reply. The reasons come first, so that the verdict can follow from them."""
         score = {"type": "integer", "minimum": self.low, "maximum": self.high}
         if self.reply == INTEGER:
             return score
@@ -75,8 +76,8 @@ class Prompt:
         """Verdict and reasons.
 
         The whole reply should be the verdict, in a fence or not. An object with the keys asked for may also begin or end a
-        reply of more words, if it is the only one there and was not in what the judge read: what a judge quotes from an answer
-        is no verdict.
+        reply of more words. It must be the only one there. It must not stand in what the judge was sent, for a verdict that is
+        quoted from an answer is none.
 
         Args:
             reply: what the judge wrote, thinking left out.
@@ -110,7 +111,7 @@ class Prompt:
 
 
 def _beside_words(text: str, sent: str, keys: set[str]) -> dict | None:
-    """The verdict that begins or ends a text; None where there is none, more than one, or one that was in `sent`."""
+    """The verdict that begins or ends a text. None where there is none or more than one, or where it stands in `sent`."""
     objects = [(start, end, verdict) for start, end, verdict in _objects(text) if verdict.keys() == keys]
     if len(objects) != 1:
         return None

@@ -1,6 +1,6 @@
 """Whether a judge uses its scale: an answer that says more gets more, and real answers do not all lie at one end of it.
 
-Graded controls are the first quarter, half and three quarters of the expected answers, and these themselves.
+The graded controls are the first quarter, half and three quarters of the expected answers, and the expected answers themselves.
 """
 
 from itertools import pairwise
@@ -32,9 +32,10 @@ def scale(controls: Scores, scores: Scores, bootstrap: Bootstrap, ends: tuple[fl
         ends: the lowest and the highest score.
 
     Returns:
-        `graded_steps`: by grade, its mean less that of the grade before, with a paired interval; `near_ends`: by contestant,
-        the share of answers under 5 % and over 95 % of the scale; `wrong`: what of WRONG there is, with the lowest end of a
-        step's interval, or the smallest share at that end.
+        - `graded_steps`: by grade, its mean less that of the grade before, with a paired interval.
+        - `near_ends`: by contestant, the share of answers under 5 % and over 95 % of the scale.
+        - `wrong`: the keys of WRONG that hold. Beside `graded` stands the lowest end of a step's interval, beside `floor` and
+          `ceiling` the smallest share at that end.
     """
     low, high = ends
     steps = {
@@ -52,7 +53,7 @@ def scale(controls: Scores, scores: Scores, bootstrap: Bootstrap, ends: tuple[fl
 
 
 def _counted(values: np.ndarray, *both: np.ndarray) -> np.ndarray:
-    """Rows [value, 1]; [0, 0] where one of both has none."""
+    """Rows [value, 1], and [0, 0] where one of both has no value."""
     there = ~np.isnan(np.stack(both)).any(0)
     return np.stack([np.where(there, values, 0), there.astype(float)], 1)
 

@@ -15,8 +15,11 @@ NEITHER_IS_BETTER = {"tokens", "prompt_tokens"}
 
 
 def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
-    """Every figure of every contestant, and `gain`: tuned minus the better prompt of the base (or the best constant
-    answer), with paired intervals."""
+    """Every figure of every contestant, and `gain`, with intervals.
+
+    The gain is tuned minus the best rival, with paired intervals. Rivals are the base under each prompt, and the best constant
+    answer.
+    """
     result = {
         contestant: {name: bootstrap.interval(*figure) for name, figure in named.items()}
         for contestant, named in figures.items()
@@ -36,7 +39,10 @@ def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> di
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per-row sums of two contestants, without the rows that only one of them has (sums all 0: a judge failed there)."""
+    """Per-row sums of two contestants, without the rows that only one of them has.
+
+    A row's sums are all 0 where a judge failed.
+    """
     both = first.any(1) & second.any(1)
     alone = first.any(1) ^ second.any(1)
     return (np.where(both[:, None], first, 0), np.where(both[:, None], second, 0)) if alone.any() else (first, second)
@@ -46,10 +52,15 @@ OF_TASK = {"parts": ["parts_f1"], "limerick": ["five_lines", "rhyme", "rhymed_pa
 
 
 def headline(results: dict, judges: list[str], measures: Sequence[str] = ()) -> dict:
-    """What a table of experiments has room for: perplexity (hosted models have none), chrF, each judge's mean score and the
-    share of answers with a flag of form, of the tuned model, the gain over the base with its interval, and the judge's smallest
-    area under the curve over all kinds of controls. How many things are wrong with the judge, that its agreement with people is
-    unknown on such data, failed verdicts and win rates stand there only where there are any."""
+    """What a table of experiments has room for.
+
+    Figures are perplexity (hosted models have none), chrF, each judge's mean score, the share of answers with a flag of form,
+    and the main measures of the task. Each has the tuned model's value and the gain with its interval.
+
+    A judge has also its smallest area under the curve, over all kinds of controls. Further columns are there only where they
+    say something: `weak` (how many things are wrong with the judge), `agreement` (with people, where it is unknown on such
+    data), `failed` (verdicts) and `win_rate`.
+    """
     figures = {}
     for name in ("perplexity", "chrf", *judges, FLAGGED, *(name for measure in measures for name in OF_TASK[measure])):
         if name not in results["tuned"]:
@@ -84,7 +95,7 @@ def items(rows: list[dict], answers: list[str]) -> list[tuple[str, str, str]]:
 
 
 def known_answers(rows: list[dict], vectors: np.ndarray, seed: int, cut: list[str] | None = None) -> dict[str, list[str]]:
-    """Answers of known worth to the test rows, by kind; among them parts of the expected ones, and what the base answered.
+    """Answers of known worth to the test rows, by kind: the controls, the expected answers and what the base answered.
 
     Args:
         rows: with `answers`.
@@ -106,13 +117,16 @@ Scores = dict[str, np.ndarray]  # by kind of control
 
 
 def trust(scores: Scores, bootstrap: Bootstrap, half: float, flagged: Scores | None = None) -> dict:
-    """What a judge's scores of the controls say of it: the area under the ROC curve of good answers against each kind of
-    bad ones, the share fooled by an order for full marks into `half` of them, and the mean of each kind. Scores of nan, where
-    the judge failed, do not count.
+    """What a judge's scores of the controls say of it. Scores of nan, where the judge failed, do not count.
+
+    - `auc`: by kind of bad answer, the area under the ROC curve of good answers against bad ones.
+    - `fooled`: the share of bad answers with an order for full marks that scored at least `half`.
+    - `control_means`: the mean of each kind.
 
     Args:
-        flagged: by kind, which answers have a flag of form [n]. They stand below all others then, and `auc_content` is the
-            area without that.
+        half: the middle of the scale.
+        flagged: by kind, which answers have a flag of form [n]. In `auc` these stand below all others then. `auc_content` is
+            the area without that.
     """
     good, ordered = scores["good"], scores["orders"]
     bad = [kind for kind in scores if kind not in NOT_BAD]

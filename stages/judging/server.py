@@ -28,7 +28,7 @@ class ServerJudge:
         self.asker = Asker(name, options, seed)
 
     def opinion(self, rows: list[dict], answers: Texts, controls: Texts, bootstrap: Bootstrap) -> Opinion:
-        """Verdicts on all answers, on the controls of some rows, and, where asked for, on tuned against the better base.
+        """Verdicts on all answers and on the controls of some rows. Where asked for, also on tuned against the better base.
 
         Raises:
             StageError: if the server is down, or gave no verdict at all on a contestant or on a kind of control.
@@ -75,14 +75,17 @@ class ServerJudge:
         }
 
     def _scores(self, rows: list[dict], texts: Texts, jobs: list[tuple[str, int]]) -> Iterator[Verdict]:
-        """A verdict for each (contestant, row); an empty answer gets the lowest score unasked."""
+        """A verdict for each (contestant, row). An empty answer gets the lowest score unasked."""
         full = [(contestant, i) for contestant, i in jobs if texts[contestant][i].strip()]
         fields = [asked(rows[i], answer=texts[contestant][i]) for contestant, i in full]
         verdicts = dict(zip(full, self.asker.ask(self.prompt, fields, "scores"), strict=True))
         return (verdicts.get(job) or Verdict(self.prompt.low, EMPTY) for job in jobs)
 
     def _pairs(self, opinion: Opinion, rows: list[dict], tuned: list[str], base: list[str]) -> dict[int, dict]:
-        """Comparisons by row, without those that failed. Like answers are a tie, and an empty one loses, unasked."""
+        """Comparisons by row, without those that failed.
+
+        Two cases are not asked: equal answers are a tie, and an empty answer loses.
+        """
         settled, open_ = {}, []
         for i, (tuned_answer, base_answer) in enumerate(zip(tuned, base, strict=True)):
             if tuned_answer.strip() == base_answer.strip():

@@ -64,9 +64,9 @@ def embedded_opinion(
 def of_people(
     judge: str, opinion: Opinion, rows: list[TextAnswers], texts: Texts, own: list[Mark], encoder: Encoder, bootstrap: Bootstrap
 ) -> tuple[dict, dict[str, np.ndarray]]:
-    """What your own people's marks say of a judge, and its scores by contestant on their scale, where marks are enough.
+    """What your own people's marks say of a judge, and its scores by contestant on their scale where there are enough marks.
 
-    The embedded judge scores whatever was marked. Of another judge's, only marks of answers that it scored in this run count.
+    The embedded judge scores whatever was marked. For another judge only the marks of answers count that it scored in this run.
     """
     asked = {contestant: items(rows, said) for contestant, said in texts.items()}
     if opinion.about["kind"] == "embedded":
@@ -98,7 +98,10 @@ def form_figures(form: Form, rows: list[TextAnswers], answers: list[TextAnswer])
 
 
 def within_limit(rows: list[TextAnswers], tokenizer: PreTrainedTokenizerBase) -> tuple[int | None, list[str]]:
-    """How many tokens the tuned model may write, where it was ever cut, and the expected answers up to there."""
+    """How many tokens the tuned model may write, and the expected answers cut to that length.
+
+    Where no answer was cut, the limit is None and the expected answers are whole.
+    """
     cut = [row["answers"]["tuned"]["tokens"] for row in rows if row["answers"]["tuned"]["finish"] == "length"]
     expected = [row["expected"] for row in rows]
     if not cut:
@@ -114,8 +117,11 @@ def task_figures(measures: list[str], rows: list[dict], answers: list[dict], tra
 
 
 def references(measures: list[str], rows: list[dict], training: Iterable[str]) -> dict[str, dict[str, Figure]]:
-    """Who needs no model: `constant`, the one answer that does best on the training rows, and `labeller`, whose labels the
-    training rows have, where people labelled the test rows."""
+    """Figures of contestants that need no model.
+
+    `constant` is the one answer that does best on the training rows. `labeller` is the labelling program that wrote the
+    training rows; it is there where people labelled the test rows.
+    """
     if "parts" not in measures:
         return {}
     said = {"constant": [best_constant(training)] * len(rows)}
@@ -126,7 +132,7 @@ def references(measures: list[str], rows: list[dict], training: Iterable[str]) -
 
 
 def measure(contestant: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Figure]:
-    """Every figure of one contestant that needs no judge; a hosted model has no likelihood."""
+    """Every figure of one contestant that needs no judge. A hosted model has no likelihood."""
     answers = [row["answers"][contestant.name] for row in rows]
     wordings = wording(items(rows, [a["text"] for a in answers]), [a["tokens"] for a in answers], overlap)
     wordings["prompt_tokens"] = with_count([a["prompt_tokens"] for a in answers]), mean
@@ -136,8 +142,10 @@ def measure(contestant: Contestant, rows: list[dict], overlap: Overlap) -> dict[
 
 
 def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
-    """`likelihood` of a row's expected answer by contestant, where any has one: nats, tokens and tokens predicted right.
-    Revisions are compared row by row with them."""
+    """`likelihood` of a row's expected answer, by contestant: nats, tokens and tokens predicted right.
+
+    It is left out where no contestant has one. Two revisions are compared row by row with it.
+    """
     sums = {
         contestant: named["perplexity"][0][row, :3].tolist() for contestant, named in figures.items() if "perplexity" in named
     }
@@ -146,7 +154,7 @@ def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
 
 
 def write_table(path: Path, rows: list[dict], scores_by_judge: dict[str, dict[str, np.ndarray]], names: list[str]) -> None:
-    """Scores in long form, for plots: a line for each judge, contestant and row, failed verdicts left out."""
+    """Scores in long form, for plots: a line for each judge, contestant and row. Failed verdicts are left out."""
     with atomic_file(path) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(["judge", "answer", "id", "score"])
@@ -160,8 +168,10 @@ def write_table(path: Path, rows: list[dict], scores_by_judge: dict[str, dict[st
 
 
 def not_answered(rows: list[dict]) -> dict:
-    """`refused`: how many answers of each contestant were refused, for a mark in a text or by a server, where any were. They
-    are empty, and count as the failures that they are."""
+    """`refused`: how many answers of each contestant were refused, for a mark in a text or by a server.
+
+    It is left out where none was. A refused answer is empty, and is judged as such.
+    """
     counts = {
         contestant: sum(row["answers"][contestant].get("finish", "").startswith("refused") for row in rows)
         for contestant in rows[0]["answers"]
@@ -180,7 +190,7 @@ def alarms(rows: list[dict], figures: dict[str, dict[str, Figure]], results: dic
 
 
 def judge_text(name: str, params: Judge, paths: Paths) -> None:
-    """Score the answers to the test rows; probes, which have no expected answer, are left out."""
+    """Score the answers to the test rows. Probes are left out, for they have no expected answer."""
     start = time.monotonic()
     runtime.deterministic()
     rows = [row for row in read_rows(paths.answers) if row["expected"] is not None]
@@ -197,7 +207,7 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     completions = Answers(training)
     overlap = Overlap(completions)
     bootstrap = Bootstrap(len(rows), params.bootstrap, params.confidence, params.seed)
-    # here, so that a server that is down is named before minutes of work
+    # asked first: a server that is down is named before minutes of work
     served = {
         judge: ServerJudge(judge, options, params.seed)
         for judge, options in params.judges.items()

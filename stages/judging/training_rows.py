@@ -1,4 +1,4 @@
-"""The training rows, which a judge learns from: read anew each time, for there may be more of them than memory holds."""
+"""The training rows, which a judge learns from. They are read anew each time, for memory may not hold all of them."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from stages.common.text import until
 
 
 class TrainingRows:
-    """Formatted training rows, their answers without what follows a stop string.
+    """Formatted training rows. Their completions end before the stop string.
 
     Args:
         path: `formatted/train`.
@@ -34,7 +34,7 @@ class TrainingRows:
 
 
 class Answers:
-    """The answers of training rows; each look reads them anew."""
+    """The answers of training rows. Each pass over them reads the rows anew."""
 
     def __init__(self, rows: Iterable[dict]):
         self.rows = rows
