@@ -115,7 +115,8 @@ def rows(model: type[BaseModel], trees: list[dict], without: tuple[str, ...] = (
     for name, field in model.model_fields.items():
         if name not in without:
             words = WORDS.get(name) or legal(field.annotation, field.metadata)
-            cells = [f"`{name}`", words, default(trees, name), about(model, name)]
+            off = "" if field.is_required() else f"`{json.dumps(field.default)}`".replace('"', "")
+            cells = [f"`{name}`", words, default(trees, name) or off, about(model, name)]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return lines
 

@@ -105,7 +105,7 @@ class Asker:
         if contestant.folder not in self._loaded:
             device = runtime.device()
             dtype = runtime.precision(self.options.precision, device)
-            self._loaded[contestant.folder] = directory.load(contestant.folder, dtype=dtype).to(device)
+            self._loaded[contestant.folder] = directory.load(contestant.folder, dtype=dtype, device=device)
         model = self._loaded[contestant.folder]
         return local.answer(model, contestant.tokenizer, [tokens], self.options, contestant.stop)[0]
 

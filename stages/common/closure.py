@@ -19,13 +19,13 @@ PACKAGES = ("stages", "affinage")
 
 # Modules that cannot change what a stage writes, and why. A test shows it of each: tests/common/test_closure.py.
 WITHOUT_EFFECT = {
-    "stages/common/schema.py": "refuses parameters, holds no value",
-    "stages/common/schema_data.py": "refuses parameters, holds no value",
-    "stages/common/schema_models.py": "refuses parameters, holds no value",
-    "stages/common/schema_sources.py": "refuses parameters, holds no value",
-    "stages/common/sections.py": "refuses parameters, holds no value",
-    "stages/common/check.py": "refuses parameters, holds no value",
-    "stages/common/wiring.py": "refuses parameters, holds no value",
+    "stages/common/schema.py": "refuses parameters; what it holds is how a setting is off",
+    "stages/common/schema_data.py": "refuses parameters; what it holds is how a setting is off",
+    "stages/common/schema_models.py": "refuses parameters; what it holds is how a setting is off",
+    "stages/common/schema_sources.py": "refuses parameters; what it holds is how a setting is off",
+    "stages/common/sections.py": "refuses parameters; what it holds is how a setting is off",
+    "stages/common/check.py": "refuses parameters; what it holds is how a setting is off",
+    "stages/common/wiring.py": "refuses parameters; what it holds is how a setting is off",
     "stages/common/rows.py": "holds types alone",
     "stages/common/errors.py": "ends the work or words why it ended",
     "stages/common/locks.py": "waits for another process or refuses, and gives nothing back",

@@ -1,6 +1,7 @@
 """Every parameter with its type, its unit and its legal values: docs/parameters.md explains the file as a whole.
 
-Nothing here holds a value, so nothing here can change what a stage writes: neither this file nor schema_sources.py,
+No number that shapes a result stands here: all are in `params.yaml`. A setting that is off unless an entry names it has its
+"off" here, which never changes. So nothing here can change what a stage writes: neither this file nor schema_sources.py,
 schema_data.py, schema_models.py and sections.py, which belong to it, are dependencies of any stage.
 """
 

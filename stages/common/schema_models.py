@@ -97,7 +97,8 @@ class LocalTraining(Section):
     compile: bool  # torch.compile, on a GPU: minutes at the start, faster steps
     deterministic: bool  # the same bytes again on one kind of machine; costs some speed on a GPU
     evaluations: Positive  # on the validation rows, an epoch
-    patience: Count  # evaluations without a better loss before training stops; 0: never stop
+    choose_by: Literal["loss", "accuracy", "macro_f1", "parts_f1"] = "loss"  # what tells the best state, on the validation rows
+    patience: Count  # evaluations without a better state before training stops; 0: never stop
     logger: Literal["none", "tensorboard", "dvclive", "wandb"]  # to watch live; changes no result
     seed: Seed
 
@@ -115,12 +116,30 @@ class CausalTraining(LocalTraining):
     shuffle_pairs: bool  # answers dealt out among the questions: the twin that shows what is only style
     packing: bool  # rows end to end with no attention across; false: padded to the longest
 
+    @model_validator(mode="after")
+    def _figures_of_answers(self):
+        if self.choose_by in ("accuracy", "macro_f1"):
+            raise ValueError(f"choose_by: {self.choose_by} is a figure of labels, and answers have none; loss or parts_f1")
+        if self.choose_by == "parts_f1" and self.compile:
+            raise ValueError(
+                "choose_by: parts_f1 needs answers, and a compiled model writes none while it is trained; compile: false"
+            )
+        return self
+
 
 class ClassifierTraining(LocalTraining):
     """A head over an encoder or a decoder learns the labels (AutoModelForSequenceClassification)."""
 
     method: Literal["classifier"]
     class_weights: Literal["none", "balanced"]  # balanced: every class weighs the same in the loss
+
+    @model_validator(mode="after")
+    def _figures_of_labels(self):
+        if self.choose_by == "parts_f1":
+            raise ValueError(
+                "choose_by: parts_f1 is a figure of written answers, and a classifier writes none; loss, accuracy or macro_f1"
+            )
+        return self
 
 
 def _auto_or(kinds: tuple[type, ...], fits, words: str):
@@ -257,6 +276,7 @@ class Judge(Section):
     task: Literal["text"]
     measures: list[Literal["parts", "limerick"]]  # figures of the task itself: stages/judging/measures.py
     judges: Annotated[dict[JudgeName, AnyJudge], Field(min_length=1)]  # scores are keyed by these names
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # of the models whose perplexity is measured
     bootstrap: Annotated[int, Field(ge=100)]  # resamples
     confidence: Annotated[float, Field(gt=0.5, lt=1)]  # share of resamples that an interval holds
     seed: Seed

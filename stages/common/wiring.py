@@ -42,6 +42,7 @@ def wiring(params: dict) -> Iterator[str]:
     for name, method in methods.items():
         yield from _task(name, _mapping(models, name), method)
         yield from _style(name, models[name].get("dataset"), method, styles)
+        yield from _chosen(name, _mapping(models, name))
     if models and params.get("judge_base") not in encoders:
         yield f"judge_base: no encoder {params.get('judge_base')!r}; expected one of {', '.join(encoders) or 'none'}"
     models = {  # what is no text there has been reported already
@@ -69,6 +70,16 @@ def _task(name: str, model: dict, method: object):
         task = model.get(stage, {}).get("task")
         if isinstance(method, str) and task in TASKS.values() and task != TASKS.get(method, task):
             yield f"models.{name}.{stage}.task: found {task!r}, expected {TASKS[method]!r}, what method {method} trains for"
+
+
+def _chosen(name: str, model: dict):
+    """Problems of the figure by which the best state of training is chosen."""
+    chosen, measures = (model.get(stage, {}).get(key) for stage, key in (("train", "choose_by"), ("judge", "measures")))
+    if chosen == "parts_f1" and isinstance(measures, list) and "parts" not in measures:
+        yield (
+            f"models.{name}.train.choose_by: parts_f1 reads answers as lists of names, and judge.measures has no parts; "
+            f"expected loss, or parts in models.{name}.judge.measures"
+        )
 
 
 def _style(name: str, dataset: object, method: object, styles: dict[str, object]):

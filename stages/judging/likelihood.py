@@ -2,8 +2,6 @@
 
 from dataclasses import astuple
 
-import torch
-
 from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.rows import TextAnswers
@@ -15,15 +13,20 @@ from stages.tasks import batches, causal, score
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
 
 
-def expected_scores(contestant: Contestant, rows: list[TextAnswers]) -> list[score.Score]:
-    """A Score for each row's expected answer, made once for the same weights, prompts, answers and code.
+def expected_scores(contestant: Contestant, rows: list[TextAnswers], precision: str = "auto") -> list[score.Score]:
+    """A Score for each row's expected answer, made once for the same weights, prompts, answers, precision and code.
 
     The score has zero tokens where prompt and answer do not fit the context, or where a mark in their texts cannot be read as
     letters.
 
+    Args:
+        precision: what the weights are turned to as they are loaded; auto: bf16 where the device is fast at it.
+
     Raises:
         StageError: if no expected answer fits.
     """
+    device = runtime.device()
+    dtype = runtime.precision(precision, device)
     room = directory.context_length(contestant.folder)
     examples = [_encoded(contestant, row, room) for row in rows]
     whole = [e if e is not None and not e.cut else None for e in examples]
@@ -33,11 +36,11 @@ def expected_scores(contestant: Contestant, rows: list[TextAnswers]) -> list[sco
         )
 
     def make() -> list[tuple]:
-        model = directory.load(contestant.folder).to(runtime.device())
+        model = directory.load(contestant.folder, dtype=dtype, device=device)
         task = causal.task(model, MICRO_TOKENS)
         return [astuple(row_score) for row_score in score.score(model, [e for e in whole if e is not None], task)]
 
-    before = kept.made("likelihood", __name__, [contestant.folder], MICRO_TOKENS, runtime.machine(torch.float32))
+    before = kept.made("likelihood", __name__, [contestant.folder], MICRO_TOKENS, runtime.machine(dtype))
     scores = iter(before.get([(e.prompt, e.completion) for e in whole if e is not None], make))
     return [score.Score(*next(scores)) if e is not None else score.Score(0.0, 0, 0) for e in whole]
 

@@ -29,19 +29,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from stages.common.rows import TextAnswer, TextAnswers
-from stages.common.text import folded_key
 from stages.judging.controls import question
 from stages.judging.intervals import mean, with_count
 from stages.judging.metrics import Figure
+from stages.tasks.name_lists import NOTHING, names
 
-NOTHING = "none"
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-
-
-def names(text: str) -> list[str]:
-    """The distinct names of a list in their order. The word `none` is no name."""
-    distinct = dict.fromkeys(folded_key(part) for part in re.split(r"[,\n]", text))
-    return [name for name in distinct if name and name != NOTHING]
 
 
 def parts(expected: list[str], answers: list[str], whole: list[bool]) -> dict[str, Figure]:

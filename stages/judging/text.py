@@ -131,14 +131,14 @@ def references(measures: list[str], rows: list[dict], training: Iterable[str]) -
     return {contestant: task_figures(measures, rows, answers, training) for contestant, answers in whole.items()}
 
 
-def measure(contestant: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Figure]:
+def measure(contestant: Contestant, rows: list[dict], overlap: Overlap, precision: str) -> dict[str, Figure]:
     """Every figure of one contestant that needs no judge. A hosted model has no likelihood."""
     answers = [row["answers"][contestant.name] for row in rows]
     wordings = wording(items(rows, [a["text"] for a in answers]), [a["tokens"] for a in answers], overlap)
     wordings["prompt_tokens"] = with_count([a["prompt_tokens"] for a in answers]), mean
     if contestant.hosted:
         return wordings
-    return likelihood(expected_scores(contestant, rows), [to_say(row) for row in rows]) | wordings
+    return likelihood(expected_scores(contestant, rows, precision), [to_say(row) for row in rows]) | wordings
 
 
 def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
@@ -217,7 +217,7 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     with Progress(len(field) + len(params.judges), f"judge {name}", "part") as progress:
         figures = {}
         for contestant in field:
-            figures[contestant.name] = measure(contestant, rows, overlap)
+            figures[contestant.name] = measure(contestant, rows, overlap, params.precision)
             answers = [row["answers"][contestant.name] for row in rows]
             figures[contestant.name] |= task_figures(params.measures, rows, answers, completions)
             progress.add(1, done=f"likelihood of {contestant.name}")

@@ -18,7 +18,7 @@ from stages.models import directory, prompting, runtime
 from stages.tasks import score
 from stages.tasks.causal import Causal
 from stages.tasks.classifier import Classifier
-from stages.training import loop, memory, parallel, selection, tune
+from stages.training import choosing, loop, memory, parallel, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
 from stages.training.paths import Paths
@@ -120,6 +120,8 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     checkpoints, watching = Checkpoints(before.folder), logger(params.logger if world.first else "none", name)
     began = time.monotonic()
     run = loop.Run(found.model, found.task, params, checkpoints, watching)
+    stop = _contract(found, paths.formatted, paths.base)["stop"]
+    run.figure = choosing.figure(f"models.{name}.train.choose_by", found.validation, found.tokenizer, stop, params)
     if params.micro_tokens == "auto":
         run.task = replace(found.task, micro_tokens=memory.fitting(run, found.examples))
     model, state = run.train(found.examples, found.validation, f"train {name}")
@@ -149,6 +151,12 @@ def _fresh(params: LocalTraining, base: Path, labels: list[str], tokenizer: PreT
     return model
 
 
+def _contract(found: Prepared, formatted: Path, base: Path) -> dict:
+    """The prompt contract that lies with the model."""
+    contract = read_json(formatted / "prompt.json")
+    return contract if found.labels else prompting.contract(contract, found.tokenizer, base)
+
+
 def _save(folder: Path, model: PreTrainedModel, found: Prepared, params: LocalTraining, base: Path, formatted: Path) -> None:
     """What learned is written in float32, the rest as the base has it; merged adapters count as the weights they join."""
     if params.tune.kind == "lora" and params.tune.save == "adapter":
@@ -157,8 +165,7 @@ def _save(folder: Path, model: PreTrainedModel, found: Prepared, params: LocalTr
         learned = {} if params.tune.kind == "lora" else tune.trainable(model)
         widths = {name: dtype for name, dtype in directory.stored_types(base).items() if name not in learned}
         directory.save(folder, tune.finish(model, params.tune), found.tokenizer, widths)
-    contract = read_json(formatted / "prompt.json")
-    prompting.write_prompt(folder, contract if found.labels else prompting.contract(contract, found.tokenizer, base))
+    prompting.write_prompt(folder, _contract(found, formatted, base))
     if found.labels:
         write_json(folder / "labels.json", read_json(formatted / "labels.json"))
     write_json(folder / "parent.json", {"base": base.name, "sha256": content_hash(base)})
@@ -175,7 +182,10 @@ def _alarms(state: loop.State, found: Prepared, best_step: int) -> sanity.Alarms
 
 
 def _metrics(state: loop.State, found: Prepared, params: LocalTraining, learned: int) -> dict:
-    return {
+    chosen = {}
+    if state.best and params.choose_by != choosing.LOSS:
+        chosen = {"chosen_by": params.choose_by, f"validation_{params.choose_by}": state.best["rank"][0]}
+    return chosen | {
         "rows": found.counts,
         "validation_rows": len(found.validation),
         "steps": state.step,

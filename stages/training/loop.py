@@ -21,7 +21,7 @@ from stages.common.progress import Progress
 from stages.common.schema_models import LocalTraining
 from stages.models.runtime import autocast, blocks, compile_blocks, memory, precision
 from stages.tasks.score import score
-from stages.training import parallel
+from stages.training import choosing, parallel
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import Logger
 from stages.training.memory import enough_memory, is_dear
@@ -112,6 +112,7 @@ class Run:
     def __init__(self, model: PreTrainedModel, task: Task, params: LocalTraining, checkpoints: Checkpoints, logger: Logger):
         torch.manual_seed(params.seed)
         self.task, self.params, self.checkpoints, self.logger = task, params, checkpoints, logger
+        self.figure: choosing.Figure | None = None  # by which the best state is chosen, where it is not the loss
         self.world, self.device = parallel.join(), model.device
         self.dtype = precision(params.precision, self.device)
         self.model = prepare(model, params.tune, params.seed, self.dtype)
@@ -133,7 +134,7 @@ class Run:
         self.state = self._resume() or State()
 
     def train(self, examples: list, validation: list, what: str) -> tuple[PreTrainedModel, State]:
-        """Train to the end; returns the model (its best state by validation loss) and the table of steps.
+        """Train to the end; returns the model (its best state, choosing.py) and the table of steps.
 
         Raises:
             StageError: if the loss is not a number, with the step and the rows that made it so, or memory runs out.
@@ -234,6 +235,8 @@ class Run:
         """Measure the validation rows, and keep this state if it is the best so far."""
         measured = validate(self.model, validation, self.task, self.params)
         self.state.rows[-1] |= measured
+        if self.figure:
+            measured = measured | {f"validation_{self.params.choose_by}": self.figure(self.model)}
         self.state.history.append({"step": self.state.step, **measured})
         self._keep_best()
 
@@ -244,9 +247,11 @@ class Run:
         return self.state.step % STEPS_BETWEEN_ASKING == 0 and any(self.world.gather(over))
 
     def _keep_best(self) -> None:
-        state, latest = self.state, self.state.history[-1]["validation_loss"]
-        if state.best is None or latest < state.best["loss"]:
-            state.best, state.waited = {"loss": latest, "step": state.step, "weights": self._weights()}, 0
+        state, latest = self.state, self.state.history[-1]
+        rank = choosing.rank(latest, self.params.choose_by)
+        if state.best is None or rank > state.best["rank"]:
+            kept = {"loss": latest["validation_loss"], "rank": rank, "step": state.step, "weights": self._weights()}
+            state.best, state.waited = kept, 0
         else:
             state.waited += 1
             state.stopped = bool(self.params.patience) and state.waited >= self.params.patience

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from stages.decoding.contestants import Contestant
 from stages.judging.likelihood import expected_scores
@@ -54,3 +55,13 @@ def test_an_answer_that_does_not_fit_the_context_has_no_tokens(who):
     found = expected_scores(who, long)
     assert found[:2] == [Score(0.0, 0, 0)] * 2
     assert found[2].nll == pytest.approx(expected_scores(who, rows(3))[2].nll, rel=1e-5)
+
+
+def test_large_models_are_read_in_half_precision_where_it_is_asked_for(who, monkeypatch):
+    load, asked = directory.load, []
+    monkeypatch.setattr(directory, "load", lambda *rest, **more: asked.append(more["dtype"]) or load(*rest, **more))
+    plain, half = expected_scores(who, rows()), expected_scores(who, rows(), "bf16")
+    assert expected_scores(who, rows(), "fp32") == plain  # what auto means on a CPU: nothing is read again
+    assert asked == [torch.float32, torch.bfloat16]
+    assert [s.nll for s in half] == pytest.approx([s.nll for s in plain], rel=0.05)
+    assert half != plain and [s.tokens for s in half] == [s.tokens for s in plain]

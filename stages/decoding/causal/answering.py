@@ -34,7 +34,7 @@ def answers(
 
     def make(group: list[int]) -> list[dict]:
         if not loaded:
-            loaded.append(directory.load(contestant.folder, dtype=dtype).to(device))
+            loaded.append(directory.load(contestant.folder, dtype=dtype, device=device))
         written = local.answer(loaded[0], contestant.tokenizer, [prompts[i] for i in group], options, contestant.stop)
         fresh.extend(answer.tokens for answer in written)
         return [asdict(answer) for answer in written]

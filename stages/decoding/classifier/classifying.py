@@ -25,7 +25,7 @@ def probabilities(folder: Path, texts: list[str], labels: list[str], options: Cl
 def classify(folder: Path, texts: list[str], labels: list[str], options: Classify, progress: Progress) -> Probabilities:
     """The probability of each label for each text, by the classifier in `folder`; like lengths together."""
     device = runtime.device()
-    model = directory.load(folder, "classifier").to(device)
+    model = directory.load(folder, "classifier", device=device)
     tokenizer = directory.load_tokenizer(folder)
     encoded = classifier.encode_texts(texts, tokenizer, directory.context_length(folder))
     examples = [classifier.Labelled(str(i), tokens, 0) for i, tokens in enumerate(encoded)]

@@ -1,0 +1,86 @@
+"""Figures of the answers that a language model writes to the validation rows, by which its best state may be chosen."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from stages.common.schema_models import CausalTraining
+from stages.common.text import until
+from stages.models import attention, templates
+from stages.models.prompting import end_tokens
+from stages.models.runtime import autocast, precision
+from stages.tasks.batches import Example
+from stages.tasks.name_lists import micro_f1
+from stages.training import memory
+from stages.training.choosing import Figure
+
+ROWS = 32  # answered together; of like length, so that little is padding
+
+
+def parts_f1(validation: list[Example], tokenizer: PreTrainedTokenizerBase, stop: list[str], params: CausalTraining) -> Figure:
+    """F1 of the names in all answers together. An answer may be as long as the longest expected one."""
+    expected = [text(tokenizer, example.completion, stop) for example in validation]
+
+    def measure(model: PreTrainedModel) -> float:
+        with memory.enough_memory("validation", params), autocast(model.device, precision(params.precision, model.device)):
+            written = answers(model, validation, tokenizer)
+        return micro_f1(expected, [text(tokenizer, tokens, stop) for tokens in written])
+
+    return measure
+
+
+def text(tokenizer: PreTrainedTokenizerBase, tokens: list[int], stop: list[str]) -> str:
+    """What an answer says: up to a stop string, without what the template writes before every answer."""
+    lead = templates.turn(tokenizer).lead.strip()
+    return until(tokenizer.decode(tokens, skip_special_tokens=True), stop).strip().removeprefix(lead).strip()
+
+
+@torch.no_grad()
+def answers(model: PreTrainedModel, examples: list[Example], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """The greedy answer to each example's prompt in tokens, in order. Random numbers are as before."""
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i].prompt))
+    written: dict[int, list[int]] = {}
+    model.eval()
+    with _one_by_one(model):
+        for start in range(0, len(order), ROWS):
+            group = order[start : start + ROWS]
+            written |= zip(group, _greedy(model, [examples[i] for i in group], tokenizer), strict=True)
+    model.train()
+    return [written[i] for i in range(len(examples))]
+
+
+def _greedy(model: PreTrainedModel, group: list[Example], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    longest = max(len(example.prompt) for example in group)
+    ids = torch.zeros((len(group), longest), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, example in enumerate(group):  # padded on the left: all rows go on at the same column
+        ids[row, longest - len(example.prompt) :] = torch.tensor(example.prompt)
+        mask[row, longest - len(example.prompt) :] = 1
+    ends = end_tokens(model, tokenizer)
+    made = model.generate(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        do_sample=False,
+        repetition_penalty=1.0,  # whatever the base's own settings say
+        max_new_tokens=max(len(example.completion) for example in group),
+        eos_token_id=ends,
+        pad_token_id=ends[0],
+    )
+    return [_before({*ends}, tokens) for tokens in made[:, longest:].tolist()]
+
+
+def _before(ends: set[int], tokens: list[int]) -> list[int]:
+    return next((tokens[:place] for place, token in enumerate(tokens) if token in ends), tokens)
+
+
+@contextmanager
+def _one_by_one(model: PreTrainedModel) -> Iterator[None]:
+    """Rows that are packed for training stand each in a line of its own while answers are written."""
+    packed = model.config._attn_implementation == attention.NAME
+    if packed:
+        model.set_attn_implementation("sdpa")
+    yield
+    if packed:
+        model.set_attn_implementation(attention.NAME)

@@ -1,0 +1,53 @@
+"""Which state of a training is kept: the one of lowest loss on the validation rows, or the best by the task's own figure.
+
+| `choose_by` | what is measured | method |
+|---|---|---|
+| loss | nats a target, as in training | all |
+| accuracy | share of texts labelled right | classifier |
+| macro_f1 | F1 of each label that the validation rows have, averaged | classifier |
+| parts_f1 | F1 of the names in the answers that the model writes, over all rows | causal |
+
+The loss is measured in any case. Of two states with the same figure the one of lower loss is better.
+"""
+
+from collections.abc import Callable
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from stages.common.errors import StageError
+from stages.common.schema_models import LocalTraining
+from stages.common.tables import entry
+
+LOSS = "loss"
+Figure = Callable[[PreTrainedModel], float]  # of a model as it stands; more is better
+
+FIGURES = {  # each takes the validation examples, the tokenizer, the stop strings and the parameters, and gives a Figure
+    "accuracy": "stages.training.classifier.figures:accuracy",
+    "macro_f1": "stages.training.classifier.figures:macro_f1",
+    "parts_f1": "stages.training.causal.figures:parts_f1",
+}
+
+
+def figure(
+    where: str, validation: list, tokenizer: PreTrainedTokenizerBase, stop: list[str], params: LocalTraining
+) -> Figure | None:
+    """How a state is measured, beside its loss; None where the loss alone decides.
+
+    Args:
+        where: the parameter, for messages.
+
+    Raises:
+        StageError: if there is no validation row to measure it on.
+    """
+    if params.choose_by == LOSS:
+        return None
+    if not validation:
+        fix = "raise datasets.<name>.split.validation, or set it to loss"
+        raise StageError(where, f"{params.choose_by} without a validation row", "at least one", fix)
+    return entry(FIGURES, params.choose_by)(validation, tokenizer, stop, params)
+
+
+def rank(measured: dict[str, float], choose_by: str) -> list[float]:
+    """What states are compared by: the greater is the better."""
+    loss = -measured["validation_loss"]
+    return [loss] if choose_by == LOSS else [measured[f"validation_{choose_by}"], loss]
