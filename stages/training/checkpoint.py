@@ -1,4 +1,4 @@
-"""Unfinished training, kept in scratch: what is needed to go on from a step as if nothing had happened."""
+"""Unfinished training, kept in scratch. A run that goes on from it ends as if nothing had stopped it."""
 
 import os
 import pickle
@@ -15,19 +15,19 @@ class Checkpoints:
     """The last whole checkpoint of one run. A new one replaces the old only once it is complete on disk.
 
     Args:
-        folder: scratch of this fingerprint: another fingerprint is another folder, so a checkpoint of other data,
-            parameters, base or code is never loaded.
+        folder: scratch of this run's fingerprint. Other data, parameters, base or code have another fingerprint and so another
+            folder: their checkpoint is never loaded.
     """
 
     def __init__(self, folder: Path):
         self.path = folder / "checkpoint.pt"
-        self.partial = folder / f"checkpoint.{os.getpid()}.partial"  # two queued experiments may train the same
+        self.partial = folder / f"checkpoint.{os.getpid()}.partial"  # of this process: two experiments may train the same
         sweep(folder)
 
     def save(self, state: dict) -> None:
         """`state` may hold tensors, numbers, text, lists and mappings."""
         try:
-            with open(self.partial, "wb") as file:  # a file of Python's: where the disk is full, its error says so
+            with open(self.partial, "wb") as file:  # opened here, not by torch: Python's error says where the disk is full
                 torch.save(state, file)
                 file.flush()
                 os.fsync(file.fileno())
@@ -47,9 +47,9 @@ class Checkpoints:
         try:
             return torch.load(self.path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-            found = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise StageError(
-                self.path, f"no checkpoint ({found})", "a whole one", "remove it: training then starts anew"
+                self.path, f"no checkpoint ({reason})", "a whole one", "remove it: training then starts anew"
             ) from None
 
     def clear(self) -> None:

@@ -29,7 +29,7 @@ FIGURES = {  # each takes the validation examples, the tokenizer, the stop strin
 
 
 def figure(
-    where: str, validation: list, tokenizer: PreTrainedTokenizerBase, stop: list[str], params: LocalTraining
+    parameter: str, validation: list, tokenizer: PreTrainedTokenizerBase, stop: list[str], params: LocalTraining
 ) -> Figure | None:
     """How a state is measured, beside its loss; None where the loss alone decides.
 
@@ -43,7 +43,7 @@ def figure(
         return None
     if not validation:
         fix = "raise datasets.<name>.split.validation, or set it to loss"
-        raise StageError(where, f"{params.choose_by} without a validation row", "at least one", fix)
+        raise StageError(parameter, f"{params.choose_by} without a validation row", "at least one", fix)
     return entry(FIGURES, params.choose_by)(validation, tokenizer, stop, params)
 
 

@@ -11,7 +11,7 @@ from stages.common.errors import StageError
 
 
 def launch(module: str, arguments: list[str]) -> None:
-    """Start this stage again under AFFINAGE_LAUNCH, if it is set and this process was not started by it."""
+    """Start this stage again under AFFINAGE_LAUNCH. Nothing happens where it is not set, or where it started this process."""
     asked = os.environ.get("AFFINAGE_LAUNCH", "")
     if not asked.strip() or "RANK" in os.environ:
         return

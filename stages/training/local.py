@@ -34,7 +34,7 @@ SUBJECTS = {  # by method of training
 
 @dataclass
 class Prepared:
-    """A model, its task, and its rows in tokens; `counts` of the rows."""
+    """A model, its task and its rows in tokens. `counts` says how many rows were read, cut and left out."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -51,13 +51,13 @@ def prepare(name: str, params: LocalTraining, paths: Paths) -> Prepared:
     Raises:
         StageError: if the rows do not fit the base.
     """
-    where = f"models.{name}.train"
+    parameter = f"models.{name}.train"
     tokenizer, context = directory.load_tokenizer(paths.base), directory.context_length(paths.base)
     if params.max_tokens > context:
         advice = f"at most {context}, the context of {paths.base}"
-        raise StageError(f"{where}.max_tokens", str(params.max_tokens), advice, "lower it")
-    chosen = selection.between(read_rows(paths.rows), params.rows, f"{where}.rows")
-    again = selection.between(read_rows(paths.rows), params.wrong_rows, f"{where}.wrong_rows")
+        raise StageError(f"{parameter}.max_tokens", str(params.max_tokens), advice, "lower it")
+    chosen = selection.between(read_rows(paths.rows), params.rows, f"{parameter}.rows")
+    again = selection.between(read_rows(paths.rows), params.wrong_rows, f"{parameter}.wrong_rows")
     subject = entry(SUBJECTS, params.method)(name, params, tokenizer, paths, chosen)
     validation, _ = subject.encode(read_rows(paths.formatted / "validation"))
     repeated = _wrong(subject, again, params) if again else []
@@ -69,16 +69,17 @@ def prepare(name: str, params: LocalTraining, paths: Paths) -> Prepared:
             paths.rows,
             f"no row shorter than {params.max_tokens} tokens ({counts})",
             "at least one",
-            f"raise {where}.max_tokens",
+            f"raise {parameter}.max_tokens",
         )
     _within(subject.model.get_input_embeddings().num_embeddings, tokenizer, examples + validation)
     return Prepared(subject.model, tokenizer, subject.task, examples, validation, counts, subject.labels)
 
 
 def _within(rows: int, tokenizer: PreTrainedTokenizerBase, examples: list) -> None:
-    """
+    """Check that the base has an embedding of every token.
+
     Raises:
-        StageError: if an example holds a token past the last of the model's `rows`.
+        StageError: if an example holds a token past the last of the base's `rows` of embeddings.
     """
     for example in examples:
         highest = max(example.tokens if hasattr(example, "tokens") else example.prompt + example.completion)
@@ -92,12 +93,12 @@ def _within(rows: int, tokenizer: PreTrainedTokenizerBase, examples: list) -> No
 
 
 def _wrong(subject: Subject, rows: list[FormattedRow], params: LocalTraining) -> list[FormattedRow]:
-    """Those of the rows that the base gets wrong, as often as `wrong_times` says."""
+    """The rows that the base gets wrong, each `wrong_times` times."""
     examples, _ = subject.encode(rows)
     with memory.enough_memory("wrong_rows", params):
-        right = [one.correct == one.tokens for one in score.score(subject.model, examples, subject.task)]
-    known = {example.id for example, correct in zip(examples, right, strict=True) if correct}
-    return selection.repeated(rows, [row["id"] in known for row in rows], params.wrong_times)
+        right = [result.correct == result.tokens for result in score.score(subject.model, examples, subject.task)]
+    right_ids = {example.id for example, correct in zip(examples, right, strict=True) if correct}
+    return selection.repeated(rows, [row["id"] in right_ids for row in rows], params.wrong_times)
 
 
 def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
@@ -105,7 +106,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     start = time.monotonic()
     runtime.deterministic(params.deterministic)
     world = parallel.join()
-    found = prepare(name, params, paths)
+    prepared = prepare(name, params, paths)
     inputs = [
         paths.formatted / "prompt.json",
         paths.formatted / "labels.json",
@@ -119,22 +120,22 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     world.same(before.key, "other rows, base, parameters, code, packages or device", fix)
     checkpoints, watching = Checkpoints(before.folder), logger(params.logger if world.first else "none", name)
     began = time.monotonic()
-    run = loop.Run(found.model, found.task, params, checkpoints, watching)
-    stop = _contract(found, paths.formatted, paths.base)["stop"]
-    run.figure = choosing.figure(f"models.{name}.train.choose_by", found.validation, found.tokenizer, stop, params)
+    run = loop.Run(prepared.model, prepared.task, params, checkpoints, watching)
+    stop = _contract(prepared, paths.formatted, paths.base)["stop"]
+    run.figure = choosing.figure(f"models.{name}.train.choose_by", prepared.validation, prepared.tokenizer, stop, params)
     if params.micro_tokens == "auto":
-        run.task = replace(found.task, micro_tokens=memory.fitting(run, found.examples))
-    model, state = run.train(found.examples, found.validation, f"train {name}")
+        run.task = replace(prepared.task, micro_tokens=memory.fitting(run, prepared.examples))
+    model, state = run.train(prepared.examples, prepared.validation, f"train {name}")
     seconds = time.monotonic() - began
     watching.close()
     learned = sum(parameter.numel() for parameter in tune.trainable(model).values())
-    model = run.whole(lambda: _fresh(params, paths.base, found.labels, found.tokenizer))
+    model = run.whole(lambda: _fresh(params, paths.base, prepared.labels, prepared.tokenizer))
     if world.first:
         with atomic_directory(paths.out) as folder:
-            _save(folder, model, found, params, paths.base, paths.formatted)
+            _save(folder, model, prepared, params, paths.base, paths.formatted)
         write_table(paths.table, state.rows)
-        figures = _metrics(state, found, params, learned)
-        write_json(paths.metrics, figures | sanity.raised("train", name, _alarms(state, found, figures["best_step"])))
+        figures = _metrics(state, prepared, params, learned)
+        write_json(paths.metrics, figures | sanity.raised("train", name, _alarms(state, prepared, figures["best_step"])))
         times = {"seconds": time.monotonic() - start, "training_seconds": seconds, "tokens_per_second": state.tokens / seconds}
         used = {"processes": world.size, "micro_tokens": run.task.micro_tokens}
         write_speed(paths.speed, times | used, runtime.environment())
@@ -143,7 +144,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
 
 
 def _fresh(params: LocalTraining, base: Path, labels: list[str], tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
-    """The base once more, as wide as it can be, in the machine's memory: where trained weights are put for saving."""
+    """The base once more, all of it in the machine's memory, to put the trained weights in for saving."""
     if params.method == "classifier":
         return directory.load_classifier(base, labels, params.seed)
     model = directory.load(base)
@@ -151,48 +152,52 @@ def _fresh(params: LocalTraining, base: Path, labels: list[str], tokenizer: PreT
     return model
 
 
-def _contract(found: Prepared, formatted: Path, base: Path) -> dict:
+def _contract(prepared: Prepared, formatted: Path, base: Path) -> dict:
     """The prompt contract that lies with the model."""
     contract = read_json(formatted / "prompt.json")
-    return contract if found.labels else prompting.contract(contract, found.tokenizer, base)
+    return contract if prepared.labels else prompting.contract(contract, prepared.tokenizer, base)
 
 
-def _save(folder: Path, model: PreTrainedModel, found: Prepared, params: LocalTraining, base: Path, formatted: Path) -> None:
-    """What learned is written in float32, the rest as the base has it; merged adapters count as the weights they join."""
+def _save(folder: Path, model: PreTrainedModel, prepared: Prepared, params: LocalTraining, base: Path, formatted: Path) -> None:
+    """Write the model directory.
+
+    Weights that learned are written in float32, the others as the base has them. Weights that an adapter was merged into are
+    written as the base has them too.
+    """
     if params.tune.kind == "lora" and params.tune.save == "adapter":
-        directory.save_adapter(folder, model, found.tokenizer)
+        directory.save_adapter(folder, model, prepared.tokenizer)
     else:
         learned = {} if params.tune.kind == "lora" else tune.trainable(model)
         widths = {name: dtype for name, dtype in directory.stored_types(base).items() if name not in learned}
-        directory.save(folder, tune.finish(model, params.tune), found.tokenizer, widths)
-    prompting.write_prompt(folder, _contract(found, formatted, base))
-    if found.labels:
+        directory.save(folder, tune.finish(model, params.tune), prepared.tokenizer, widths)
+    prompting.write_prompt(folder, _contract(prepared, formatted, base))
+    if prepared.labels:
         write_json(folder / "labels.json", read_json(formatted / "labels.json"))
     write_json(folder / "parent.json", {"base": base.name, "sha256": content_hash(base)})
 
 
-def _alarms(state: loop.State, found: Prepared, best_step: int) -> sanity.Alarms:
-    """What no one wants of the rows and of the losses; a classifier may well be sure of every label."""
-    counts = found.counts
+def _alarms(state: loop.State, prepared: Prepared, best_step: int) -> sanity.Alarms:
+    """Alarms on the rows and the losses. A classifier may be sure of every label: its losses raise `same_as_base` alone."""
+    counts = prepared.counts
     dropped = sanity.mostly_dropped(counts["rows"], {"prompt too long": counts.get("prompt_too_long", 0)})
     measured = sanity.training(state.history, best_step)
-    if found.labels:
+    if prepared.labels:
         measured = {alarm: said for alarm, said in measured.items() if alarm == "same_as_base"}
     return dropped | measured
 
 
-def _metrics(state: loop.State, found: Prepared, params: LocalTraining, learned: int) -> dict:
+def _metrics(state: loop.State, prepared: Prepared, params: LocalTraining, learned: int) -> dict:
     chosen = {}
     if state.best and params.choose_by != choosing.LOSS:
         chosen = {"chosen_by": params.choose_by, f"validation_{params.choose_by}": state.best["rank"][0]}
     return chosen | {
-        "rows": found.counts,
-        "validation_rows": len(found.validation),
+        "rows": prepared.counts,
+        "validation_rows": len(prepared.validation),
         "steps": state.step,
         "tokens": state.tokens,
         "trained_parameters": learned,
         "best_step": state.best["step"] if state.best else state.step,
         "validation_loss_start": state.history[0]["validation_loss"] if state.history else None,
         "validation_loss": state.best["loss"] if state.best else None,
-        "training_loss": mean_of_last(state.rows, -(-len(found.examples) // params.batch_rows)),
+        "training_loss": mean_of_last(state.rows, -(-len(prepared.examples) // params.batch_rows)),
     }

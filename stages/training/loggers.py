@@ -1,4 +1,4 @@
-"""Watching a training live, beside the table that it leaves: TensorBoard, DVCLive or Weights & Biases, if installed."""
+"""Watching a training while it runs: TensorBoard, DVCLive or Weights & Biases, if installed. The table of steps is apart."""
 
 from typing import Protocol
 
@@ -86,7 +86,7 @@ def logger(kind: str, name: str) -> Logger:
     try:
         return Silent() if kind == "none" else KINDS[kind](name)
     except ImportError:
-        where = f"models.{name}.train.logger"
+        parameter = f"models.{name}.train.logger"
         raise StageError(
-            where, f"{kind}, whose package is not installed", f"the package {kind}", f"pip install {kind}"
+            parameter, f"{kind}, whose package is not installed", f"the package {kind}", f"pip install {kind}"
         ) from None

@@ -1,8 +1,10 @@
 """Fine-tuning, exact to resume, for every task and for any number of processes.
 
-A plain loop rather than a trainer class: the loss is a sum over targets divided by their weight in the whole optimizer
-batch: neither how a batch is cut into micro-batches nor how many processes share it can change the result. Every state that a
-resumed run needs is in sight. What differs between tasks is in stages/tasks.
+This is a plain loop rather than a trainer class. Every state that a resumed run needs is in sight. What differs between tasks
+is in stages/tasks.
+
+The loss is a sum over targets, divided by their weight in the whole optimizer batch. So the result does not depend on how a
+batch is cut into micro-batches, nor on how many processes share it.
 """
 
 import math
@@ -29,7 +31,7 @@ from stages.training.selection import order
 from stages.training.tune import optimizer, prepare, schedule, trainable
 
 CHECKPOINT_SECONDS = 60
-STEPS_BETWEEN_ASKING = 10  # whether it is time for a checkpoint: several processes must agree, which takes time
+STEPS_BETWEEN_ASKING = 10  # whether it is time for a checkpoint: processes must agree on it, and that takes time
 ADVICE = "look at these rows, lower train.learning_rate, or set train.precision to fp32; the last good checkpoint is kept"
 
 
@@ -51,7 +53,7 @@ class Task(Protocol):
 
 @dataclass
 class State:
-    """Where a run stands. `rows` is the table of steps, `history` the validation losses."""
+    """Where a run stands. `rows` is the table of steps, `history` the validation losses, `waited` looks since the best."""
 
     step: int = 0
     tokens: int = 0
@@ -65,7 +67,7 @@ class State:
 
 @dataclass(frozen=True)
 class Launched:
-    """A step whose figures (`sums`: loss, targets right, rows right) a GPU may still be computing."""
+    """A step that was launched. A GPU may still be computing its figures, `sums`: loss, targets right, rows right."""
 
     batch: list
     weight: float
@@ -86,7 +88,7 @@ class Launched:
 
 
 def evaluation_steps(an_epoch: int, params: LocalTraining) -> set[int]:
-    """After which steps the validation rows are looked at."""
+    """The steps after which the validation rows are measured."""
     places = [math.ceil(an_epoch * (i + 1) / params.evaluations) for i in range(params.evaluations)]
     return {epoch * an_epoch + place for epoch in range(params.epochs) for place in places}
 
@@ -116,7 +118,7 @@ class Run:
         self.world, self.device = parallel.join(), model.device
         self.dtype = precision(params.precision, self.device)
         self.model = prepare(model, params.tune, params.seed, self.dtype)
-        if self.world.rank:  # a dropout of its own in every process; the first is as it would be alone
+        if self.world.rank:  # every process has a dropout of its own; that of the first is as it would be alone
             torch.manual_seed(params.seed + self.world.rank)
         compiled = params.compile and self.device.type == "cuda"
         if params.gradient_checkpointing and not compiled:  # compiled blocks do it more sparingly
@@ -133,8 +135,8 @@ class Run:
             compile_blocks(self.model, blocks(self.model), params.gradient_checkpointing)
         self.state = self._resume() or State()
 
-    def train(self, examples: list, validation: list, what: str) -> tuple[PreTrainedModel, State]:
-        """Train to the end; returns the model (its best state, choosing.py) and the table of steps.
+    def train(self, examples: list, validation: list, title: str) -> tuple[PreTrainedModel, State]:
+        """Train to the end, under `title`. Returns the model in its best state (choosing.py), and where the run stands.
 
         Raises:
             StageError: if the loss is not a number, with the step and the rows that made it so, or memory runs out.
@@ -144,7 +146,7 @@ class Run:
         steps = an_epoch * params.epochs
         evaluate_at = evaluation_steps(an_epoch, params) if validation else set()
 
-        turn = lru_cache(2)(partial(order, len(examples), params.seed))  # of an epoch, and of the next, begun early
+        turn = lru_cache(2)(partial(order, len(examples), params.seed))  # of this epoch, and of the next, which begins early
 
         def chosen(step: int) -> list:
             epoch, place = divmod(step, an_epoch)
@@ -154,8 +156,8 @@ class Run:
         if validation and not state.history:
             state.history.append({"step": 0, **validate(self.model, validation, self.task, params)})
         saved = self.began = time.monotonic()
-        self.known = state.tokens  # from before, where this run goes on
-        shown = Progress(steps, what, "step", done=state.step) if self.world.first else Progress(None, what, quiet=True)
+        self.tokens_before = state.tokens  # not 0 where this run goes on from a checkpoint
+        shown = Progress(steps, title, "step", done=state.step) if self.world.first else Progress(None, title, quiet=True)
         with shown as progress, ThreadPoolExecutor(1) as ahead:
             batches, waiting = ahead.submit(self._batches, chosen(state.step % steps)), None
             while state.step < steps and not state.stopped:
@@ -179,8 +181,8 @@ class Run:
         return self.model, state
 
     def whole(self, fresh: Callable[[], PreTrainedModel]) -> PreTrainedModel:
-        """The trained model with all its parameters in this process, none of them narrowed; `fresh` loads one to hold them
-        where they are shared out or were."""
+        """The trained model with all its parameters in this process, none of them narrowed. Where they are shared out or were
+        narrowed, `fresh` loads a model to hold them."""
         if not self.sharded and all(p.dtype is torch.float32 for p in self.model.parameters()):
             return self.model
         weights = self._weights()
@@ -228,7 +230,7 @@ class Run:
         self.state.rows.append(row)
         if self.world.first:
             self.logger.log(dict(row))  # a copy: what is told changes nothing
-        speed = (row["elapsed_tokens"] - self.known) / (time.monotonic() - self.began)
+        speed = (row["elapsed_tokens"] - self.tokens_before) / (time.monotonic() - self.began)
         progress.add(1, loss=f"{row['training_loss']:.3f}", speed=f"{speed:.0f} tok/s", memory=memory(self.device))
 
     def _look(self, validation: list) -> None:
@@ -250,8 +252,8 @@ class Run:
         state, latest = self.state, self.state.history[-1]
         rank = choosing.rank(latest, self.params.choose_by)
         if state.best is None or rank > state.best["rank"]:
-            kept = {"loss": latest["validation_loss"], "rank": rank, "step": state.step, "weights": self._weights()}
-            state.best, state.waited = kept, 0
+            best = {"loss": latest["validation_loss"], "rank": rank, "step": state.step, "weights": self._weights()}
+            state.best, state.waited = best, 0
         else:
             state.waited += 1
             state.stopped = bool(self.params.patience) and state.waited >= self.params.patience
@@ -286,8 +288,8 @@ class Run:
         return State(**saved["state"])
 
 
-def _random_state(where: torch.device) -> dict:
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(where) if where.type == "cuda" else None}
+def _random_state(device: torch.device) -> dict:
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None}
 
 
 def _whole(correct: torch.Tensor, batch) -> torch.Tensor:

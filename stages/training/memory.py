@@ -1,4 +1,7 @@
-"""How many tokens a GPU takes at once: tried, for no formula knows every model and kernel. The result does not depend on it."""
+"""How many tokens a GPU takes at once. It is tried, for no formula knows every model and kernel.
+
+The result of a training does not depend on it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,30 +13,33 @@ from stages.common.schema_models import LocalTraining
 from stages.models.runtime import autocast
 from stages.training.tune import trainable
 
-PLAIN = 2048  # tokens, where nothing is tried: more is no faster on a CPU
+PLAIN = 2048  # tokens on a CPU, where nothing is tried: more is no faster there
 MOST = 65536
-SHARE = 0.92  # of the memory that may be taken: it is never laid out without gaps
+SHARE = 0.92  # of the memory may be taken, for it is never laid out without gaps
 MOMENTS = 8  # bytes of AdamW's state for each weight that learns
 
 
 def first(micro_tokens: int | str) -> int:
-    """The number of a parameter, or the one to begin with where it is `auto`."""
+    """The value of the parameter `micro_tokens`, or the number to begin with where it is `auto`."""
     return PLAIN if micro_tokens == "auto" else micro_tokens
 
 
 def is_dear(params: LocalTraining) -> bool:
-    """Whether a run is to spare memory: adapters are chosen for models that hardly fit, checkpointing says it outright."""
+    """Whether a run is to spare memory.
+
+    Adapters are chosen for models that hardly fit. Gradient checkpointing says it outright.
+    """
     return params.tune.kind == "lora" or params.gradient_checkpointing
 
 
 @contextmanager
-def enough_memory(where: str, params: LocalTraining) -> Iterator[None]:
-    """Work that may run out of memory: if it does, the parameters that would help are named."""
+def enough_memory(work: str, params: LocalTraining) -> Iterator[None]:
+    """Run work that may run out of memory. Its error then names the parameters that would help."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise StageError(
-            where,
+            work,
             str(error).split(". ")[0],
             "a batch that fits in memory",
             f"lower train.micro_tokens ({params.micro_tokens}), or set train.gradient_checkpointing",
@@ -41,10 +47,10 @@ def enough_memory(where: str, params: LocalTraining) -> Iterator[None]:
 
 
 def fitting(run, examples: list) -> int:
-    """The largest power of two that leaves room, on rows as long as the longest ones; `PLAIN` on a CPU.
+    """The largest power of two of tokens that leaves room, tried on the longest rows; `PLAIN` on a CPU.
 
     Raises:
-        StageError: if every process holds a share of the model, where they would have to fail together.
+        StageError: if every process holds a share of the model: a try that fails would have to fail in all of them at once.
     """
     if run.device.type != "cuda":
         return PLAIN
@@ -57,7 +63,10 @@ def fitting(run, examples: list) -> int:
 
 
 def _fits(run, longest: list, tokens: int) -> bool:
-    """Whether a pass forward and back over `tokens` tokens leaves the optimizer its room. Random numbers are as before."""
+    """Whether a pass forward and back over `tokens` tokens leaves the optimizer its room.
+
+    The state of the random numbers is put back afterwards.
+    """
     random, learning = torch.cuda.get_rng_state(run.device), list(trainable(run.model).values())
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(run.device)

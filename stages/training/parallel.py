@@ -1,9 +1,10 @@
 """One training over several processes: each takes its share of every optimizer batch, and gradients are summed.
 
-Started by `torchrun` or any launcher that sets its environment variables (`launch.py`). Every process holds the whole
-model (data parallelism), or with AFFINAGE_SHARD=1 a share of it (FSDP2). The loss is summed over the targets of the whole
-batch before it is divided, so that the number of processes does not change the result beyond rounding. Process 0 alone
-writes.
+`torchrun` starts them, or any launcher that sets the same environment variables (`launch.py`). Every process holds the whole
+model (data parallelism), or with AFFINAGE_SHARD=1 a share of it (FSDP2). Process 0 alone writes.
+
+The loss is summed over the targets of the whole batch before it is divided. So the number of processes changes the result by
+rounding alone.
 """
 
 import os
@@ -39,16 +40,16 @@ class World:
             dist.all_reduce(values)
         return values
 
-    def most(self, count: int, where: torch.device) -> int:
+    def most(self, count: int, device: torch.device) -> int:
         """The largest `count` of all processes."""
         if self.size == 1:
             return count
-        found = torch.tensor(count, device=where)
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-        return int(found)
+        largest = torch.tensor(count, device=device)
+        dist.all_reduce(largest, dist.ReduceOp.MAX)
+        return int(largest)
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Return when every process has come here."""
         if self.size > 1:
             dist.barrier()
 
@@ -56,22 +57,26 @@ class World:
         """`value` of every process, in their order."""
         if self.size == 1:
             return [value]
-        found = [None] * self.size
-        dist.all_gather_object(found, value)
-        return found
+        values = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
 
-    def same(self, value: object, what: str, fix: str) -> None:
-        """Nothing, if `value` is the same in every process.
+    def same(self, value: object, difference: str, fix: str) -> None:
+        """Check that `value` is the same in every process.
+
+        Args:
+            difference: what differs otherwise, for the error.
+            fix: what is to be done then.
 
         Raises:
-            StageError: if not; `what` was found and what is to be done.
+            StageError: if a process has another value.
         """
         if any(other != value for other in self.gather(value)):
-            raise StageError(f"process {self.rank} of {self.size}", what, "the same in every process", fix)
+            raise StageError(f"process {self.rank} of {self.size}", difference, "the same in every process", fix)
 
 
 def join() -> World:
-    """The processes of this run; one where no launcher started it."""
+    """The processes of this run. It is one where no launcher started it."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return World()
     if not dist.is_initialized():
@@ -93,7 +98,7 @@ def sharded() -> bool:
 
 
 def shard(model: nn.Module, blocks: nn.ModuleList) -> None:
-    """Give each process its share of the parameters (fully_shard, FSDP2); gradients are then summed where they arise."""
+    """Give each process its share of the parameters (fully_shard, FSDP2). Gradients are then summed where they arise."""
     from torch.distributed.fsdp import fully_shard
 
     for block in [*blocks, model]:

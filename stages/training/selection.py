@@ -1,5 +1,7 @@
-"""Which rows a training takes, and in which order. A round starts from an earlier model and takes rows of its own; it is no
-resumed run."""
+"""Which rows a training takes, and in which order.
+
+A later round starts from an earlier model and takes rows of its own. It is not the earlier run resumed.
+"""
 
 import random
 from collections.abc import Iterable
@@ -17,15 +19,15 @@ def between(rows: Iterable[FormattedRow], span: str | list[int], parameter: str)
     if span in ("all", "none"):
         return list(rows) if span == "all" else []
     first, last = span
-    found = [row for row in rows if first <= row["place"] < last]
-    if len(found) != last - first:
+    chosen = [row for row in rows if first <= row["place"] < last]
+    if len(chosen) != last - first:
         raise StageError(
             parameter,
-            f"[{first}, {last}), of which {len(found)} rows are there",
+            f"[{first}, {last}), of which {len(chosen)} rows are there",
             f"{last - first} rows",
             "lower it, or let `shards` name a file or folder of formatted rows that holds them all",
         )
-    return found
+    return chosen
 
 
 def repeated(rows: list[FormattedRow], right: Iterable[bool], times: int) -> list[FormattedRow]:
@@ -41,7 +43,10 @@ def order(count: int, seed: int, epoch: int) -> list[int]:
 
 
 def shuffled_pairs(rows: list[FormattedText], seed: int) -> list[FormattedText]:
-    """Every answer moved to another question (one cycle through all rows): the same texts with nothing to learn but style."""
+    """Every answer moved to another question, in one cycle through all rows.
+
+    The texts are the same, but there is nothing left to learn except their style.
+    """
     turn = order(len(rows), seed, -1)
     after = {row: turn[(i + 1) % len(turn)] for i, row in enumerate(turn)}
     return [{**row, "completion": rows[after[i]]["completion"]} for i, row in enumerate(rows)]

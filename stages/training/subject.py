@@ -29,7 +29,10 @@ class Subject:
 
 
 def set_dropout(model: PreTrainedModel, dropout: str | float) -> None:
-    """Every dropout of the model at one rate, unless it is to keep its own; its configuration stays as it was."""
+    """Set every dropout of the model to one rate, or leave all as they are where it is `own`.
+
+    The model's configuration stays as it was.
+    """
     if dropout == "own":
         return
     for module in model.modules():

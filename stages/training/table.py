@@ -1,4 +1,4 @@
-"""The table of steps, one shape for local and hosted training."""
+"""The table of steps, in one shape for local and hosted training."""
 
 import csv
 from pathlib import Path
@@ -18,7 +18,10 @@ COLUMNS = (
 
 
 def write_table(path: Path, rows: list[dict]) -> None:
-    """One row an optimizer step, in the columns of OpenAI's result file of the completion era; blank where not measured."""
+    """One row an optimizer step, in the columns that OpenAI's result files had for completion models.
+
+    A figure that was not measured is blank.
+    """
     with atomic_file(path) as file:
         table = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
         table.writeheader()

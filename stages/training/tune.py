@@ -12,7 +12,7 @@ from stages.models.runtime import blocks
 
 
 def head(model: PreTrainedModel) -> list[str]:
-    """Names of the modules of a classifier that its base need not have: what lies above it, and a pooler."""
+    """Names of the modules of a classifier that its base may lack: those above the base, and a pooler."""
     base = model.base_model_prefix
     return [name for name, part in model.named_children() if name != base and list(part.parameters())] + [
         name for name, _ in model.named_modules() if name == f"{base}.pooler"
@@ -22,8 +22,10 @@ def head(model: PreTrainedModel) -> list[str]:
 def prepare(
     model: PreTrainedModel, tune: Full | TopLayers | Lora, seed: int, frozen: torch.dtype = torch.float32
 ) -> PreTrainedModel:
-    """Freeze what must not learn, and keep it in `frozen`; for LoRA the returned model is wrapped and `finish` unwraps it.
-    A new head always learns."""
+    """Freeze the parameters that must not learn, and keep them in the dtype `frozen`. A new head always learns.
+
+    For LoRA the returned model is wrapped. `finish` unwraps it.
+    """
     model = KINDS[tune.kind](model, tune, seed)
     for parameter in model.parameters():
         if not parameter.requires_grad and parameter.dtype is torch.float32:

@@ -20,7 +20,8 @@ def causal_subject(
 ) -> Subject:
     """The base, prompted as the dataset is formatted.
 
-    Test rows are read to be refused, and for nothing else: they have no say in the model, and are no dependency of `train`.
+    Test rows are read only to see whether the template refuses any. They have no say in the model, and so are no dependency of
+    `train`.
     """
     prompting.adopt_template(tokenizer, read_json(paths.formatted / "prompt.json")["chat_template"])
     if (test := paths.formatted / "test").exists():

@@ -59,7 +59,7 @@ def _greedy(model: PreTrainedModel, group: list[Example], tokenizer: PreTrainedT
         ids[row, longest - len(example.prompt) :] = torch.tensor(example.prompt)
         mask[row, longest - len(example.prompt) :] = 1
     ends = end_tokens(model, tokenizer)
-    made = model.generate(
+    written = model.generate(
         input_ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
         do_sample=False,
@@ -68,7 +68,7 @@ def _greedy(model: PreTrainedModel, group: list[Example], tokenizer: PreTrainedT
         eos_token_id=ends,
         pad_token_id=ends[0],
     )
-    return [_before({*ends}, tokens) for tokens in made[:, longest:].tolist()]
+    return [_before({*ends}, tokens) for tokens in written[:, longest:].tolist()]
 
 
 def _before(ends: set[int], tokens: list[int]) -> list[int]:

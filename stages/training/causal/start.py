@@ -1,7 +1,7 @@
 """The base as training starts from it: how wide its weights are, and whether they fit the card.
 
-Weights that do not learn are kept in the precision of the matrix products (bf16 on a GPU), or in four bits: NF4 with double
-quantization (QLoRA, arXiv 2305.14314). Weights that learn are float32.
+Weights that learn are float32. The others are kept in the precision of the matrix products (bf16 on a GPU), or in four bits:
+NF4 with double quantization (QLoRA, arXiv 2305.14314).
 """
 
 from importlib.util import find_spec
@@ -24,16 +24,16 @@ def load(name: str, base: Path, params: CausalTraining) -> PreTrainedModel:
         StageError: if it cannot be kept in four bits here, or does not fit the card.
     """
     device, tune = runtime.device(), params.tune
-    where = f"models.{name}.train.tune"
+    parameter = f"models.{name}.train.tune"
     if tune.kind != "lora":  # what learns starts from float32; the rest is narrowed when it is frozen
-        _fit(where, base, 4, device)
+        _fit(parameter, base, 4, device)
         return directory.load(base, device=device)
     dtype = runtime.precision(params.precision, device)
     if tune.base == "plain":
-        _fit(where, base, dtype.itemsize, device)
+        _fit(parameter, base, dtype.itemsize, device)
         return directory.load(base, dtype=dtype, device=device)
-    _can_quantize(where, base, device)
-    _fit(where, base, FOUR_BITS, device)
+    _can_quantize(parameter, base, device)
+    _fit(parameter, base, FOUR_BITS, device)
     return directory.load(base, dtype=dtype, device=device, quantization_config=four_bits(dtype))
 
 
@@ -46,29 +46,33 @@ def four_bits(dtype: torch.dtype):
     )
 
 
-def _can_quantize(where: str, base: Path, device: torch.device) -> None:
+def _can_quantize(parameter: str, base: Path, device: torch.device) -> None:
     if device.type != "cuda":
-        raise StageError(f"{where}.base", "4bit on a machine without a GPU", "a GPU", "set it to plain")
+        raise StageError(f"{parameter}.base", "4bit on a machine without a GPU", "a GPU", "set it to plain")
     if not find_spec("bitsandbytes"):
         fix = "pip install bitsandbytes, or set it to plain"
-        raise StageError(f"{where}.base", "4bit without the package bitsandbytes", "bitsandbytes", fix)
+        raise StageError(f"{parameter}.base", "4bit without the package bitsandbytes", "bitsandbytes", fix)
     if (base / directory.ADAPTER).is_dir():
         raise StageError(
-            f"{where}.base",
+            f"{parameter}.base",
             f"4bit on {base}, which is an adapter without its base's weights",
             "a base with all weights",
             "set tune.save: merged in the round before, or this to plain",
         )
 
 
-def _fit(where: str, base: Path, width: float, device: torch.device) -> None:
-    """Nothing, if weights of `width` bytes fit in the card's free memory."""
+def _fit(parameter: str, base: Path, width: float, device: torch.device) -> None:
+    """Check that the base's weights, of `width` bytes each, fit in the card's free memory.
+
+    Raises:
+        StageError: if they do not.
+    """
     if device.type != "cuda":
         return
     needed, free = directory.weights(base) * width, torch.cuda.mem_get_info(device)[0]
     if needed > free:
         raise StageError(
-            where,
+            parameter,
             f"{needed / 2**30:.1f} GiB of weights in {base}",
             f"at most the {free / 2**30:.1f} GiB that are free on {torch.cuda.get_device_name(device)}",
             "set tune: {kind: lora, base: 4bit, …}, which needs about "

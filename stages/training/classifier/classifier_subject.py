@@ -21,7 +21,7 @@ def classifier_subject(
     """The base with a head for the dataset's labels.
 
     Raises:
-        StageError: if there is but one label, of which nothing can be learned.
+        StageError: if there is only one label: nothing can be learned from it.
     """
     labels = read_json(paths.formatted / "labels.json")["labels"]
     if len(labels) < 2:

@@ -16,8 +16,8 @@ def accuracy(validation: list[Labelled], tokenizer: PreTrainedTokenizerBase, sto
     """The share of texts labelled right."""
 
     def measure(model: PreTrainedModel) -> float:
-        given = labels(model, validation, tokenizer, params)
-        return sum(one.label == label for one, label in zip(validation, given, strict=True)) / len(validation)
+        answered = labels(model, validation, tokenizer, params)
+        return sum(example.label == label for example, label in zip(validation, answered, strict=True)) / len(validation)
 
     return measure
 
@@ -26,15 +26,15 @@ def macro_f1(validation: list[Labelled], tokenizer: PreTrainedTokenizerBase, sto
     """F1 of each label that the validation rows have, averaged."""
 
     def measure(model: PreTrainedModel) -> float:
-        return mean_f1([one.label for one in validation], labels(model, validation, tokenizer, params))
+        return mean_f1([example.label for example in validation], labels(model, validation, tokenizer, params))
 
     return measure
 
 
-def mean_f1(expected: list[int], given: list[int]) -> float:
-    """F1 of each label of `expected`, averaged. A label that is only given counts by the precision that it costs the others."""
-    right = Counter(label for label, other in zip(expected, given, strict=True) if label == other)
-    meant, said = Counter(expected), Counter(given)
+def mean_f1(expected: list[int], answered: list[int]) -> float:
+    """F1 of each label of `expected`, averaged. A label that is only answered counts by the recall that it costs the others."""
+    right = Counter(label for label, other in zip(expected, answered, strict=True) if label == other)
+    meant, said = Counter(expected), Counter(answered)
     return sum(2 * right[label] / (meant[label] + said[label]) for label in sorted(meant)) / len(meant)
 
 
@@ -45,9 +45,9 @@ def labels(
     """The likeliest label of each text, in order."""
     task = Classifier(memory.first(params.micro_tokens), tokenizer.pad_token_id, [])
     model.eval()
-    given = []
+    answered = []
     with memory.enough_memory("validation", params), autocast(model.device, precision(params.precision, model.device)):
         for group in task.groups(texts):
-            given += model(**task.collate(group).to(model.device).inputs).logits.argmax(-1).tolist()
+            answered += model(**task.collate(group).to(model.device).inputs).logits.argmax(-1).tolist()
     model.train()
-    return given
+    return answered

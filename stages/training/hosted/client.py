@@ -1,9 +1,9 @@
 """A fine-tuning service through OpenAI's official client: one try a call, plain mappings back, errors in our own words.
 
-Works with any server that speaks the same protocol (`base_url`). Retries are ours and never the client's: its own would send
-a request that creates something a second time, without looking whether the first one was obeyed and only its answer lost.
+It works with any server that speaks the same protocol (`base_url`). Retries are ours and never the client's. The client would
+send a request that creates something a second time, though the first one may have been obeyed and only its answer lost.
 
-The key comes from the environment and stays in this process: whatever the service says in words is cleared of it.
+The key comes from the environment and stays in this process. It is removed from whatever the service says in words.
 """
 
 import os
@@ -23,7 +23,7 @@ UPLOAD_SECONDS = 900  # for the answer to an upload, which comes after all of it
 PAGE = 100
 HIDDEN = "[key]"
 _SPENT = {"insufficient_quota", "billing_hard_limit_reached"}  # 429s that no waiting changes
-CONFLICTS = {409, 423}  # something else is being done to it: it passes, as the provider's own client takes it
+CONFLICTS = {409, 423}  # something else is being done to it; the provider's own client tries again, too
 _NOT_YET = re.compile(r"being processed|not (yet )?ready")  # a file just uploaded, status 400
 _LIKE_A_KEY = re.compile(r"\bsk-[\w*.-]{4,}")  # services quote keys half masked
 
@@ -35,7 +35,7 @@ class Refused(Again):
 
 
 class Missing(StageError):
-    """What was asked for is not there (any more)."""
+    """What was asked for is not at the service, or not any more."""
 
 
 def key() -> str:
@@ -44,15 +44,15 @@ def key() -> str:
     Raises:
         StageError: if there is none, or one that cannot be sent; it is never shown.
     """
-    found = os.environ.get(KEY, "").strip()
-    if not re.fullmatch(r"[!-~]+", found):  # httpx would quote a broken header, key and all
+    secret = os.environ.get(KEY, "").strip()
+    if not re.fullmatch(r"[!-~]+", secret):  # httpx would quote a broken header, key and all
         raise StageError(
             f"environment variable {KEY}",
-            "characters that no key has" if found else "nothing",
+            "characters that no key has" if secret else "nothing",
             "the key of the service; it is read from there alone",
             f"export {KEY}=…, then run the same command again",
         )
-    return found
+    return secret
 
 
 def clean(text: object) -> str:
@@ -65,60 +65,65 @@ def clean(text: object) -> str:
 class Service:
     """Files and fine-tuning jobs of one service.
 
-    Every method tries once and raises Again where another try may do (Refused: nothing has happened so far), Missing on
-    404, and StageError with the service's own words on every other refusal. `patiently` tries again.
+    Every method tries once. `patiently` tries again.
+
+    Raises:
+        Again: where another try may do.
+        Refused: the same, and the service has done nothing so far.
+        Missing: on status 404.
+        StageError: on every other refusal, with the service's own words.
     """
 
     def __init__(self, base_url: str):
         import openai
 
-        self.openai, self.where = openai, base_url or ADDRESS
+        self.openai, self.address = openai, base_url or ADDRESS
         wait = openai.Timeout(PATIENCE.read_seconds, connect=PATIENCE.connect_seconds)
         # base_url is always given: OPENAI_BASE_URL would send the rows where no parameter says
-        self.client = openai.OpenAI(api_key=key(), base_url=self.where, max_retries=0, timeout=wait)
+        self.client = openai.OpenAI(api_key=key(), base_url=self.address, max_retries=0, timeout=wait)
         self.files, self.tuning = self.client.files, self.client.fine_tuning.jobs
 
     def patiently(self, call: Callable[[], Result]) -> Result:
         """What `call()` returns, tried again with growing waits while it raises Again."""
-        return Client(PATIENCE).persist(self.where, call)
+        return Client(PATIENCE).persist(self.address, call)
 
-    def _ask(self, what: str, call: Callable, *args, **options) -> dict:
-        """One answer as a mapping; it must have an `id` or be a list."""
+    def _ask(self, request: str, call: Callable, *args, **options) -> dict:
+        """One answer as a mapping, which must have an `id` or be a list. `request` says in errors what was asked."""
         try:
             answer = call(*args, **options)
             said = answer.to_dict(mode="json")
         except self.openai.APIStatusError as error:
-            raise self._refusal(what, error) from None
+            raise self._refusal(request, error) from None
         except self.openai.APIConnectionError as error:
-            raise Again(f"{what}: {clean(error.__cause__ or error)}") from None
+            raise Again(f"{request}: {clean(error.__cause__ or error)}") from None
         except (self.openai.OpenAIError, ValueError, AttributeError, TypeError):  # a proxy's page, half an answer
-            raise Again(f"{what}: an answer that is no JSON of this protocol") from None
+            raise Again(f"{request}: an answer that is no JSON of this protocol") from None
         if not isinstance(said.get("data") if said.get("object") == "list" else said.get("id"), list | str):
-            raise Again(f"{what}: an answer without id or data")
+            raise Again(f"{request}: an answer without id or data")
         return said
 
-    def _refusal(self, what: str, error) -> Exception:
+    def _refusal(self, request: str, error) -> Exception:
         body = error.body if isinstance(error.body, dict) else {}
         message = clean(body.get("message") or error.message)[:1000]
         status, about = error.status_code, clean(", ".join(str(body[k]) for k in ("code", "param") if body.get(k)))
         said = f"status {status}: {message}{f' ({about})' if about else ''}"
         if status == 404:
             return Missing(
-                f"{self.where}: {what}", said, "something that is there", "check the name and bases.<base>.base.base_url"
+                f"{self.address}: {request}", said, "something that is there", "check the name and bases.<base>.base.base_url"
             )
         spent = {body.get("code"), body.get("type")} & _SPENT
         if status == 429 and not spent or status == 400 and _NOT_YET.search(message):
-            return Refused(f"{what}: {said}", retry_after(error.response))
+            return Refused(f"{request}: {said}", retry_after(error.response))
         if status in PASSING | CONFLICTS and status != 429 or status >= 500:
-            return Again(f"{what}: {said}", retry_after(error.response))
+            return Again(f"{request}: {said}", retry_after(error.response))
         fix = f"set {KEY} to a key that may do this" if status in (401, 403) else "do what the service says"
-        return StageError(f"{self.where}: {what}", said, "a request that the service takes", fix)
+        return StageError(f"{self.address}: {request}", said, "a request that the service takes", fix)
 
-    def _pages(self, what: str, call: Callable, **options) -> Iterator[dict]:
+    def _pages(self, request: str, call: Callable, **options) -> Iterator[dict]:
         """Every entry of a list, page after page."""
         after = {}
         while True:
-            page = self._ask(what, call, **after, **options)
+            page = self._ask(request, call, **after, **options)
             yield from page["data"]
             if not page.get("has_more") or not page["data"] or page["data"][-1].get("id") == after.get("after"):
                 return
@@ -136,21 +141,21 @@ class Service:
     def upload(self, path: Path, name: str) -> dict:
         """Send a file for fine-tuning under `name`."""
         with open(path, "rb") as content:
-            given = {"file": (name, content, "application/jsonl"), "purpose": "fine-tune", "timeout": UPLOAD_SECONDS}
-            return self._ask(f"upload {name}", self.files.create, **given)
+            fields = {"file": (name, content, "application/jsonl"), "purpose": "fine-tune", "timeout": UPLOAD_SECONDS}
+            return self._ask(f"upload {name}", self.files.create, **fields)
 
     def content(self, file_id: str) -> bytes:
         """What is in a file of the service."""
-        what = f"download {file_id}"
+        request = f"download {file_id}"
         try:
             answer = self.files.content(file_id)
             if "html" in answer.response.headers.get("content-type", ""):
-                raise Again(f"{what}: a web page, from a proxy")
+                raise Again(f"{request}: a web page, from a proxy")
             return answer.read()
         except self.openai.APIStatusError as error:
-            raise self._refusal(what, error) from None
+            raise self._refusal(request, error) from None
         except self.openai.OpenAIError as error:
-            raise Again(f"{what}: {clean(error.__cause__ or error)}") from None
+            raise Again(f"{request}: {clean(error.__cause__ or error)}") from None
 
     # jobs ----------------------------------------------------------------------------------------------------------------
 
@@ -165,7 +170,7 @@ class Service:
         return self._ask("create job", self.tuning.create, **request)
 
     def act(self, job_id: str, verb: str) -> dict:
-        """Cancel, pause or resume a job; returns it."""
+        """Cancel, pause or resume a job. Returns the job."""
         return self._ask(f"{verb} job {job_id}", getattr(self.tuning, verb), job_id)
 
     def events(self, job_id: str) -> Iterator[dict]:

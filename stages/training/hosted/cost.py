@@ -10,23 +10,23 @@ MOST_EPOCHS = 50  # that the protocol allows
 DATED = r"(-\d{4}(-?\d\d){0,2})?"  # what a version adds to a model's name
 
 
-def price_of(model: str, prices: list[Price], where: str) -> float:
-    """Dollars for a million trained tokens: of the entry named `model`, else of the one that a dated name begins with.
+def price_of(model: str, prices: list[Price], parameter: str) -> float:
+    """Dollars for a million trained tokens, by the entry named `model`, or else by the entry that a dated name begins with.
 
     Raises:
-        StageError: if no entry fits; nothing is spent at an unknown price.
+        StageError: if no entry fits, for nothing is spent at an unknown price.
     """
     for dated in ("", DATED):
         for entry in prices:
             if re.fullmatch(re.escape(entry.model) + dated, model):
                 return entry.dollars_per_million_tokens
-    raise StageError(where, f"no price for {model}", "an entry for it", "look it up at the provider and add it")
+    raise StageError(parameter, f"no price for {model}", "an entry for it", "look it up at the provider and add it")
 
 
 def auto_epochs(rows: int) -> int:
     """The epochs that `auto` stands for by OpenAI's cookbook: 3, more for under 34 rows, fewer for over 8,333.
 
-    The service may choose otherwise; what it chose is known once a job is there (see `Estimate.exceeds`).
+    The service may choose otherwise. The job says what it chose (see `Estimate.exceeds`).
     """
     if rows * 3 < 100:
         return min(25, 100 // max(rows, 1))
@@ -35,7 +35,10 @@ def auto_epochs(rows: int) -> int:
 
 @dataclass(frozen=True)
 class Estimate:
-    """`tokens` is a bound an epoch (stages/training/hosted/rules.py): one a byte. English text has about a third of it."""
+    """What a job may cost at most.
+
+    `tokens` is a bound for one epoch: a token a byte (stages/training/hosted/rules.py). English text has about a third of it.
+    """
 
     rows: int
     tokens: int
@@ -45,11 +48,11 @@ class Estimate:
 
     @property
     def dollars(self) -> float:
-        """At most this."""
+        """The most that the job may cost."""
         return self.tokens * self.epochs * self.dollars_per_million / 1e6
 
     def exceeds(self, epochs: object) -> bool:
-        """Whether that many epochs, as the service chose them, may cost more than was let pass."""
+        """Whether that many epochs, chosen by the service, may cost more than the limit."""
         return isinstance(epochs, int) and epochs > self.epochs and self.dollars * epochs / self.epochs > self.limit
 
     def __str__(self) -> str:
@@ -60,17 +63,17 @@ class Estimate:
 
 
 def estimate(name: str, params: HostedTraining, model: str, rows: int, tokens: int) -> Estimate:
-    """The bound for one job; epochs that the service shall choose are guessed as it documents its choice."""
+    """The bound for one job. Where the service shall choose the epochs, they are guessed by its documentation."""
     epochs = auto_epochs(rows) if params.n_epochs == "auto" else params.n_epochs
     price = price_of(model, params.prices, f"models.{name}.train.prices")
     return Estimate(rows, tokens, epochs, price, params.limit_dollars)
 
 
 def within_limit(name: str, bound: Estimate) -> None:
-    """Stop before anything is sent.
+    """Check, before anything is sent, that a job costs no more than the limit.
 
     Raises:
-        StageError: if the job may cost more than the limit.
+        StageError: if it may cost more.
     """
     if bound.dollars > bound.limit:
         raise StageError(

@@ -1,4 +1,4 @@
-"""One fine-tuning job: found or created, followed to its end, told about when it fails."""
+"""One fine-tuning job: it is found or created, followed to its end, and explained where it fails."""
 
 import re
 import sys
@@ -25,45 +25,47 @@ MOST_LINES = 5  # offending lines shown
 
 
 def mark_of(service: Service, model: str, training: str, validation: str | None, params: HostedTraining) -> str:
-    """The fingerprint of a job: where, from what, on which data (sha256), with which hyperparameters. No code is in it, nor
-    prices, limits or names of ours: none of these may ever cause a second payment."""
+    """The fingerprint of a job: its service, its model, its data (sha256) and its hyperparameters.
+
+    It holds no code, and none of our prices, limits or names. None of these may ever cause a second payment.
+    """
     asked = hyperparameters(params), params.seed, params.suffix, params.attempt
-    return kept.brought("hosted job", service.where.rstrip("/"), model, training, validation, *asked).key
+    return kept.brought("hosted job", service.address.rstrip("/"), model, training, validation, *asked).key
 
 
 def hyperparameters(params: HostedTraining) -> dict:
-    """As the service names them, each a value or `auto`."""
+    """The hyperparameters as the service names them, each a value or `auto`."""
     return {name: getattr(params, name) for name in ("n_epochs", "batch_size", "learning_rate_multiplier")}
 
 
 def used(job: dict) -> dict:
-    """The hyperparameters of a job at the service, wherever the protocol has them: at the top, and under the job's method.
+    """The hyperparameters of a job at the service. The protocol has them at the top and under the job's method.
 
-    What the service chose itself may stand in one place and `auto` in the other: a number goes before `auto`, and of two
-    numbers of epochs the higher one, for it costs more.
+    The service's own choice may stand in one place and `auto` in the other. A number goes before `auto`. Of two numbers of
+    epochs the higher one counts, for it costs more.
     """
     method = job.get("method") or {}
     places = [job.get("hyperparameters"), *(part.get("hyperparameters") for part in method.values() if isinstance(part, dict))]
-    found: dict = {}
+    values: dict = {}
     for place in places:
         for name, value in (place or {}).items():
-            before = found.get(name)
-            known = isinstance(value, int | float)
-            if before is None or known and not isinstance(before, int | float):
-                found[name] = value
-            elif known and name == "n_epochs":
-                found[name] = max(before, value)
-    return {name: value for name, value in found.items() if value is not None}
+            before = values.get(name)
+            is_number = isinstance(value, int | float)
+            if before is None or is_number and not isinstance(before, int | float):
+                values[name] = value
+            elif is_number and name == "n_epochs":
+                values[name] = max(before, value)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def really(params: HostedTraining, job: dict) -> dict:
-    """The hyperparameters of a job: the numbers that the service says, else what was asked for."""
+    """The hyperparameters of a job: the service's numbers, or else what was asked for."""
     told = {name: value for name, value in used(job).items() if isinstance(value, int | float)}
     return hyperparameters(params) | told
 
 
 def request_of(model: str, files: dict[str, str | None], params: HostedTraining, mark: str) -> dict:
-    """What is asked for; `files` are ids by training_file and validation_file."""
+    """The request that creates a job. `files` are ids by training_file and validation_file."""
     return {
         "model": model,
         **files,
@@ -75,11 +77,14 @@ def request_of(model: str, files: dict[str, str | None], params: HostedTraining,
 
 
 def find(service: Service, state: State, request: dict, attempt: int) -> dict | None:
-    """The job at the service: by the id on record, else by its mark; for services that keep no metadata, by all that was
-    asked for. Of several, one that has not failed."""
-    if known := state.known.get("job"):
+    """The job at the service, or None.
+
+    It is looked for by the id on record, then by its mark. Services that keep no metadata have no marks: there a job counts
+    that is as asked for in everything. Of several marked jobs, one that has not failed is taken.
+    """
+    if job_id := state.record.get("job"):
         try:
-            return service.job(known)
+            return service.job(job_id)
         except Missing:  # another account
             pass
     mark, marked, alike = request["metadata"][MARK], [], []
@@ -96,22 +101,22 @@ def find(service: Service, state: State, request: dict, attempt: int) -> dict | 
 
 
 def _as_asked(job: dict, request: dict) -> bool:
-    """Whether a job without metadata is the one asked for. Files are found by their content: the same file, the same data.
+    """Whether a job without metadata is the one asked for. Files were found by their content: the same id is the same data.
 
-    What the service does not show is not compared: to take another job of the same files and model for ours is better than to
-    pay for one a second time, and `attempt` asks for another one.
+    What the service does not show is not compared. It is better to take another job of the same files and model for ours than
+    to pay twice. `attempt` asks for another job.
     """
     same = request["training_file"] and job.get("training_file") == request["training_file"]
     same = same and job.get("validation_file", request.get("validation_file")) == request.get("validation_file")
     same = same and job.get("seed") in (None, request["seed"])
     same = same and job.get("user_provided_suffix") in (None, request.get("suffix"))
     model = re.fullmatch(re.escape(request["model"]) + DATED, str(job.get("model")))
-    wanted, given = request["method"]["supervised"]["hyperparameters"], used(job)
-    return bool(same and model) and all(value in ("auto", given.get(name, value)) for name, value in wanted.items())
+    wanted, actual = request["method"]["supervised"]["hyperparameters"], used(job)
+    return bool(same and model) and all(value in ("auto", actual.get(name, value)) for name, value in wanted.items())
 
 
 def ensure(service: Service, state: State, request: dict, attempt: int) -> dict:
-    """The job at the service: attached to, or created if there has never been one."""
+    """The job at the service. It is created if there has never been one."""
     job = once(
         service, state, "create job", lambda: find(service, state, request, attempt), lambda: service.create_job(request)
     )
@@ -120,8 +125,10 @@ def ensure(service: Service, state: State, request: dict, attempt: int) -> dict:
 
 
 def cancel(service: Service, job_id: str) -> dict:
-    """The job, ended. One that has ended already is left as it is: the answer to an earlier request may have been lost, or it
-    ended by itself meanwhile."""
+    """The job, ended.
+
+    A job that has ended already is left as it is. It may have ended by itself, or by an earlier request whose answer was lost.
+    """
 
     def attempt() -> dict:
         job = service.job(job_id)
@@ -139,9 +146,9 @@ def cancel(service: Service, job_id: str) -> dict:
 
 
 class Events:
-    """What happened to a job, oldest first, in whatever order the service lists it.
+    """What happened to a job, oldest first. The service may list it in any order.
 
-    Where it lists the newest first, as the protocol says, each `fresh()` asks only for what came since.
+    Where it lists the newest first, as the protocol says, each `fresh()` asks only for what came since the last one.
     """
 
     def __init__(self, service: Service, job_id: str):
@@ -161,10 +168,10 @@ class Events:
         times = [_time(event) for event in listed]
         self._newest_first = self._newest_first or len(set(times)) > 1 and times == sorted(times, reverse=True)
         listed = listed[::-1] if self._newest_first else listed
-        found = sorted((event for event in listed if _key(event) not in self._seen), key=_time)
-        self._seen |= {_key(event) for event in found}
-        self.all += found
-        return found
+        new = sorted((event for event in listed if _key(event) not in self._seen), key=_time)
+        self._seen |= {_key(event) for event in new}
+        self.all += new
+        return new
 
 
 def _key(event: dict) -> str:
@@ -202,10 +209,10 @@ class Display:
 
 
 def follow(service: Service, job_id: str, name: str, watch: Callable[[dict], None]) -> tuple[dict, list[dict]]:
-    """The job once it has ended, and all its events. A service out of reach is waited for, however long.
+    """The job once it has ended, and all its events. A service out of reach is waited for without end.
 
     Args:
-        watch: called with the job at every look; may raise to stop.
+        watch: called with the job at every look. It may raise to stop.
     """
     events, display, lost, status = Events(service, job_id), Display(name), 0, None
     try:

@@ -17,7 +17,7 @@ MOST_TOLD = 3  # rows left out that are named
 
 @dataclass(frozen=True)
 class Prepared:
-    """A file to upload: its hash, its rows, a bound of their tokens, and how many rows were left out for a mark in a text."""
+    """A file to upload. `tokens` is a bound of its rows' tokens. `refused` counts rows left out for a mark in a text."""
 
     path: Path
     sha256: str
@@ -27,9 +27,9 @@ class Prepared:
 
 
 def prepare(source: Iterable[dict], contract: dict, path: Path, least_rows: int) -> Prepared:
-    """Write rows of task text as messages, marks of a style kept, and check them.
+    """Write rows of task text as messages, with the marks of their style, and check them.
 
-    Rows with a mark of a model in a text are left out: the service may read it as the end of a turn.
+    Rows that hold a special token of some model in a text are left out. The service may read it as the end of a turn.
 
     Raises:
         StageError: naming each line that the service would refuse.
@@ -41,16 +41,16 @@ def prepare(source: Iterable[dict], contract: dict, path: Path, least_rows: int)
                 raise StageError(
                     f"row {row['id']}", f"task {row['task']}", "task text", "a hosted job learns to answer: another dataset"
                 )
-            made = rules.hosted_row(row, contract)
-            if mark := first_mark(text for turn in made["messages"] for text in (turn["content"], turn.get("name", ""))):
+            sent = rules.hosted_row(row, contract)
+            if mark := first_mark(text for turn in sent["messages"] for text in (turn["content"], turn.get("name", ""))):
                 refused += 1
                 if refused <= MOST_TOLD:
                     print(f"row {row['id']} is left out: {mark} may be a token of the service's model", file=sys.stderr)
                 continue
-            line = clean_text(json.dumps(made, ensure_ascii=False, sort_keys=True)) + "\n"  # one form, whatever code made it
+            line = clean_text(json.dumps(sent, ensure_ascii=False, sort_keys=True)) + "\n"  # one form, whatever code made it
             file.write(line)
             digest.update(line.encode())
             rows += 1
-            tokens += rules.most_tokens(made)
+            tokens += rules.most_tokens(sent)
     rules.check(path, least_rows=least_rows)
     return Prepared(path, digest.hexdigest(), rows, tokens, refused)

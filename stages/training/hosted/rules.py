@@ -1,12 +1,17 @@
 """Chat JSONL for a hosted fine-tuning service: its rules checked here, before anything is uploaded or paid.
 
-The rules are those of OpenAI's supervised fine-tuning: one JSON object a line with `messages` (and, for tool use, `tools`,
-`functions` and `parallel_tool_calls`); known roles and keys; weights 0 or 1 on assistant turns, at least one of them 1; no
-empty assistant turn; the last turn by the assistant; at least ten rows; a limit of tokens a row and of bytes a file.
+The rules are those of OpenAI's supervised fine-tuning:
 
-Tokens are not counted but bounded, for the tokenizer is not here: a byte-level BPE token stands for at least one byte of UTF-8,
-so a text has at most as many tokens as bytes; every message adds three for its frame, a name one, the reply three (OpenAI's
-cookbook). A row within the bound is within the limit; one beyond it may still be, and can be let pass by a higher limit.
+- One JSON object a line with `messages`, and for tool use `tools`, `functions` and `parallel_tool_calls`.
+- No other roles and keys than those of KEYS.
+- Weights are 0 or 1, on assistant turns alone. At least one is 1.
+- No assistant turn is empty. The last turn is the assistant's.
+- At least ten rows; a limit of tokens a row and of bytes a file.
+
+Tokens are bounded, not counted, for the tokenizer is not here. A byte-level BPE token stands for at least one byte of UTF-8, so
+a text has at most as many tokens as bytes. Every message adds three for its frame, a name one, the reply three (OpenAI's
+cookbook). A row within the bound is within the limit. A row beyond the bound may still be within the limit: a higher limit lets
+it pass.
 
     python -m stages.training.hosted.rules FILE …
 """
@@ -39,9 +44,10 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def hosted_row(row: dict, contract: dict) -> dict:
     """A formatted row of task `text` as the service takes it: `messages`, of which the last is the answer to learn.
 
-    Turns answered before are read and not learned (weight 0): where they are to be learned, a row of their own ends with
-    them. Under style `completion` the marks stay: the prompt's ending is written out after the last question, that of
-    the answer is in `completion` already.
+    Earlier answers are read and not learned (weight 0). An answer that is to be learned has a row of its own that ends with it.
+
+    Under style `completion` the marks stay. The prompt's ending is written after the last question. The answer's ending is in
+    `completion` already.
     """
     turns = [turn | {"weight": 0} if turn["role"] == "assistant" else dict(turn) for turn in row["messages"]]
     if contract["style"] == "completion":
@@ -50,7 +56,7 @@ def hosted_row(row: dict, contract: dict) -> dict:
 
 
 def text_of(content: object) -> str | None:
-    """The text of a message's content, text or parts of type `text`; None if it is something else."""
+    """The text of a message's content, which is text or parts of type `text`; None if it is something else."""
     if isinstance(content, list) and content and all(isinstance(part, dict) and part.get("type") == "text" for part in content):
         parts = [part.get("text") for part in content]
         return "".join(parts) if all(isinstance(part, str) for part in parts) else None
@@ -58,7 +64,7 @@ def text_of(content: object) -> str | None:
 
 
 def most_tokens(row: dict) -> int:
-    """An upper bound of the tokens of a row (see above); tools and calls count by their JSON."""
+    """An upper bound of the tokens of a row (see above). Tools and calls count by their JSON."""
     total = REPLY + sum(len(json.dumps(row[key]).encode()) for key in ROW_KEYS - {"messages"} if key in row)
     for turn in row["messages"]:
         text = text_of(turn.get("content")) or ""
@@ -89,8 +95,8 @@ def row_problems(row: object, tokens: int = MOST_TOKENS) -> Iterator[str]:
         yield f"the last message is by {shorten(turns[-1].get('role'), 20)}, expected the assistant"
     if answers and all(turn.get("weight", 1) == 0 for turn in answers):
         yield "every assistant message has weight 0: nothing to learn; expected at least one of weight 1"
-    if (found := most_tokens(row)) > tokens:
-        yield f"up to {found} tokens, expected at most {tokens}"
+    if (most := most_tokens(row)) > tokens:
+        yield f"up to {most} tokens, expected at most {tokens}"
 
 
 def message_problems(turn: dict) -> Iterator[str]:
@@ -152,11 +158,14 @@ def check(path: Path, tokens: int = MOST_TOKENS, least_rows: int = LEAST_ROWS) -
     """
     if not path.is_file():
         raise StageError(path, "no such file", "chat JSONL", "write it first")
-    found = list(problems(path, tokens, least_rows))
-    if found:
-        listing = "".join(f"\n    - {problem}" for problem in found)
+    all_problems = list(problems(path, tokens, least_rows))
+    if all_problems:
+        listing = "".join(f"\n    - {problem}" for problem in all_problems)
         raise StageError(
-            path, f"{len(found)} problem{'s' * (len(found) > 1)}{listing}", "what the hosted service takes", "edit these lines"
+            path,
+            f"{len(all_problems)} problem{'s' * (len(all_problems) > 1)}{listing}",
+            "what the hosted service takes",
+            "edit these lines",
         )
 
 

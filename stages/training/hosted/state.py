@@ -1,4 +1,4 @@
-"""What is known of things made at a service, saved before and after each call; and making them exactly once."""
+"""Making things at a service exactly once, by a record that is saved before and after each call."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,35 +12,35 @@ SETTLE = (0.0, 2.0, 5.0, 15.0)  # seconds before each look for what may have bee
 
 
 class State:
-    """A small JSON file in scratch. Losing it costs nothing: the service is asked what it has."""
+    """The record: a small JSON file in scratch. Losing it costs nothing, for the service is asked what it has."""
 
     def __init__(self, folder: Path):
         self.path = folder / "state.json"
         try:
-            self.known = read_json(self.path)
+            self.record = read_json(self.path)
         except StageError:
-            self.known = {}
+            self.record = {}
 
     def save(self, **changes: object) -> None:
         """Remember `changes`, on disk before this returns."""
-        self.known = {**self.known, **changes}
-        write_json(self.path, self.known)
+        self.record = {**self.record, **changes}
+        write_json(self.path, self.record)
 
 
-def once(service: Service, state: State, what: str, find: Callable[[], dict | None], make: Callable[[], dict]) -> dict:
-    """What `find()` finds at the service, else what `make()` makes there, exactly once however often this is killed.
+def once(service: Service, state: State, action: str, find: Callable[[], dict | None], make: Callable[[], dict]) -> dict:
+    """What `find()` finds at the service, or else what `make()` makes there. It is made once, however often this is killed.
 
-    A request may have been obeyed though its answer never came. So the service is always looked through first; and where a
-    `make()` was begun and nothing is known of its end, by this process or one before, several times.
+    A request may have been obeyed though its answer never came. So the service is always looked through first. Where the record
+    says that this `action` was begun, and not how it ended, the service is looked through several times.
     """
 
     def attempt() -> dict:
-        begun = state.known.get("doing") == what
+        begun = state.record.get("doing") == action
         for wait in SETTLE if begun else SETTLE[:1]:
             sleep(wait)
-            if found := find():
-                return found
-        state.save(doing=what)
+            if existing := find():
+                return existing
+        state.save(doing=action)
         try:
             return make()
         except Refused:

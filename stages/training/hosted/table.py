@@ -20,22 +20,22 @@ NAMES = {
 _WHOLE = {"step", "elapsed_tokens", "elapsed_examples"}
 
 
-def row_of(given: dict) -> dict:
-    """One step in our columns; what is not given, or is no number, is left out."""
-    found = {}
+def row_of(service_row: dict) -> dict:
+    """One step in our columns. A value that is missing or no number is left out."""
+    row = {}
     for ours, theirs in NAMES.items():
-        value = next((given[name] for name in theirs if given.get(name) not in (None, "")), None)
+        value = next((service_row[name] for name in theirs if service_row.get(name) not in (None, "")), None)
         try:
             number = float(value)
         except (TypeError, ValueError):
             continue
         if math.isfinite(number):
-            found[ours] = int(number) if ours in _WHOLE else number
-    return found
+            row[ours] = int(number) if ours in _WHOLE else number
+    return row
 
 
 def read(content: bytes) -> list[dict]:
-    """Rows of a result file: CSV, or CSV in base64, which OpenAI's service sends. Empty if it is neither."""
+    """Rows of a result file: CSV, or CSV in base64, as OpenAI's service sends it. There are none if it is neither."""
     text = content.decode("utf-8", "replace")
     if "step" not in text.split("\n", 1)[0]:
         try:
@@ -49,16 +49,16 @@ def read(content: bytes) -> list[dict]:
 
 
 def of_events(events: list[dict]) -> list[dict]:
-    """Rows out of a job's events of type metrics, for services without a result file."""
+    """Rows from a job's events of type metrics, for services without a result file."""
     return _ordered(event["data"] for event in events if event.get("type") == "metrics" and isinstance(event.get("data"), dict))
 
 
 def of_checkpoints(checkpoints: list[dict]) -> list[dict]:
-    """Rows out of the checkpoints of a job (`step`, `metrics`), for services that say no more."""
-    given = ({"step": checkpoint["step"], **(checkpoint["metrics"] or {})} for checkpoint in checkpoints)
-    return [row for row in _ordered(given) if len(row) > 1]
+    """Rows from the checkpoints of a job (`step`, `metrics`), for services that say no more."""
+    service_rows = ({"step": checkpoint["step"], **(checkpoint["metrics"] or {})} for checkpoint in checkpoints)
+    return [row for row in _ordered(service_rows) if len(row) > 1]
 
 
-def _ordered(given) -> list[dict]:
-    rows = {row["step"]: row for row in map(row_of, given) if "step" in row}
+def _ordered(service_rows) -> list[dict]:
+    rows = {row["step"]: row for row in map(row_of, service_rows) if "step" in row}
     return [rows[step] for step in sorted(rows)]

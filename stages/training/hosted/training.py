@@ -29,7 +29,7 @@ from stages.training.table import mean_of_last, write_table
 
 
 def starting_model(name: str, params: HostedTraining, base: Path) -> tuple[dict, str]:
-    """What the base's hosted.json says, and the model to ask for: its own, or the checkpoint of it that is chosen.
+    """The base's hosted.json, and the model to ask for: the base's own model, or the checkpoint of it that is chosen.
 
     Raises:
         StageError: if the base is not hosted, or has no such checkpoint.
@@ -69,9 +69,9 @@ class Run:
         folder = kept.placed("hosted job", self.mark).folder
         with alone(folder, wait=False):
             state = State(folder)
-            made = self._existing(state) or self._new(state)
-            self.job_id = made["id"]
-            ended, events = job.follow(self.service, made["id"], self.name, self._watch)
+            begun = self._existing(state) or self._new(state)
+            self.job_id = begun["id"]
+            ended, events = job.follow(self.service, begun["id"], self.name, self._watch)
         if ended["status"] != "succeeded" or not ended.get("fine_tuned_model"):
             raise job.failure(self.name, ended, events, {which: file.path for which, file in self.files.items()})
         return ended, events
@@ -80,18 +80,18 @@ class Run:
         return job.request_of(self.model, ids, self.params, self.mark)
 
     def _existing(self, state: State) -> dict | None:
-        """The job, if the service has it. Then nothing is uploaded and no limit asked for: it is paid."""
+        """The job, if the service has it. Then nothing is uploaded and no limit checked, for the job is paid."""
         ids = {which: uploads.there(self.service, file.path, file.sha256) for which, file in self.files.items()}
-        found = self.service.patiently(partial(job.find, self.service, state, self._request(ids), self.params.attempt))
-        if found:
-            if state.known.get("job") != found["id"] and not found.get("metadata"):
+        existing = self.service.patiently(partial(job.find, self.service, state, self._request(ids), self.params.attempt))
+        if existing:
+            if state.record.get("job") != existing["id"] and not existing.get("metadata"):
                 print(
-                    f"{self.name}: job {found['id']} is taken for this one: the same files, model and seed. "
+                    f"{self.name}: job {existing['id']} is taken for this one: the same files, model and seed. "
                     f"models.{self.name}.train.attempt asks for another",
                     file=sys.stderr,
                 )
-            state.save(job=found["id"])
-        return found
+            state.save(job=existing["id"])
+        return existing
 
     def _new(self, state: State) -> dict:
         print(f"{self.name}: {self.bound}", file=sys.stderr, flush=True)
@@ -100,16 +100,22 @@ class Run:
         return job.ensure(self.service, state, self._request(ids), self.params.attempt)
 
     def _watch(self, seen: dict) -> None:
-        """Cancel a job of so many epochs that it may cost more than the limit: the service chose them, or does not say how many
-        it makes though it runs."""
+        """Cancel a job that may cost more than the limit.
+
+        The service may have chosen too many epochs. Or the job runs and the service does not say how many; then it may be as
+        many as the protocol allows.
+
+        Raises:
+            StageError: if the job was cancelled.
+        """
         epochs = job.really(self.params, seen)["n_epochs"]
-        known = isinstance(epochs, int)
-        if seen["status"] in job.ENDED or not known and seen["status"] != "running":
+        stated = isinstance(epochs, int)
+        if seen["status"] in job.ENDED or not stated and seen["status"] != "running":
             return
-        if self.bound.exceeds(epochs if known else cost.MOST_EPOCHS):
+        if self.bound.exceeds(epochs if stated else cost.MOST_EPOCHS):
             if job.cancel(self.service, seen["id"])["status"] == "succeeded":  # too late: it is paid
                 return
-            chosen = f"{epochs} epochs, chosen by the service" if known else "a number of epochs that the service does not say"
+            chosen = f"{epochs} epochs, chosen by the service" if stated else "a number of epochs that the service does not say"
             raise StageError(
                 f"models.{self.name}.train.limit_dollars",
                 f"{chosen}; {self.bound}",
@@ -118,8 +124,8 @@ class Run:
             )
 
     def detached(self) -> StageError:
-        """What Ctrl-C leaves behind."""
-        command = f"affinage jobs cancel {self.job_id or 'JOB'} --base-url {self.service.where}"
+        """What Ctrl-C leaves behind, as an error that says how to go on."""
+        command = f"affinage jobs cancel {self.job_id or 'JOB'} --base-url {self.service.address}"
         return StageError(
             f"models.{self.name}: " + (f"job {self.job_id}" if self.job_id else "no job known yet"),
             "interrupted; what was begun at the service goes on there",
@@ -128,29 +134,29 @@ class Run:
         )
 
     def results(self, ended: dict, events: list[dict], checkpoints: list[dict]) -> list[dict]:
-        """The table of steps: of the result file, else of the events, else of the checkpoints.
+        """The table of steps, by the result files, or else by the events, or else by the checkpoints.
 
         Raises:
             StageError: if none of them has a step.
         """
-        found = []
+        steps = []
         for file_id in ended.get("result_files") or []:
             try:
-                found += read(self.service.patiently(partial(self.service.content, file_id)))
+                steps += read(self.service.patiently(partial(self.service.content, file_id)))
             except Missing as gone:
                 print(f"{self.name}: result file {file_id} is not there ({gone.found})", file=sys.stderr)
-        found = found or of_events(events) or of_checkpoints(checkpoints)
-        if not found:
+        steps = steps or of_events(events) or of_checkpoints(checkpoints)
+        if not steps:
             raise StageError(
                 f"models.{self.name}: job {ended['id']}",
                 "no step in a result file, an event or a checkpoint",
                 "a table of steps",
                 "run the same command again later: the job has succeeded and is not paid again",
             )
-        return found
+        return steps
 
     def checkpoints(self) -> list[dict]:
-        """The models kept on the way, by their steps; none where the service has no such list."""
+        """The models that were kept on the way, in the order of their steps; none where the service has no such list."""
         names = {"step": "step_number", "model": "fine_tuned_model_checkpoint", "id": "id", "metrics": "metrics"}
         try:
             listed = self.service.patiently(lambda: list(self.service.checkpoints(self.job_id)))
@@ -161,7 +167,7 @@ class Run:
 
 
 def about_model(run: Run, parent: dict, ended: dict, checkpoints: list[dict]) -> dict:
-    """`hosted.json`: what answers (provider, base_url, model), and where it comes from."""
+    """`hosted.json`: the model that answers (provider, base_url, model), and where it comes from."""
     names = {"training_file": "training", "validation_file": "validation"}
     files = {
         names[which]: {"id": ended.get(which), "sha256": file.sha256, "rows": file.rows} for which, file in run.files.items()
@@ -183,14 +189,14 @@ def about_model(run: Run, parent: dict, ended: dict, checkpoints: list[dict]) ->
 
 
 def read_and_refused(file: Prepared) -> dict[str, int]:
-    """Counts of the rows that were read, and, if any, of those left out for a mark in a text."""
+    """Counts: `rows` that were read, and `refused`, those left out for a mark in a text, where there are any."""
     return {"rows": file.rows + file.refused} | ({"refused": file.refused} if file.refused else {})
 
 
 def summary(run: Run, ended: dict, steps: list[dict]) -> dict:
-    """The metrics of the training; None for what the service does not say."""
-    tokens, given = ended.get("trained_tokens"), job.really(run.params, ended)
-    batch = given.get("batch_size")
+    """The metrics of the training. A figure that the service does not say is None."""
+    tokens, hyperparameters = ended.get("trained_tokens"), job.really(run.params, ended)
+    batch = hyperparameters.get("batch_size")
     losses = [row for row in steps if "training_loss" in row]
     epoch = ceil(run.files["training_file"].rows / batch) if isinstance(batch, int) and batch else 1
     measured = [row["validation_loss"] for row in steps if "validation_loss" in row]
@@ -198,7 +204,7 @@ def summary(run: Run, ended: dict, steps: list[dict]) -> dict:
         "rows": read_and_refused(run.files["training_file"]),
         "validation_rows": run.files["validation_file"].rows if "validation_file" in run.files else 0,
         "steps": steps[-1]["step"] if steps else None,
-        "epochs": given["n_epochs"] if isinstance(given["n_epochs"], int) else None,
+        "epochs": hyperparameters["n_epochs"] if isinstance(hyperparameters["n_epochs"], int) else None,
         "tokens": tokens,
         "tokens_at_most": run.bound.tokens * run.bound.epochs,
         "dollars": None if tokens is None else tokens * run.bound.dollars_per_million / 1e6,
@@ -229,10 +235,10 @@ def train_hosted(name: str, params: HostedTraining, paths: Paths) -> None:
             steps = run.results(ended, events, checkpoints)
         except KeyboardInterrupt:
             raise run.detached() from None
-    with atomic_directory(paths.out) as made:
-        write_json(made / "hosted.json", about_model(run, parent, ended, checkpoints))
-        write_prompt(made, contract)
-        write_json(made / "parent.json", {"base": paths.base.name, "sha256": content_hash(paths.base)})
+    with atomic_directory(paths.out) as out:
+        write_json(out / "hosted.json", about_model(run, parent, ended, checkpoints))
+        write_prompt(out, contract)
+        write_json(out / "parent.json", {"base": paths.base.name, "sha256": content_hash(paths.base)})
     write_table(paths.table, steps)
     figures = summary(run, ended, steps)
     accuracy = next((row["validation_token_accuracy"] for row in reversed(steps) if "validation_token_accuracy" in row), None)
