@@ -106,6 +106,13 @@ RUN = [
     Run("affinage compare <before> <after>", "Perplexity", "affinage compare HEAD my-experiment"),
     Run("affinage report medical", "", "affinage report medical && ls reports/medical.html"),
     Run("affinage report medical --rev <revision>", "", "affinage report medical --rev my-experiment"),
+    Run("affinage report medical --against <revision>", "my-experiment", "affinage report medical --against my-experiment"),
+    Run("affinage report medical --against main", "reports/medical-against-main.html"),
+    Run(
+        "affinage report partfinder_t_001=partfinder_t_003 --against workspace",
+        "medical-medical",
+        "affinage report medical=medical --against workspace",
+    ),
     Run('affinage ask medical "How is asthma treated?"'),
     Run("affinage ask medical --chat", "Ctrl-D ends", "echo 'How is asthma treated?' | affinage ask medical --chat"),
     Run('affinage ask medical "How is asthma treated?" --system "Answer in one sentence." --prompts'),

@@ -94,15 +94,19 @@ def _percent(comparison: Comparison) -> str:
     return f"{100 * comparison.second.params['judge']['confidence']:g}"
 
 
-def kept_scores(first: Results, second: Results, gone: Gone) -> str:
-    """What git keeps of both: the headlines, each with its own interval, where the answers behind them are gone."""
+def kept_scores(first: Results, second: Results) -> str:
+    """What git keeps of both: the headlines, each with its own interval, where the answers behind them are gone; and what
+    brings these back."""
     rows = [["figure", str(first.revision), "its gain", str(second.revision), "its gain"]]
     for name in dict.fromkeys([*first.scores, *second.scores]):
         kind = figures.kind(name, second.judges_in_params)
         cells = [_kept(results.scores.get(name), kind.decimals) for results in (first, second)]
         rows.append([kind.title, *cells[0], *cells[1]])
     lines = [f"{second.name}: {first.revision} → {second.revision}, by the scores in git alone", *table(rows, {1, 2, 3, 4})]
-    lines += ["  Rows cannot be compared, so no difference has an interval:", textwrap.indent(str(gone), "  ")]
+    lines.append("  Rows cannot be compared, so no difference has an interval. In neither cache nor remote:")
+    for results in (first, second):
+        if lost := results.gone:
+            lines += [f"    {' and '.join(lost)} at {results.revision}", f"    fix: {results.revision.fetch(lost)}"]
     return "\n".join(lines)
 
 
@@ -131,8 +135,8 @@ def compare(revisions: list[Revision], model: str | None, contestant: str, rows:
         results = [Results(side, revision) for side, revision in sides]
         try:
             texts.append(describe(Comparison(*results, contestant=contestant), rows, width))
-        except Gone as error:
-            texts.append(kept_scores(*results, error))
+        except Gone:
+            texts.append(kept_scores(*results))
         except StageError as error:
             failed.append(error)
             texts.append(f"{name}: not compared\n{textwrap.indent(str(error), '  ')}")

@@ -1,4 +1,7 @@
-"""Write a model's results as one page of HTML that opens anywhere, without a network: `affinage report MODEL`."""
+"""Write a model's results as one page of HTML that opens anywhere, without a network: `affinage report MODEL`.
+
+`affinage report MODEL --against REV` puts two revisions side by side: what it was at REV, what it is now.
+"""
 
 import re
 import textwrap
@@ -8,19 +11,22 @@ from urllib.parse import quote
 
 import typer
 
+from affinage.reports.comparison import Comparison
 from affinage.reports.index import entry, render_index
 from affinage.reports.outputs import WORKSPACE, Revision
 from affinage.reports.overview import overviews
-from affinage.reports.page import render, source_in_words
+from affinage.reports.page import render
+from affinage.reports.rendering import source_in_words
 from affinage.reports.results import Results
+from affinage.reports.two_revisions import render_compared
 from stages.common.errors import StageError
 from stages.common.files import atomic_file
 
 
-def default_out(model: str, rev: str) -> Path:
-    """`reports/<model>.html`; of another revision, `reports/<model>@<revision>.html`."""
-    of = "" if rev == WORKSPACE else "@" + re.sub(r"[^\w.-]", "-", rev)
-    return Path("reports") / f"{model}{of}.html"
+def default_out(model: str, rev: str, against: str = "") -> Path:
+    """`reports/<model>.html`; of another revision `reports/<model>@<revision>.html`; of two, both are named."""
+    name = model + ("" if rev == WORKSPACE else f"@{rev}") + (f"-against-{against}" if against else "")
+    return Path("reports") / (re.sub(r"[^\w.@-]", "-", name) + ".html")
 
 
 def write(model: str, rev: str = WORKSPACE, out: Path | None = None) -> Path:
@@ -29,8 +35,26 @@ def write(model: str, rev: str = WORKSPACE, out: Path | None = None) -> Path:
     Raises:
         StageError: if the revision, the model, its answers or its verdicts are not there.
     """
-    out = out or default_out(model, rev)
-    page = render(Results(model, Revision(rev)))
+    return _write(render(Results(model, Revision(rev))), out or default_out(model, rev))
+
+
+def write_compared(model: str, rev: str, against: str, out: Path | None = None) -> Path:
+    """Write the page of two revisions and return where it is.
+
+    Args:
+        model: its name, or BEFORE=AFTER where it was another model at `against`.
+
+    Raises:
+        StageError: if either revision lacks the model, its answers or its verdicts, or they have no rows in common.
+    """
+    before, _, after = model.partition("=")
+    sides = Results(before, Revision(against)), Results(after or before, Revision(rev))
+    for results in sides:
+        results.require_outputs()
+    return _write(render_compared(Comparison(*sides)), out or default_out(model, rev, against))
+
+
+def _write(page: str, out: Path) -> Path:
     with atomic_file(out) as file:
         file.write(page)
     return out
@@ -50,9 +74,7 @@ def write_all(rev: str = WORKSPACE, folder: Path = Path("reports")) -> tuple[Pat
         except StageError as error:
             failed[model.name] = error
         entries.append(entry(model, "" if model.name in failed else quote(out.name), _why(failed.get(model.name))))
-    index = folder / default_out("index", rev).name
-    with atomic_file(index) as file:
-        file.write(render_index(entries, source_in_words(Revision(rev))))
+    index = _write(render_index(entries, source_in_words(Revision(rev))), folder / default_out("index", rev).name)
     return index, failed
 
 
@@ -64,14 +86,19 @@ def _why(error: StageError | None) -> str:
 def command(
     model: Annotated[str, typer.Argument(help="A key of `models`. [default: all, and an index]", show_default=False)] = "",
     rev: Annotated[str, typer.Option(help="A commit, branch, tag or experiment.")] = WORKSPACE,
+    against: Annotated[
+        str, typer.Option(help="An earlier revision to put beside it; MODEL may be BEFORE=AFTER then.", show_default=False)
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="The file to write. [default: reports/MODEL.html]")] = None,
 ) -> None:
     """Write a model's results as one HTML page that opens without a network; without a name, every model's, and an index.
 
-    Example: affinage report medical --rev my-experiment
+    Example: affinage report medical --rev my-experiment --against main
     """
+    if against and not model:
+        raise typer.BadParameter("--against compares one model: name the model")
     if model:
-        print(write(model, rev, out))
+        print(write_compared(model, rev, against, out) if against else write(model, rev, out))
         return
     if out:
         raise typer.BadParameter("--out names the file of one model: name the model")

@@ -5,6 +5,7 @@ from functools import cached_property
 from statistics import median
 
 from affinage.reports import differences, drawings, figures
+from affinage.reports.kept_columns import kept_columns
 from affinage.reports.results import TUNED, Results, Row
 from stages.common.files import clean_text
 
@@ -16,6 +17,7 @@ class Table:
 
     def __init__(self, results: Results):
         self.results, self.judges, self.rival = results, results.judges, results.rival
+        self.kept = kept_columns(results.revision, str(results.params.get("dataset")), results.rows)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -40,6 +42,17 @@ class Table:
         expected = None if row.expected is None else cut(row.expected)
         compared = {contestant: differences.compare(expected or "", cut(row.said(contestant))) for contestant in row.answers}
         of_tuned = compared.get(TUNED, ([("", expected or "")],))[0]
+        replies = {
+            contestant: reply(
+                self.results,
+                row,
+                contestant,
+                figures.contestant(contestant),
+                "tuned" if contestant == TUNED else "base",
+                runs if row.expected else [("", cut(row.said(contestant)))],
+            )
+            for contestant, (_, runs) in compared.items()
+        }
         keys = self._keys(number, row)
         return {
             "number": number,
@@ -47,20 +60,25 @@ class Table:
             "turns": [(role, cut(text)) for role, text in row.turns],
             "expected": expected,
             "expected_runs": of_tuned,
-            "runs": {
-                contestant: runs if row.expected else [("", cut(row.said(contestant)))]
-                for contestant, (_, runs) in compared.items()
-            },
-            "answers": [self._answer(row, contestant) for contestant in self.columns],
-            "folded": [self._answer(row, contestant) for contestant in row.answers if contestant not in self.columns],
-            "verdicts": [self._judged(row, judge) for judge in self.judges if row.expected is not None],
-            "judgements": [verdict for judge in self.judges for verdict in self._verdicts(row, judge)],
+            "answers": [replies[contestant] for contestant in self.columns if contestant in replies],
+            "folded": [own for contestant, own in replies.items() if contestant not in self.columns],
+            "verdicts": self._verdicts(row),
+            "judgements": [
+                judgement
+                for judge in self.judges
+                for contestant in row.answers
+                for judgement in judgements(row, judge, contestant, figures.contestant(contestant))
+            ],
             "surprise": [
-                (contestant, figures.show(_perplexity(*sums))) for contestant, sums in row.likelihood.items() if sums[1]
+                (figures.contestant(contestant), figures.show(_perplexity(*sums)))
+                for contestant, sums in row.likelihood.items()
+                if sums[1]
             ],
             "more": self._more(row),
             "sorted_by": [key if isinstance(key, str) else "" if key is None else f"{key:g}" for key in keys],
             "flags": " ".join(self._flags(row)),
+            "kept_places": self.kept.places(row.id),
+            "kept_values": self.kept.values(row.id),
         }
 
     def _more(self, row: Row) -> str:
@@ -73,53 +91,15 @@ class Table:
         words = ", ".join(name for name, there in parts.items() if there) or "id"
         return words[:1].upper() + words[1:]
 
-    def _answer(self, row: Row, contestant: str) -> dict:
-        answer = row.answers.get(contestant, {})
-        facts = []
-        sure = (answer.get("probabilities") or {}).get(answer.get("label"))
-        if sure is not None:
-            facts.append(f"{figures.show(sure, 2)} sure")
-        if answer.get("tokens") is not None:
-            facts.append(f"{answer['tokens']} tokens")
-        if answer.get("finish") not in (None, "stop"):
-            facts.append({"length": "broke off at the limit"}.get(answer["finish"], str(answer["finish"])))
-        if (seconds := self.results.seconds.get(contestant, {}).get(row.id)) is not None:
-            facts.append(f"{seconds:.2f} s")
-        return {
-            "contestant": contestant,
-            "facts": facts,
-            "prompt": cut(str(answer.get("prompt", ""))),
-            "right": row.said(contestant) == row.expected if "label" in answer and row.expected is not None else None,
-        }
-
-    def _judged(self, row: Row, judge: str) -> dict:
-        """Tuned and rival on one line, as long as the judge's scale."""
-        scores = row.scores.get(judge, {})
-        tuned, other = scores.get(TUNED), scores.get(self.rival)
-        place = drawings.scale(*self.results.span(judge), 3, 97)
-        return {
-            "judge": judge,
-            "tuned": tuned,
-            "other": other,
-            "difference": tuned - other if tuned is not None and other is not None else None,
-            "tuned_at": None if tuned is None else place(tuned),
-            "other_at": None if other is None else place(other),
-            "failed": row.failed.get(judge, {}),
-            "pair": row.pairs.get(judge, {}),
-        }
-
-    def _verdicts(self, row: Row, judge: str) -> list[dict]:
-        scores, reasons, failed = (by_judge.get(judge, {}) for by_judge in (row.scores, row.reasons, row.failed))
-        judged = [contestant for contestant in dict.fromkeys([*scores, *failed]) if contestant in row.answers]
+    def _verdicts(self, row: Row) -> list[dict]:
+        """What stands beside a row; nothing beside a label, which is right or wrong."""
+        if row.expected is None or self.results.task == "label":
+            return []
+        sides = [(judge, row.scores.get(judge, {})) for judge in self.judges]
         return [
-            {
-                "judge": judge,
-                "contestant": contestant,
-                "score": scores.get(contestant),
-                "reason": reasons.get(contestant),
-                "failed": failed.get(contestant),
-            }
-            for contestant in judged
+            verdict(judge, self.results.span(judge), scores.get(self.rival), scores.get(TUNED))
+            | {"failed": row.failed.get(judge, {}), "pair": row.pairs.get(judge, {})}
+            for judge, scores in sides
         ]
 
     def _keys(self, number: int, row: Row) -> list:
@@ -168,8 +148,62 @@ class Table:
     @cached_property
     def highlight(self) -> str:
         """What is highlighted at first: what differs where answers are mostly as expected, else what is shared."""
-        shares = [differences.share(row["runs"][TUNED]) for row in self.rows if row["expected"] and TUNED in row["runs"]]
+        tuned = [row["answers"][0]["runs"] for row in self.rows if row["expected"] and row["answers"]]
+        shares = [differences.share(runs) for runs in tuned]
         return "own" if shares and median(shares) > 0.5 else "same"
+
+
+def reply(results: Results, row: Row, contestant: str, label: str, side: str, runs: list[tuple[str, str]]) -> dict:
+    """One answer as the template draws it.
+
+    Args:
+        label: whose it is, in words.
+        side: `tuned` or `base`: its colour and its place.
+        runs: its text, by what it shares with another.
+    """
+    answer = row.answers.get(contestant, {})
+    facts = []
+    sure = (answer.get("probabilities") or {}).get(answer.get("label"))
+    if sure is not None:
+        facts.append(f"{figures.show(sure, 2)} sure")
+    if answer.get("tokens") is not None:
+        facts.append(f"{answer['tokens']} tokens")
+    if answer.get("finish") not in (None, "stop"):
+        facts.append({"length": "broke off at the limit"}.get(answer["finish"], str(answer["finish"])))
+    if (seconds := results.seconds.get(contestant, {}).get(row.id)) is not None:
+        facts.append(f"{seconds:.2f} s")
+    return {
+        "label": label,
+        "side": side,
+        "runs": runs,
+        "facts": facts,
+        "prompt": cut(str(answer.get("prompt", ""))),
+        "right": row.said(contestant) == row.expected if "label" in answer and row.expected is not None else None,
+    }
+
+
+def verdict(judge: str, span: tuple[float, float], before: float | None, after: float | None) -> dict:
+    """Two scores on one line, as long as the judge's scale (`span`)."""
+    place = drawings.scale(*span, 3, 97)
+    return {
+        "judge": judge,
+        "tuned": after,
+        "other": before,
+        "difference": after - before if after is not None and before is not None else None,
+        "tuned_at": None if after is None else place(after),
+        "other_at": None if before is None else place(before),
+        "failed": {},
+        "pair": {},
+    }
+
+
+def judgements(row: Row, judge: str, contestant: str, label: str) -> list[dict]:
+    """What a judge said of one answer, if anything."""
+    scores, reasons, failed = (by_judge.get(judge, {}) for by_judge in (row.scores, row.reasons, row.failed))
+    if contestant not in scores and contestant not in failed:
+        return []
+    said = {"score": scores.get(contestant), "reason": reasons.get(contestant), "failed": failed.get(contestant)}
+    return [{"judge": judge, "of": label, **said}]
 
 
 def _perplexity(nats: float, tokens: float, *_: float) -> float:

@@ -241,16 +241,18 @@ class Comparison:
         judges = [judge for judge in self.second.judges if not unlike(self.first, self.second, judge)]
         return (judges or ["chrf"])[0]
 
-    def row_change(self, pair: Pair) -> float | None:
-        """How much better (or, below 0, worse) a row's answer became, by `measure`."""
+    def row_scores(self, pair: Pair) -> tuple[float | None, float | None]:
+        """What a row's answers are worth before and after, by `measure`; of labels 1 where right, else 0."""
         if self.measure == "label":
-            return float(pair[1].said(self.contestant) == pair[1].expected) - float(
-                pair[0].said(self.contestant) == pair[0].expected
-            )
+            return tuple(float(row.said(self.contestant) == row.expected) for row in pair)
         if self.measure == "chrf":
             rows, statistic = chrf([row.said(self.contestant) for row in pair], [row.expected for row in pair])
-            return float(statistic(rows[1]) - statistic(rows[0]))
-        before, after = (self._score(row, self.measure) for row in pair)
+            return tuple(float(statistic(sums)) for sums in rows)
+        return tuple(self._score(row, self.measure) for row in pair)
+
+    def row_change(self, pair: Pair) -> float | None:
+        """How much better (or, below 0, worse) a row's answer became, by `measure`."""
+        before, after = self.row_scores(pair)
         return None if before is None or after is None else after - before
 
     def most_changed(self, count: int) -> list[tuple[float, Pair]]:

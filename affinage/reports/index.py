@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from affinage.reports import drawings
 from affinage.reports.overview import Headline, Overview
-from affinage.reports.page import TEMPLATES, environment, policy_hash
-from stages.common.files import clean_text
+from affinage.reports.rendering import render_template
 
 SHOWN = 2  # figures a model
 
@@ -48,6 +45,4 @@ def render_index(entries: list[Entry], source: str) -> str:
     datasets: dict[str, list[Entry]] = {}
     for entry in entries:
         datasets.setdefault(entry.model.dataset, []).append(entry)
-    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "index.css"))
-    template = environment().get_template("index.html")
-    return clean_text(template.render(datasets=datasets, source=source, style=Markup(style), style_hash=policy_hash(style)))
+    return render_template("index.html", ("page.css", "index.css"), datasets=datasets, source=source)

@@ -3,22 +3,19 @@
 The page needs no network and no server. It keeps marks in the browser and saves them to a file, which goes to marks/.
 """
 
-import base64
-import hashlib
 import json
 import random
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from affinage.reports.marking import drawn
+from affinage.reports.rendering import render_template
 from affinage.reports.results import Results
 from stages.common.files import atomic_file, clean_text
 from stages.common.scratch import fingerprint
 from stages.judging.marked import FORMAT
 
-TEMPLATES = Path(__file__).parent / "templates"
 LEVELS = (
     "useless or wrong",
     "little of it is right",
@@ -40,24 +37,10 @@ def answers(results: Results, rival: str, rows: int, seed: int) -> list[dict[str
 
 def write_page(path: Path, model: str, lines: list[dict[str, str]]) -> None:
     """The page of the answers."""
-    style, script = (Markup((TEMPLATES / f"marking.{kind}").read_text(encoding="utf-8")) for kind in ("css", "js"))
     content = {"format": FORMAT, "model": model, "key": fingerprint(model, lines)[:16], "answers": lines}
     escaped = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")  # nothing in it can end the element
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=True)
+    page = render_template(
+        "marking.html", ("marking.css",), ("marking.js",), model=model, levels=LEVELS, answers=Markup(escaped)
+    )
     with atomic_file(path) as file:
-        file.write(
-            environment.get_template("marking.html").render(
-                model=model,
-                levels=LEVELS,
-                answers=Markup(escaped),
-                style=style,
-                script=script,
-                style_hash=_hash(style),
-                script_hash=_hash(script),
-            )
-        )
-
-
-def _hash(text: str) -> str:
-    """What the content security policy calls an inline script or style by."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        file.write(page)

@@ -81,13 +81,34 @@ class Revision:
         try:
             return self._files.read_bytes(path)
         except (OSError, DvcException) as error:  # in dvc.lock, but garbage-collected or never pushed
-            fetch = f"dvc pull {path}" if self.name == WORKSPACE else "dvc fetch --all-commits"
             raise Gone(
                 self.where(path),
                 f"its content is in neither cache nor remote ({shorten(' '.join(str(error).split()))})",
                 "an output that was run, pulled or pushed",
-                f"{fetch}, or run its stage again",
+                self.fetch([path]),
             ) from None
+
+    def fetch(self, paths: list[str]) -> str:
+        """How outputs of this revision come back that are not at hand: the command, and where from."""
+        from dvc.repo import Repo
+
+        files = " ".join(paths)
+        command = f"dvc pull {files}" if self.name == WORKSPACE else f"dvc fetch --all-commits {files}"
+        with Repo(str(self.root.resolve())) as repo:  # the work tree's: an old revision may name no remote
+            config = repo.config
+        if name := config["core"].get("remote"):
+            return f"{command} (from the remote {name}, {config['remote'][name]['url']}), or run the stage again"
+        return f"{command}, after dvc remote add -d NAME ADDRESS (no remote is set here), or run the stage again"
+
+    def gone(self, paths: list[str]) -> list[str]:
+        """Which of these outputs the revision had, and neither cache nor remote holds."""
+        lost = []
+        for path in paths:
+            try:
+                self.read(path)
+            except Gone:
+                lost.append(path)
+        return lost
 
     def need(self, path: str, stage: str) -> bytes:
         """The file's bytes.

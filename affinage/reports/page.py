@@ -1,25 +1,13 @@
-"""A model's results as one page of HTML that needs nothing else: no network, no file beside it.
+"""A model's results as one page of HTML that needs nothing else: no network, no file beside it."""
 
-The browser is told so too: its content security policy names the hashes of the page's own style and script, and allows
-nothing else. All that comes from data is escaped by the template engine; no markup is ever made from it.
-"""
-
-import base64
-import hashlib
 from collections import Counter
 from functools import cached_property
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from affinage.reports import drawings, figures
 from affinage.reports.answer_rows import Table, cut
-from affinage.reports.outputs import WORKSPACE, Revision
+from affinage.reports.rendering import render_template, source_in_words
 from affinage.reports.results import TUNED, Results, flat
-from stages.common.files import clean_text
 
-TEMPLATES = Path(__file__).parent / "templates"
 FEW_AUC = 0.8  # where params.yaml has no threshold: under this area a judge is called unreliable
 MOST_MISTAKES = 12
 SHOWN = ("auc", "control_means", "fooled", "failed", "weak", "bounds", "pairwise")  # of a judge; the rest is folded away
@@ -220,57 +208,10 @@ class Page:
         return source_in_words(self.results.revision)
 
 
-def series(names: list[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
 def drop(table, name: str):
     return {key: value for key, value in table.items() if key != name} if isinstance(table, dict) else table
 
 
-def environment() -> Environment:
-    """The template engine: everything is escaped, and numbers are shown by the filters of figures.py."""
-    engine = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    engine.filters |= {
-        "show": figures.show,
-        "interval": figures.interval,
-        "percent": figures.percent,
-        "contestant": figures.contestant,
-        "series": series,
-        "begin": lambda text: text[:1].upper() + text[1:],
-    }
-    return engine
-
-
-def source_in_words(revision: Revision) -> str:
-    """`the work tree, based on commit 0123456789`, or `my-experiment (commit 0123456789)`."""
-    name, commit = revision.name, (revision.commit or "")[:10]
-    if name == WORKSPACE:
-        return f"the work tree{f', based on commit {commit}' if commit else ''}"
-    return f"commit {commit}" if commit == name[:10] else f"{name} (commit {commit})"
-
-
-def policy_hash(text: str) -> str:
-    """How a content security policy names a style or a script of the page."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
 def render(results: Results) -> str:
     """The page."""
-    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    page = (
-        environment()
-        .get_template("page.html")
-        .render(
-            page=Page(results),
-            results=results,
-            style=Markup(style),  # our own files; an escaped style or script would not be one
-            script=Markup(script),
-            style_hash=policy_hash(style),
-            script_hash=policy_hash(script),
-        )
-    )
-    return clean_text(page)
+    return render_template("page.html", ("page.css",), ("page.js",), page=Page(results), results=results)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from affinage.history.alarms import Raised, behind, raised
-from affinage.reports.outputs import Revision
+from affinage.reports.outputs import Gone, Revision
 from stages.common.speed import read_times
 
 TUNED = "tuned"
@@ -65,6 +65,21 @@ class Results:
 
     def path(self, what: str) -> str:
         return f"metrics/{self.name}/{what}"
+
+    def require_outputs(self) -> None:
+        """Say at once what is not at hand.
+
+        Raises:
+            Gone: naming all of it, and what brings it back.
+        """
+        if lost := self.gone:
+            where, fix = self.revision.where(" and ".join(lost)), self.revision.fetch(lost)
+            raise Gone(where, "in neither cache nor remote", "outputs that were run, pulled or pushed", fix)
+
+    @cached_property
+    def gone(self) -> list[str]:
+        """The answers and the verdicts, where this revision had them and their content is nowhere."""
+        return self.revision.gone([f"data/answers/{self.name}.jsonl", f"data/verdicts/{self.name}.jsonl"])
 
     @cached_property
     def rows(self) -> list[Row]:

@@ -6,6 +6,7 @@
     element,
     keys: JSON.parse(element.dataset.keys),
     flags: element.dataset.flags.split(" "),
+    columns: JSON.parse(element.dataset.columns),
     text: null,
   }));
   const search = find("search"), filter = find("filter"), sort = find("sort"), direction = find("direction");
@@ -16,6 +17,10 @@
   const texts = (row) => row.element.querySelectorAll(".text");
   const fold = (text) => text.normalize("NFKC").toLowerCase();
 
+  const columns = Array.from(document.querySelectorAll("select.column"));
+  const narrowed = () => columns.filter((column) => column.value !== "");
+  const has = (row, column) => row.columns[column.dataset.place].includes(Number(column.value));
+
   function matches(row, words) {
     if (filter.value && !row.flags.includes(filter.value)) return false;
     if (!words.length) return true;
@@ -23,10 +28,28 @@
     return words.every((word) => row.text.includes(word));
   }
 
+  // beside each option of a column: how many rows it would leave, after everything else that is chosen
+  function recount(candidates) {
+    for (const column of columns) {
+      const others = narrowed().filter((other) => other !== column);
+      const counts = new Array(column.options.length - 1).fill(0);
+      for (const row of candidates) {
+        if (others.every((other) => has(row, other))) for (const place of row.columns[column.dataset.place]) counts[place]++;
+      }
+      counts.forEach((count, place) => {
+        const option = column.options[place + 1];
+        option.text = `${option.dataset.words} (${count})`;
+      });
+    }
+  }
+
   function narrow() {
     const words = fold(search.value).split(/\s+/).filter(Boolean);
+    const candidates = rows.filter((row) => matches(row, words)), chosen = narrowed(), kept = new Set();
+    for (const row of candidates) if (chosen.every((column) => has(row, column))) kept.add(row);
+    recount(candidates);
     shown = rows.filter((row) => {
-      const keep = matches(row, words);
+      const keep = kept.has(row);
       if (row.element.hidden === keep) row.element.hidden = !keep;
       return keep;
     });
@@ -98,7 +121,7 @@
   }
   direction.addEventListener("click", () => turn(direction.getAttribute("aria-pressed") !== "true"));
   sort.addEventListener("change", order);
-  filter.addEventListener("change", narrow);
+  for (const select of [filter, ...columns]) select.addEventListener("change", narrow);
   let waiting = 0;
   search.addEventListener("input", () => {
     cancelAnimationFrame(waiting);
@@ -108,7 +131,7 @@
   highlight.value = document.body.dataset.highlight;
   highlight.addEventListener("change", () => (document.body.dataset.highlight = highlight.value));
   find("clear").addEventListener("click", () => {
-    search.value = filter.value = "";
+    for (const one of [search, filter, ...columns]) one.value = "";
     narrow();
     search.focus();
   });
@@ -158,7 +181,7 @@
     }
   });
 
-  search.form.hidden = false;
+  for (const tools of document.querySelectorAll(".tools")) tools.hidden = false;
   narrow();
   if (location.hash.startsWith("#row-")) go(rows.find((row) => row.element.id === location.hash.slice(1)));
 })();

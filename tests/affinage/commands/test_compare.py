@@ -88,4 +88,8 @@ def test_where_answers_are_gone_the_scores_that_git_keeps_are_compared(own, monk
         shutil.rmtree(place)
     text = affinage("compare", "first", "second")
     assert "by the scores in git alone" in text and "Perplexity" in text
-    assert "in neither cache nor remote" in text and "dvc fetch --all-commits" in text and "better" not in text
+    lost = "data/answers/model.jsonl data/verdicts/model.jsonl"
+    assert "In neither cache nor remote" in text and f"dvc fetch --all-commits {lost} (from the remote store" in text
+    assert "better" not in text
+    with pytest.raises(StageError, match=f"at first(.|\n)*neither cache nor remote(.|\n)*all-commits {lost}"):
+        affinage("report", "model", "--against", "first")

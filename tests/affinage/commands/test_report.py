@@ -23,6 +23,21 @@ def test_where_a_page_goes():
     assert report.default_out("medical", "feature/a b") == Path("reports/medical@feature-a-b.html")
 
 
+def test_two_revisions_on_one_page(repository, tmp_path, monkeypatch):
+    monkeypatch.chdir(repository)
+    out = tmp_path / "two.html"
+    assert affinage("report", "model", "--rev", "second", "--against", "first", "--out", str(out)).strip() == str(out)
+    text = out.read_text(encoding="utf-8")
+    assert "From first to second" in text and text.count('<article role="row"') == 8
+    with pytest.raises(Exception, match="name the model"):
+        affinage("report", "--against", "first")
+
+
+def test_where_a_page_of_two_revisions_goes():
+    assert report.default_out("medical", "workspace", "main") == Path("reports/medical-against-main.html")
+    assert report.default_out("a=b", "v1", "a/b") == Path("reports/a-b@v1-against-a-b.html")
+
+
 def test_a_failed_report_leaves_the_earlier_page(tmp_path, monkeypatch):
     monkeypatch.chdir(made.write(tmp_path))
     page = report.write("model")

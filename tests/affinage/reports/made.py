@@ -136,6 +136,13 @@ def write(root: Path, count: int = 8, texts: list[str] | None = None, seed: int 
     return root
 
 
+def keep(root: Path, rows: dict[int, dict]) -> None:
+    """Write the rows of the test split, by the number of the row: what the dataset keeps of each."""
+    write_rows(
+        root / "data/data/splits/test.jsonl", ({"id": f"file.jsonl#{n}", "task": "text", **kept} for n, kept in rows.items())
+    )
+
+
 def edit_json(path: Path, change) -> None:
     """Change a JSON file in place."""
     data = json.loads(path.read_text(encoding="utf-8"))

@@ -44,6 +44,17 @@ def test_content_that_is_nowhere_is_named(own):
         Revision("first", own).rows(ANSWERS, "generate@model")
 
 
+def test_what_brings_outputs_back_names_the_remote(own):
+    first = Revision("first", own)
+    assert first.gone([ANSWERS]) == [] and "from the remote store, " in first.fetch([ANSWERS])
+    shutil.rmtree(own / ".dvc" / "cache")
+    dvc(own, "remote", "remove", "store")
+    first = Revision("first", own)
+    assert first.gone([ANSWERS, "params.yaml", "nothing.json"]) == [ANSWERS]
+    assert first.fetch([ANSWERS]).startswith(f"dvc fetch --all-commits {ANSWERS}, after dvc remote add")
+    assert Revision("workspace", own).fetch([ANSWERS]).startswith(f"dvc pull {ANSWERS}")
+
+
 def test_unknown_revisions_models_and_files_are_named(repository):
     with pytest.raises(StageError, match="nonsense(.|\n)*tag or experiment"):
         Revision("nonsense", repository).rows(ANSWERS, "generate@model")
