@@ -148,7 +148,7 @@ def _empty(labeled: Path, part: str, counts: Counter, params: Split) -> StageErr
     elif part == "train":
         fix = "add rows, raise datasets.<name>.split.sample, or set its train to 1 and its validation and test to 0"
     else:
-        fix = f"add rows, raise datasets.<name>.split.sample, or set its {part} to 0 and its train higher by as much"
+        fix = f"add rows, raise datasets.<name>.split.sample, or set its {part} to 0 and its train to rest"
     return StageError(labeled, counted, "at least one row in each part whose share is not 0", fix)
 
 

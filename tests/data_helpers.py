@@ -111,12 +111,14 @@ def classification_params(**changes) -> ClassificationFormat:
 
 
 def as_checked(filled: dict) -> dict:
-    """Filled-in parameters as the schema gives them back: columns that keep their names as a mapping."""
+    """Filled-in parameters as the schema gives them back: columns that keep their names as a mapping, the rest as a share."""
     filled = copy.deepcopy(filled)
     for dataset in filled["datasets"].values():
         for source in dataset["scrape"]["sources"].values():
             columns = source["columns"]
             source["columns"] = {name: name for name in columns} if isinstance(columns, list) else columns
+        split = dataset["split"]
+        split["train"] = round(1 - split["validation"] - split["test"], 9) if split["train"] == "rest" else split["train"]
     return filled
 
 

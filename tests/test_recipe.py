@@ -77,6 +77,11 @@ def test_the_file_is_read_in_a_minute():
     assert len(COMMITTED.splitlines()) <= 300
 
 
+def test_the_file_has_few_parameters():
+    """Each of them is a column of `dvc exp show`."""
+    assert len(list(leaves(read(ROOT / "params.yaml")))) <= 230
+
+
 def test_there_are_recipes():
     assert RECIPES
 

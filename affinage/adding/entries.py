@@ -114,7 +114,7 @@ def _split(decision: Decision, defaults: dict) -> dict:
     held_back = {part: usual.get(part, 0.1) for part in ("validation", "test")}
     if stratify and _rows_of_the_largest(decision) < 3:
         held_back["validation"] = 0.0  # a row to train on and one to test by is all that a class has
-    train = {"train": round(1 - sum(held_back.values()), 9)}
+    train = {} if usual.get("train") == "rest" else {"train": round(1 - sum(held_back.values()), 9)}
     return group | stratify | train | {part: share for part, share in held_back.items() if usual.get(part) != share}
 
 

@@ -57,21 +57,29 @@ class Split(Section):
     group: str | list[str]  # rows that share this column (of several the first that has a value) stay on one side; "" for none
     stratify: str  # column of classes, each of which shall be on every side; "" for none
     exact: bool  # shares to the group, of each class where there are classes; added rows then move others
-    train: Fraction  # 1.0: every row is trained on, those of validation and test too
+    train: Fraction | Literal["rest"]  # what validation and test leave; 1.0: all rows, those of validation and test too
     validation: Fraction  # share of the groups that training is watched and stopped by
     test: Fraction  # share of the groups that models are judged by
     sample: Annotated[float, Field(gt=0, le=1)]  # share of the groups kept; smaller samples lie in larger ones
     near_duplicate: Fraction  # Jaccard similarity from which a train row is too like a held-back one; 0: off
     seed: Seed
 
+    @model_validator(mode="before")
+    @classmethod
+    def _rest_is_a_share(cls, section: object):
+        if not isinstance(section, dict) or section.get("train") != "rest":
+            return section
+        shares = [section.get(part) for part in ("validation", "test")]
+        known = all(isinstance(share, int | float) and 0 <= share <= 1 for share in shares)
+        return section | {"train": max(0.0, round(1 - sum(shares), 9))} if known else section
+
     @model_validator(mode="after")
     def _sums_to_one(self):
         if self.given and self.stratify:
             raise ValueError("one of given and stratify must be empty: a source that is already split is taken as it is")
-        if self.train == 1:
-            if self.validation + self.test > 1:
-                raise ValueError(f"validation + test must be at most 1, not {self.validation + self.test:g}")
-        elif abs(self.train + self.validation + self.test - 1) > 1e-9:
+        if self.validation + self.test > 1 + 1e-9:
+            raise ValueError(f"validation + test must be at most 1, not {self.validation + self.test:g}")
+        if self.train != 1 and abs(self.train + self.validation + self.test - 1) > 1e-9:
             raise ValueError(f"train + validation + test must be 1, not {self.train + self.validation + self.test:g}")
         return self
 

@@ -168,9 +168,9 @@ def test_a_misspelt_default_is_refused_with_a_suggestion(path, message):
 
 
 def test_an_entry_and_a_default_that_clash_are_both_named():
-    text = problems(("defaults.split.test", 0.3))
+    text = problems(("defaults.split.test", 0.95), ("datasets.elements.split.validation", 0.1))
     assert (
-        "datasets.elements.split, datasets.invoices.split: train + validation + test must be 1, not 1.1; "
+        "datasets.elements.split, datasets.invoices.split: validation + test must be at most 1, not 1.05; "
         "left to defaults.split.test" in text
     )
     text = problems(("models.medical.train.wrong_times", 2))

@@ -163,9 +163,20 @@ def test_a_missing_parameter_is_named():
 
 
 def test_fractions_must_sum_to_one():
-    text = problems(changed("datasets.medical_qa.split.test", 0.3))
-    assert "datasets.medical_qa.split" in text
-    assert "train + validation + test must be 1, not 1.1" in text
+    text = problems(changed("datasets.medical_qa.split.train", 0.83))
+    assert "datasets.medical_qa.split: train + validation + test must be 1, not 1.1" in text
+
+
+@pytest.mark.parametrize(("test", "train"), [(0.2, 0.73), (0.3, 0.63), (0, 0.93), (0.93, 0)])
+def test_train_is_what_validation_and_test_leave(test, train):
+    checked = check(changed("datasets.medical_qa.split.test", test), Path("params.yaml"))
+    assert checked.datasets["medical_qa"].split.train == train
+
+
+@pytest.mark.parametrize("share", ["much", None, [0.2], True, -0.5])
+def test_a_share_that_is_no_number_is_named_for_itself(share):
+    assert "1 problem\n" in (text := problems(changed("datasets.medical_qa.split.test", share)))
+    assert "datasets.medical_qa.split.test: found" in text
 
 
 @pytest.mark.parametrize("value", ["nothing", ["smollm2"], {}, None, 7])
@@ -307,10 +318,10 @@ def test_all_problems_come_in_one_message():
     params = changed("datasets.medical_qa.split.tset", 1)
     params = changed("models.assistant.train.epochs", 0, params)
     params = changed("judge_base", "nothing", params)
-    params = changed("datasets.instructions.split.test", 0.5, params)
+    params = changed("datasets.instructions.split.test", 0.95, params)
     text = problems(params)
     assert text.startswith("4 problems")
-    for part in ("split.tset", "assistant.train.epochs", "judge_base: no encoder", "must be 1"):
+    for part in ("split.tset", "assistant.train.epochs", "judge_base: no encoder", "must be at most 1"):
         assert part in text
 
 
