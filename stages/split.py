@@ -2,7 +2,7 @@
 
 1. Sort: a hash of its group says to which part a row belongs.
 2. Sift: part by part, test first, a row is dropped that repeats or nearly repeats a row held back before.
-3. Count leaks: once more, on the files as they were written.
+3. Count leaks, on the files as they were written.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from stages.common.spread import batched, mapped
 from stages.common.temporary import Temporary
 from stages.common.track import track
 from stages.splits import PARTS
-from stages.splits.held_back import HeldBack, Traits, traits
+from stages.splits.held_back import HeldBack, Traits, traits_of
 from stages.splits.membership import Membership, class_of, says_its_part
 
 BATCH = 256  # rows looked up together
@@ -83,7 +83,7 @@ def sift(file: Path, part: str, params: Split, held_back: HeldBack) -> Iterator[
     if part == "train" and trains_on_every_row(params):
         yield from ((row, None) for row in read_rows(file))
         return
-    for batch in batched(mapped(partial(_with_traits, params=params), [file]), BATCH):
+    for batch in batched(mapped(partial(_with_traits, params=params), [file], BATCH), BATCH):
         reasons = held_back.reasons([of_row for _, of_row in batch], part)
         for (row, of_row), reason in zip(batch, reasons, strict=True):
             if part in HELD_BACK:
@@ -91,8 +91,8 @@ def sift(file: Path, part: str, params: Split, held_back: HeldBack) -> Iterator[
             yield row, None if says_its_part(row, params) else reason
 
 
-def _with_traits(row: LabelledRow, params: Split) -> tuple[LabelledRow, Traits]:
-    return row, traits(row, params)
+def _with_traits(rows: list[LabelledRow], params: Split) -> list[tuple[LabelledRow, Traits]]:
+    return list(zip(rows, traits_of(rows, params), strict=True))
 
 
 def trains_on_every_row(params: Split) -> bool:
@@ -101,12 +101,18 @@ def trains_on_every_row(params: Split) -> bool:
 
 
 def leaks(parts: dict[str, Path], params: Split) -> int:
-    """Train rows that repeat or nearly repeat a held-back row, counted afresh on what was written."""
-    held_back, of_row = HeldBack(params), partial(traits, params=params)
+    """Train rows that repeat or nearly repeat a held-back row, counted on the files as they were written.
+
+    Near-duplicates are searched for once more only where rows stay in train in spite of one: where a row says itself that it
+    belongs there, or all rows are trained on. Elsewhere step 2 searched for those of every row of train, and dropped it.
+    """
+    if not params.given and not trains_on_every_row(params):
+        params = params.model_copy(update={"near_duplicate": 0.0})
+    held_back, of_rows = HeldBack(params), partial(traits_of, params=params)
     for part in HELD_BACK:
-        for row in mapped(of_row, [parts[part]]):
+        for row in mapped(of_rows, [parts[part]], BATCH):
             held_back.add(row, part)
-    train = batched(mapped(of_row, [parts["train"]]), BATCH)
+    train = batched(mapped(of_rows, [parts["train"]], BATCH), BATCH)
     return sum(reason is not None for batch in train for reason in held_back.reasons(batch, "train"))
 
 

@@ -10,7 +10,15 @@ from stages.common.errors import StageError
 from stages.common.files import read_json, write_rows
 from stages.splits import PARTS, near_duplicates
 from stages.splits.membership import Membership, is_sampled, part_of, uniform
-from stages.splits.near_duplicates import PERMUTATIONS, NearDuplicates, bands_of, shingles, signature_of
+from stages.splits.near_duplicates import (
+    PERMUTATIONS,
+    NearDuplicates,
+    bands_of,
+    shingles,
+    shingles_of,
+    signature_of,
+    signatures_of,
+)
 from tests.data_helpers import jsonl, label_params, names, scrape_params, split_params
 
 
@@ -161,6 +169,17 @@ def test_runs_of_three_words_have_equal_bytes_where_they_are_equal(words):
             assert (one == other) == (of_one == of_other)
     if len(words) >= 3:
         assert shingles(" ".join(["before", *words]))[1:] == numbers
+
+
+@given(texts=st.lists(st.text("ab é\u200d\ud800 ", max_size=60), max_size=9), together=st.integers(1, 99))
+def test_texts_together_have_the_shingles_and_signatures_of_each(texts, together):
+    if texts:
+        assert shingles_of(texts) == [shingles(text) for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(near_duplicates, "TOGETHER", together)
+        found = signatures_of(texts)
+    assert found.shape == (len(texts), PERMUTATIONS)
+    assert all((signature == signature_of(text)).all() for signature, text in zip(found, texts, strict=True))
 
 
 def like(near: NearDuplicates, text: str) -> str | None:

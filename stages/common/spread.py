@@ -1,6 +1,7 @@
 """The same work on every row of JSONL files, in order: here, or on the Ray cluster that AFFINAGE_RAY names.
 
-`mapped(work, files)` is to files what `map(work, rows)` is to rows. AFFINAGE_RAY is no parameter, for it changes no byte: it is
+`mapped(work, files)` is to files what `map(work, rows)` is to rows; work that is cheaper on many rows at once takes batches.
+AFFINAGE_RAY is no parameter, for it changes no byte: it is
 an address that `ray.init` takes, `auto` for the cluster of this machine. Ray Data (`pip install "ray[data]"`) gives pieces of
 the files to the workers, tries the pieces of a lost worker again, and gives back what they made of them in the files' order,
 holding no more than some pieces at a time. The workers read the files themselves: they need the same file system.
@@ -9,7 +10,7 @@ holding no more than some pieces at a time. The workers read the files themselve
 import os
 import pickle
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import stages
@@ -20,18 +21,24 @@ PIECE = 4 << 20  # bytes of a file that a worker takes at once
 PIECES = 4096  # at most; beyond that they grow
 
 
-def mapped(work: Callable[[dict], object], files: list[Path]) -> Iterator:
+def mapped(work: Callable, files: list[Path], batch: int = 0) -> Iterator:
     """`work(row)` of every row. It must be picklable, and must not depend on what it was given before.
+
+    With `batch`, `work(rows)` takes up to so many rows at once and gives a list with an item for each.
 
     Raises:
         StageError: of `work`, or where a line is no row, or Ray is missing.
     """
     address = os.environ.get("AFFINAGE_RAY")
     if address:
-        yield from _on_ray(address, work, files)
+        yield from _on_ray(address, OnPiece(work, batch), files)
     else:
         for file in files:
-            yield from map(work, read_piece(file))
+            yield from _done(work, read_piece(file), batch)
+
+
+def _done(work: Callable, rows: Iterator[dict], batch: int) -> Iterator:
+    return chain.from_iterable(map(work, batched(rows, batch))) if batch else map(work, rows)
 
 
 def pieces(files: list[Path]) -> list[dict]:
@@ -48,19 +55,20 @@ def pieces(files: list[Path]) -> list[dict]:
 class OnPiece:
     """What a worker does: work on all rows of a piece; a StageError is a result like others, for Ray would wrap it."""
 
-    def __init__(self, work: Callable[[dict], object]):
-        self.work = work
+    def __init__(self, work: Callable, batch: int = 0):
+        self.work, self.batch = work, batch
 
     def __call__(self, piece: dict) -> dict:
         results, problem = [], None
         try:
-            results.extend(map(self.work, read_piece(Path(piece["file"]), piece["start"], piece["end"])))
+            rows = read_piece(Path(piece["file"]), piece["start"], piece["end"])
+            results.extend(_done(self.work, rows, self.batch))
         except StageError as error:
             problem = (error.where, error.found, error.expected, error.fix)
         return {"results": pickle.dumps((results, problem))}
 
 
-def _on_ray(address: str, work: Callable[[dict], object], files: list[Path]) -> Iterator:
+def _on_ray(address: str, work: OnPiece, files: list[Path]) -> Iterator:
     try:
         import ray
         import ray.data
@@ -83,7 +91,7 @@ def _on_ray(address: str, work: Callable[[dict], object], files: list[Path]) -> 
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    worked = ray.data.from_items(todo, override_num_blocks=len(todo)).map(OnPiece(work))
+    worked = ray.data.from_items(todo, override_num_blocks=len(todo)).map(work)
     for row in worked.iter_rows():
         results, problem = pickle.loads(row["results"])
         yield from results

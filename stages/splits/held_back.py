@@ -23,14 +23,17 @@ class Traits(NamedTuple):
     signature: "np.ndarray | None"  # None where near-duplicates are not looked for
 
 
-def traits(row: LabelledRow, params: Split) -> Traits:
-    """The traits of a row; the signature takes most of the time that a split takes."""
-    signature = None
+def traits_of(rows: list[LabelledRow], params: Split) -> list[Traits]:
+    """The traits of rows; the signatures take most of the time that a split takes."""
+    questions, signatures = [question_key(row) for row in rows], [None] * len(rows)
     if params.near_duplicate:
-        from stages.splits.near_duplicates import signature_of
+        from stages.splits.near_duplicates import signatures_of
 
-        signature = signature_of(f"{question_key(row)}\n{answer_key(row)}")
-    return Traits(row["id"], digest(f"question\0{question_key(row)}"), digest(f"group\0{group_of(row, params)}"), signature)
+        signatures = signatures_of([f"{question}\n{answer_key(row)}" for question, row in zip(questions, rows, strict=True)])
+    return [
+        Traits(row["id"], digest(f"question\0{question}"), digest(f"group\0{group_of(row, params, question)}"), signature)
+        for row, question, signature in zip(rows, questions, signatures, strict=True)
+    ]
 
 
 class HeldBack:

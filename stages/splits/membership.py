@@ -37,12 +37,15 @@ def uniform(seed: int, purpose: str, group: str) -> float:
     return int.from_bytes(digest[:8]) / 2**64
 
 
-def group_of(row: LabelledRow, params: Split) -> str:
-    """The group that must stay on one side: the first of the group columns that has a value, else the question itself."""
+def group_of(row: LabelledRow, params: Split, question: str | None = None) -> str:
+    """The group that must stay on one side: the first of the group columns that has a value, else the question itself.
+
+    `question`: its key, where it is known already.
+    """
     for column in [params.group] if isinstance(params.group, str) else params.group:
         if column and (value := folded_key(row.get(column))):
             return value
-    return question_key(row)
+    return question_key(row) if question is None else question
 
 
 def class_of(row: LabelledRow, params: Split) -> str:

@@ -5,6 +5,7 @@ and band, beside 512 bytes a signature. It is memory-mapped, so that what has be
 """
 
 import sqlite3
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from stages.common.temporary import Temporary
 from stages.common.text import loose_key
 
 PERMUTATIONS = 128
+TOGETHER = 1 << 15  # characters of texts whose runs are hashed together
 BUFFER = 1024  # signatures held before they are written
 BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 CHARACTERS = np.random.RandomState(1).randint(0, 1 << 63, 256, dtype=np.uint64)  # a number for each byte
@@ -28,30 +30,61 @@ def _powers(length: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.concatenate([np.ones(1, np.uint64), np.cumprod(of_base)[:-1]]) for of_base in powers)
 
 
-def shingles(text: str) -> list[bytes]:
-    """Eight bytes for every run of three words, and for the whole of a shorter text; equal runs have equal bytes.
+def shingles_of(texts: list[str]) -> list[list[bytes]]:
+    """For each text eight bytes for every run of three words, and for the whole of a shorter text; equal runs have equal bytes.
 
-    They are a polynomial of the run's characters modulo 2^64 (Karp and Rabin 1987), for all runs at once: a run's sum is the
-    difference of two sums from the start of the text, shifted back by its place.
+    They are a polynomial of the run's characters modulo 2^64 (Karp and Rabin 1987), for all runs of all texts at once: a run's
+    sum is the difference of two sums from the start of the first text, shifted back by its place.
     """
-    data = np.frombuffer(loose_key(text).encode("utf-8", "surrogatepass"), np.uint8)
+    encoded = [loose_key(text).encode("utf-8", "surrogatepass") for text in texts]
+    data = np.frombuffer(b" ".join([*encoded, b""]), np.uint8)  # a space ends every word, the last one of a text too
     powers, inverses = _powers(1 << max(12, len(data).bit_length()))
     sums = np.zeros(len(data) + 1, np.uint64)
     np.cumsum(CHARACTERS[data] * powers[: len(data)], out=sums[1:])
-    spaces = np.flatnonzero(data == ord(" "))
-    starts, ends = np.append(0, spaces + 1), np.append(spaces, len(data))
-    if len(starts) > 3:
-        starts, ends = starts[:-2], ends[2:]
-    else:
-        starts, ends = starts[:1], ends[-1:]
-    return ((sums[ends] - sums[starts]) * inverses[starts]).view("S8").tolist()
+    ends = np.flatnonzero(data == ord(" "))
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    words = np.array([text.count(b" ") + 1 for text in encoded])
+    runs = np.maximum(words - 2, 1)
+    last_words, after_runs = np.cumsum(words) - 1, np.cumsum(runs)
+    first = np.arange(after_runs[-1]) + np.repeat(last_words - words + 1 - (after_runs - runs), runs)  # the first word of a run
+    last = np.minimum(first + 2, np.repeat(last_words, runs))
+    begins = starts[first]
+    hashes = ((sums[ends[last]] - sums[begins]) * inverses[begins]).view("S8").tolist()
+    return [hashes[end - count : end] for end, count in zip(after_runs.tolist(), runs.tolist(), strict=True)]
+
+
+def shingles(text: str) -> list[bytes]:
+    """The shingles of one text."""
+    return shingles_of([text])[0]
+
+
+def signatures_of(texts: list[str]) -> np.ndarray:
+    """For each text 128 numbers, of which two texts share the share that their shingles do, about: uint32, [texts, 128]."""
+    signatures = np.empty((len(texts), PERMUTATIONS), np.uint32)
+    of_texts = (of_text for some in _together(texts) for of_text in shingles_of(some))
+    for signature, of_text in zip(signatures, of_texts, strict=True):
+        minhash = RMinHash(num_perm=PERMUTATIONS, seed=1)  # one by one: rensa's own batches wait for threads on a busy machine
+        minhash.update(of_text)
+        signature[:] = minhash.digest()
+    return signatures
 
 
 def signature_of(text: str) -> np.ndarray:
-    """128 numbers (uint32), of which two texts share the share that their shingles do, about."""
-    minhash = RMinHash(num_perm=PERMUTATIONS, seed=1)
-    minhash.update(shingles(text))
-    return np.array(minhash.digest(), np.uint32)
+    """The signature of one text: uint32, [128]."""
+    return signatures_of([text])[0]
+
+
+def _together(texts: list[str]) -> Iterator[list[str]]:
+    """Lists of texts of up to TOGETHER characters in all, or of one longer text."""
+    some, size = [], 0
+    for text in texts:
+        if some and size + len(text) > TOGETHER:
+            yield some
+            some, size = [], 0
+        some.append(text)
+        size += len(text)
+    if some:
+        yield some
 
 
 def bands_of(threshold: float) -> tuple[int, int]:
