@@ -1,7 +1,7 @@
-"""Split the labelled rows into train, validation and test, with nothing on both sides.
+"""Split the labelled rows into three parts: train, validation and test. No row of one part repeats a row of another.
 
 1. Sort: a hash of its group says to which part a row belongs.
-2. Sift: part by part, test first, a row is dropped that repeats or nearly repeats a row held back before.
+2. Sift, in the order test, validation, train: a row that repeats or nearly repeats a row of a part before it is dropped.
 3. Count leaks, on the files as they were written.
 """
 
@@ -47,7 +47,7 @@ def divide(rows: Iterable, membership: Membership, mapper: Callable = map) -> It
 
     Args:
         rows: labelled rows, or files of them where `mapper` is `mapped`.
-        membership: which part a row belongs to. Where it leaves a side empty, rows stand in.
+        membership: which part a row belongs to. Where it leaves a part empty, the rule with stand-ins takes its place.
         mapper: `map`, or what does the same on all rows of files.
     """
     params = membership.params
@@ -76,9 +76,9 @@ def sort(rows: Iterable, membership: Membership, mapper: Callable, files: dict[s
 
 
 def sift(file: Path, part: str, params: Split, held_back: HeldBack) -> Iterator[tuple[LabelledRow, str | None]]:
-    """Rows of one part, each with the reason to drop it or None; what stays of test and validation is held back from now on.
+    """Rows of one part, each with the reason to drop it, or None. Rows of test and validation are held back from now on.
 
-    A row that says itself where it belongs is taken as it is; so is every row of train at a train share of 1.
+    A row that says its part itself is never dropped, nor is a row of train where every row is trained on.
     """
     if part == "train" and trains_on_every_row(params):
         yield from ((row, None) for row in read_rows(file))

@@ -41,7 +41,7 @@ class Roles:
         likely: those of ours that are told by contents alone.
         doubts: what cannot be told; empty where all is sure.
         keep: columns carried along.
-        group: the column whose rows stay on one side.
+        group: the column by which rows stay in one part.
     """
 
     task: str = ""

@@ -51,7 +51,7 @@ def _told(found: Material, decision: Decision, encoding: str) -> None:
     for column in decision.first_alone:
         print(f"  {column.name}: the first of up to {column.several} a row; --rows reads all of them")
     if decision.roles.group:
-        print(f"  {'group':11} {decision.roles.group:24} rows that share it stay on one side")
+        print(f"  {'group':11} {decision.roles.group:24} rows that share it stay in one part")
     used = set(decision.roles.columns.values()) | set(decision.roles.keep)
     unused = [
         name for name in way.shared if not any(name == one or f"{{{name}" in one or one.startswith(f"{name}.") for one in used)

@@ -54,8 +54,8 @@ class Parts(Section):
 
 class Split(Section):
     given: str  # column that says train, validation or test; "" for none. Rows without a value in it are split by hash
-    group: str | list[str]  # rows that share this column (of several the first that has a value) stay on one side; "" for none
-    stratify: str  # column of classes, each of which shall be on every side; "" for none
+    group: str | list[str]  # rows that share this column (of several the first that has a value) stay in one part; "" for none
+    stratify: str  # column of classes, each of which shall be in every part; "" for none
     exact: bool  # shares to the group, of each class where there are classes; added rows then move others
     train: Fraction | Literal["rest"]  # what validation and test leave; 1.0: all rows, those of validation and test too
     validation: Fraction  # share of the groups that training is watched and stopped by

@@ -1,8 +1,12 @@
 """Parts named in a text: one pass over it with an Aho-Corasick automaton, longest match on word boundaries.
 
-In plain ASCII text words are found where they begin with a capital letter, which `title()` gives every word in one call: so
-the automaton itself takes the leftmost longest names and gives no others. Where that is not exact (other letters; a word
-inside a run of letters and digits, as the `wd` of `4wd`) a second automaton gives every name between two spaces.
+An automaton finds a name also inside of a word, as `oil` in `boiling`. There are two ways to whole words:
+
+- In ASCII text. `title()` gives every word a capital letter, in the text and in the names. `Oil` is not in `Boiling`, so one
+  automaton may choose the leftmost longest names by itself. This is the fast way, and most texts go it.
+- In all other text. A second automaton gives every name that stands between two spaces, and `leftmost_longest` chooses.
+
+`title()` also begins a word after a digit: `4wd` becomes `4Wd`, with the name `Wd` in it. Such a text goes the second way.
 """
 
 from ahocorasick_rs import AhoCorasick, BytesAhoCorasick, Implementation, MatchKind
@@ -37,15 +41,15 @@ class Finder:
     def spans(self, text: str) -> list[Span]:
         """Names in a folded text that begins and ends with a space, in order.
 
-        They do not overlap: the leftmost, and of those that begin together the longest. Phrases that name no part are
-        among them as NO_PART.
+        They do not overlap: the leftmost comes first, and of names that begin together the longest. A phrase that names no
+        part ("bumper to bumper") is among them as NO_PART, so that no part is found in it.
         """
         if text.isascii():
             titled = words_of(text).encode().title()
             matches = self.plain.find_matches_as_indexes(titled)
             for _, start, _ in matches:
                 if titled[start - 1] != SPACE:
-                    break  # it may hide another one
+                    break  # a name inside of a word, which may hide another name
             else:
                 return [(start, end - 1, self.means[which]) for which, start, end in matches]
         matches = self.every.find_matches_as_indexes(words_of(text), overlapping=True)
@@ -54,8 +58,7 @@ class Finder:
     def mentions(self, text: str) -> list[Span]:
         """The spans of parts.
 
-        Of names that follow each other the last is meant: in `engine mount` the mount, in a compound that no page lists
-        as in one that a page does.
+        Of names that follow each other the last one counts: `engine mount` is about a mount, though no page lists it.
         """
         kept, last = [], NO_PART
         for span in self.spans(text):
@@ -84,7 +87,8 @@ class Finder:
 
 
 def leftmost_longest(spans: list[Span]) -> list[Span]:
-    """Of spans in any order those that do not overlap: the first, of equal starts the longest, and so on after it."""
+    """Spans that do not overlap, out of spans in any order: the one that begins first, and of these the longest; then the
+    next that begins behind it, and so on."""
     kept: list[Span] = []
     for span in sorted(spans):
         if kept and span[0] == kept[-1][0]:

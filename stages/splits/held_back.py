@@ -1,4 +1,4 @@
-"""What has been held back for validation and test, and whether another row repeats any of it."""
+"""The rows that are held back (test and validation), and whether another row repeats one of them."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,11 +11,11 @@ from stages.splits.membership import group_of
 if TYPE_CHECKING:
     import numpy as np
 
-BEFORE = {"test": (), "validation": ("test",), "train": ("test", "validation")}  # whose rows a part must not repeat
+BEFORE = {"test": (), "validation": ("test",), "train": ("test", "validation")}  # the parts whose rows a part must not repeat
 
 
 class Traits(NamedTuple):
-    """All that is asked of a row to say whether it repeats another one."""
+    """What must be known of a row to say whether it repeats another one."""
 
     id: str
     question: bytes
@@ -55,7 +55,7 @@ class HeldBack:
             self.near[part].add(row.id, row.signature)
 
     def reasons(self, rows: list[Traits], part: str) -> list[str | None]:
-        """Why rows must not be in `part` (train, validation or test); None where one may."""
+        """For each row the reason why it must not be in `part` (train, validation or test); None where it may."""
         reasons = [self._repeated(row, BEFORE[part]) for row in rows]
         for other in BEFORE[part] if self.near else ():
             open_places = [place for place, reason in enumerate(reasons) if reason is None]

@@ -1,14 +1,17 @@
-"""Which part a row belongs to: decided by a hash of its group, so it depends neither on order nor on other rows.
+"""Which part a row belongs to: train, validation or test, by a hash of its group.
 
-Two things need to know other rows:
+The hash is a place in [0, 1). With shares of 0.2 for test and 0.2 for validation, places below 0.2 are test, those from there
+to 0.4 validation, and the rest is train. The two limits are called cuts. So a row's part depends neither on order nor on other
+rows.
 
-- A side that would be empty gets a stand-in. The groups are put in order of their hash; the cuts between test, validation and
-  train lie where the shares say, and are moved only where a side would be empty, just so far that it has one group. With
-  `stratify` this is done for each class, so that every class is on every side. Fewer groups than sides fill train first, then
-  test, then validation. Where no side is empty by the hashes alone, no row moves whatever is added.
+In two cases a cut is moved, and other rows have a say:
+
+- A part would be empty. A cut moves just so far that the part has one group, which stands in. With `stratify` this is done for
+  each class, so that every part has every class. Where there are fewer groups than parts, train comes first, then test, then
+  validation. Where no part is empty by the hashes alone, no cut moves, whatever rows are added.
 - `exact` moves the cuts to the exact shares, of each class where there are classes. Then added rows may move others.
 
-Example: three groups lie at 0.10, 0.60 and 0.85; test ends at 0.2 and validation at 0.4. Validation would be empty, so its end
+Example: three groups lie at 0.10, 0.60 and 0.85; test ends at 0.2 and validation at 0.4. Validation would be empty. So its end
 moves up to 0.85, and the group at 0.60 stands in.
 """
 
@@ -38,7 +41,7 @@ def uniform(seed: int, purpose: str, group: str) -> float:
 
 
 def group_of(row: LabelledRow, params: Split, question: str | None = None) -> str:
-    """The group that must stay on one side: the first of the group columns that has a value, else the question itself.
+    """The group that must stay in one part: the first of the group columns that has a value, else the question itself.
 
     `question`: its key, where it is known already.
     """
@@ -87,7 +90,10 @@ def plain_cuts(params: Split) -> Cuts:
 
 
 def part_of(row: LabelledRow, params: Split, cuts: Cuts | None = None) -> str:
-    """train, validation or test; `cuts` of the row's class, where they are not the plain ones.
+    """train, validation or test.
+
+    Args:
+        cuts: those of the row's class; None where they lie as the shares say.
 
     Raises:
         StageError: if the source says the part itself (`given`) and says something else.
@@ -118,9 +124,9 @@ def cuts_of(places: list[float], params: Split) -> Cuts:
     first = min(max(wanted[0], test), total - train - validation)
     second = min(max(wanted[1], first + validation), total - train)
 
-    def cut(side: int, index: int) -> float:
-        if not params.exact and index == wanted[side]:
-            return ends[side]
+    def cut(number: int, index: int) -> float:
+        if not params.exact and index == wanted[number]:
+            return ends[number]
         return places[index] if index < total else 1.0
 
     return cut(0, first), cut(1, second)
@@ -141,7 +147,7 @@ class Membership(NamedTuple):
 
     @classmethod
     def with_stand_ins(cls, rows: Iterable, params: Split, mapper: Callable = map) -> "Membership":
-        """The rule that leaves no side empty. Holds one number a row (8 bytes) while it is made."""
+        """The rule that leaves no part empty. Holds one number a row (8 bytes) while it is worked out."""
         places = defaultdict(lambda: array("d"))
         for name_and_place in mapper(partial(_class_and_place, params=params), rows):
             if name_and_place is not None:
@@ -170,9 +176,9 @@ def _class_and_place(row: LabelledRow, params: Split) -> tuple[str, float] | Non
 def shares_of(counts: dict[str, dict[str, int]], params: Split) -> dict:
     """How near the shares of the classes come to those asked for, in groups; {} where there are no classes.
 
-    A stable hash gives a class of n groups about n·p of them for a share p, give or take the binomial standard error
-    √(n·p·(1-p)). `beyond_bound` counts the shares that are off by over three of these and one group; `widest` is the share
-    that is furthest off. Of exact shares none is off by over one group.
+    Of a class of n groups about n·p come to a part of share p. Chance makes it more or fewer: the binomial standard error is
+    √(n·p·(1-p)). `beyond_bound` counts the shares that are off by over three standard errors and one group; `widest` is the
+    share that is furthest off. Of exact shares none is off by over one group.
     """
     asked = {part: getattr(params, part) for part in PARTS if part != "train" or params.train < 1}
     widest, beyond = None, 0
