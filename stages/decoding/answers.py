@@ -8,12 +8,20 @@ NOT_ANSWERED = ("prompt too long", "refused", "refused: marks")
 
 @dataclass(frozen=True)
 class Answer:
-    """`finish`: `stop` (end token or stop string), `length` (maximum reached), `refused` (by a server, or because a mark in the
-    prompt's texts cannot be read as letters), `refused: marks` (not sent to a server, for a mark in them) or `prompt too long`
-    (no answer made).
+    """What a model said after a prompt.
 
-    `seconds` are those it took when it was made: behind a server from the request to the reply, here from the start of its
-    batch to the step that ended it. They are no part of what was said: two answers are equal without them.
+    `finish` says why it ended:
+
+    | finish | why |
+    |---|---|
+    | `stop` | an end token or a stop string |
+    | `length` | the most tokens were reached |
+    | `refused` | a server refused, or a mark in the prompt's texts cannot be read as letters |
+    | `refused: marks` | the prompt was not sent to a server, for a mark in its texts |
+    | `prompt too long` | no answer was made |
+
+    `seconds` were measured when the answer was made: behind a server from the request to the reply, here from the start of its
+    batch to the step that ended it. They do not count when two answers are compared.
     """
 
     text: str
@@ -23,17 +31,17 @@ class Answer:
     seconds: float = field(default=0.0, compare=False)
 
     def content(self) -> dict:
-        """What is the same run after run: all but the seconds."""
+        """Everything but the seconds: it is the same in every run."""
         return {key: value for key, value in asdict(self).items() if key != "seconds"}
 
 
 def too_long(prompt: list[int]) -> Answer:
-    """What stands for an answer where the prompt leaves no room for one."""
+    """The empty answer to a prompt that leaves no room for one."""
     return Answer("", 0, len(prompt), "prompt too long")
 
 
 def unreadable(finish: str = "refused") -> Answer:
-    """What stands for an answer where a mark in the prompt's texts cannot be read as letters."""
+    """The empty answer to a prompt with a mark in its texts that cannot be read as letters."""
     return Answer("", 0, 0, finish)
 
 

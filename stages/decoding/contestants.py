@@ -19,10 +19,11 @@ from stages.models.templates import prepare, turn
 
 @dataclass(frozen=True)
 class Contestant:
-    """One way of answering: a model directory and the tokenizer with the chat template to prompt it by.
+    """One way of answering: a model directory, and the tokenizer with the chat template to prompt it by.
 
-    A hosted model has no tokenizer here: it is sent messages, with `ending` after each question. `before` are turns that
-    stand before every conversation, out of the training rows `shots`.
+    A hosted model has no tokenizer here. It is sent messages, with `ending` after each question.
+
+    `before` holds turns that stand before every conversation. They come from the training rows `shots`, which are ids.
     """
 
     name: str
@@ -39,13 +40,13 @@ class Contestant:
         return self.tokenizer is None
 
     def prompt(self, messages: list[Message]) -> str:
-        """The rendered prompt; for a hosted model the messages sent, as JSON."""
+        """The rendered prompt, or for a hosted model the messages that it is sent, as JSON."""
         if self.hosted:
             return json.dumps(self.sent(messages), ensure_ascii=False)
         return render(self.tokenizer, self.conversation(messages))
 
     def conversation(self, messages: list[Message]) -> list[Message]:
-        """The turns with those that stand before them; a system message stays first."""
+        """The turns, with `before` in front of them. A system message stays first."""
         start = 1 if messages and messages[0]["role"] == "system" else 0
         return [*messages[:start], *self.before, *messages[start:]]
 
@@ -61,40 +62,49 @@ class Contestant:
 
 
 def choose_shots(training: list[FormattedText], count: int, seed: int) -> list[FormattedText]:
-    """The training rows to show, drawn by the seed; the same before every question."""
+    """The training rows to show, drawn by the seed. They are the same before every question."""
     return random.Random(seed).sample(training, min(count, len(training)))
 
 
 def contestants(model: Path, base: Path, root: Path, shots: Sequence[FormattedText] = ()) -> list[Contestant]:
-    """`tuned`; `base` (the root prompted as the tuned model was trained) and `base_chat` (by its own chat template, where
-    it has one, or, hosted, without the trained marks); `base_shots` (as the last of these, but shown the training rows
-    `shots`) where there are any; `parent` in a later round."""
+    """Everyone who answers, in this order:
+
+    - `tuned`: the tuned model.
+    - `base`: the root, prompted as the tuned model was trained.
+    - `base_chat`: the root by its own chat template, where it has another one. A hosted root: without the trained marks.
+    - `base_shots`: as the last of these, and shown the training rows `shots`, where there are any.
+    - `parent`: the model that training started from, in a later round.
+    """
     contract = read_prompt(model)
     tuned = _prompted("tuned", model, contract)
-    found = [tuned]
+    field = [tuned]
     if is_hosted(root):
-        found.append(_prompted("base", root, contract))
+        field.append(_prompted("base", root, contract))
         if tuned.ending:
-            found.append(Contestant("base_chat", root, None, []))
+            field.append(Contestant("base_chat", root, None, []))
     else:
         own, trained = load_tokenizer(root), load_tokenizer(root)
         trained.chat_template = tuned.tokenizer.chat_template
-        found.append(Contestant("base", root, trained, contract["stop"]))
+        field.append(Contestant("base", root, trained, contract["stop"]))
         if own.chat_template and usable(own) and own.chat_template != trained.chat_template:
-            found.append(Contestant("base_chat", root, own, read_prompt(root)["stop"] + turn(own).stop))
+            field.append(Contestant("base_chat", root, own, read_prompt(root)["stop"] + turn(own).stop))
     if shots:
         before = [turn for row in shots for turn in [*row["messages"], {"role": "assistant", "content": row["completion"]}]]
-        kept = tuple({key: turn[key] for key in ("role", "content")} for turn in before if turn["role"] != "system")
+        shown = tuple({key: turn[key] for key in ("role", "content")} for turn in before if turn["role"] != "system")
         ids = tuple(row["id"] for row in shots)
-        # the trained stop strings end the examples' answers, and so this contestant's
-        found.append(replace(found[-1], name="base_shots", stop=contract["stop"], before=kept, shots=ids))
+        # the trained stop strings end the examples' answers, and so this contestant's; its template's own end does, too
+        stop = list(dict.fromkeys([*contract["stop"], *field[-1].stop]))
+        field.append(replace(field[-1], name="base_shots", stop=stop, before=shown, shots=ids))
     if base != root:
-        found.append(_prompted("parent", base, read_prompt(base)))
-    return found
+        field.append(_prompted("parent", base, read_prompt(base)))
+    return field
 
 
 def usable(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether a base can be prompted by its own chat template, which is mended where it can be; if not, the reason is told."""
+    """Whether a base can be prompted by its own chat template.
+
+    The template is mended where that is possible. Where it is not, the reason is printed.
+    """
     try:
         prepare(tokenizer)
     except StageError as refused:
@@ -104,7 +114,7 @@ def usable(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def _prompted(name: str, folder: Path, contract: dict) -> Contestant:
-    """By the chat template that lies with the model; hosted, by the contract's mark."""
+    """A contestant prompted by the chat template that lies with the model, or, hosted, by the contract's mark."""
     if is_hosted(folder):
         return Contestant(name, folder, None, contract["stop"], contract.get("prompt_ending", ""))
     return Contestant(name, folder, load_tokenizer(folder), contract["stop"])

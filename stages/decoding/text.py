@@ -18,44 +18,50 @@ ANSWERING = {"here": "stages.decoding.causal.answering:answers", "hosted": "stag
 
 
 def side_by_side(row: FormattedText, answered: list[tuple[Contestant, Answer]]) -> TextAnswers:
-    """A row of the answers file: each contestant's prompt and answer (the tuned one's first), and the ids of the examples that
-    it was shown. Probes have no expected answer."""
-    given = {}
+    """A row of the answers file: each contestant's prompt, its answer and the ids of the examples that it was shown.
+
+    The tuned model comes first. Probes have no expected answer.
+    """
+    answers = {}
     for contestant, answer in answered:
         shots = {"shots": list(contestant.shots)} if contestant.shots else {}
-        given[contestant.name] = {"prompt": contestant.prompt(row["messages"]), **answer.content(), **shots}
-    kept = {key: row[key] for key in ("id", "task", "messages")}
+        answers[contestant.name] = {"prompt": contestant.prompt(row["messages"]), **answer.content(), **shots}
+    fields = {key: row[key] for key in ("id", "task", "messages")}
     extra = {key: row[key] for key in ("paraphrase", "weak") if key in row}
-    return kept | expected(row.get("completion"), answered[0][0].stop) | extra | {"answers": given}
+    return fields | expected(row.get("completion"), answered[0][0].stop) | extra | {"answers": answers}
 
 
 def expected(completion: str | None, stop: list[str]) -> dict[str, str | None]:
-    """`expected`, to which answers are compared: a completion up to its stop string, as answers are cut; where that changes it,
-    the `completion` itself too, for that is what models were trained to say."""
+    """`expected`, to which answers are compared: a completion up to its stop string, as answers are cut.
+
+    Where the cut changes it, `completion` is there too: it is what models were trained to say.
+    """
     text = None if completion is None else until(completion, stop)
     return {"expected": completion} if text == completion else {"expected": text.strip(), "completion": completion}
 
 
 def generate_text(name: str, params: Generate, paths: Paths) -> None:
-    """Answer side by side, each contestant with its own prompt; `shots`: the base also after training rows."""
+    """Write every contestant's answers side by side, each by its own prompt."""
     runtime.deterministic()
     rows: list[FormattedText] = list(read_rows(paths.formatted / "test"))
     training = list(read_rows(paths.formatted / "train")) if params.shots else []
     shots = choose_shots(training, params.shots, params.seed) if params.shots else []
     for i, probe in enumerate(params.probes, 1):
         rows.append({"id": f"probe#{i}", "task": "text", "messages": [{"role": "user", "content": probe}]})
-    made, speeds = {}, {}
+    answers_of, speeds = {}, {}
     field = contestants(paths.model, paths.base, paths.root, shots)
     with Progress(len(rows) * len(field), f"generate {name}", "answer") as progress:
         for contestant in field:
             make = entry(ANSWERING, "hosted" if contestant.hosted else "here")
-            made[contestant.name], speeds[contestant.name] = make(contestant, rows, params, progress)
-    lines = [side_by_side(row, [(contestant, made[contestant.name][i]) for contestant in field]) for i, row in enumerate(rows)]
+            answers_of[contestant.name], speeds[contestant.name] = make(contestant, rows, params, progress)
+    lines = [
+        side_by_side(row, [(contestant, answers_of[contestant.name][i]) for contestant in field]) for i, row in enumerate(rows)
+    ]
     write_rows(paths.out, lines)
     sanity.raised("generate", name, sanity.answers(lines))  # said here, and written down by judge
     seconds = {
-        contestant: {row["id"]: answer.seconds for row, answer in zip(rows, made[contestant], strict=True)}
-        for contestant in made
+        contestant: {row["id"]: answer.seconds for row, answer in zip(rows, answers_of[contestant], strict=True)}
+        for contestant in answers_of
     }
     write_times(paths.speed, paths.out, seconds)
     write_speed(paths.speed, speeds, runtime.environment())

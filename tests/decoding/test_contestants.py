@@ -50,6 +50,17 @@ def test_the_base_is_shown_examples_before_the_question(tmp_path, base):
     assert field[2].prompt(MESSAGES) == OWN  # the others are shown none
 
 
+def test_a_base_that_is_shown_examples_stops_where_its_own_template_ends_a_turn_too(tmp_path):
+    turns = "{{ 'Q: ' if m.role == 'user' else 'A: ' }}{{ m.content }}{{ '\\n##\\n' }}"
+    chat = "{% for m in messages %}" + turns + "{% endfor %}{% if add_generation_prompt %}{{ 'A: ' }}{% endif %}"
+    base = tiny.base(tmp_path / "base", chat=chat)
+    field = contestants(tuned(tmp_path / "tuned", base, stop=["END"]), base, base, tiny.rows(1))
+    assert [(contestant.name, contestant.stop) for contestant in field[2:]] == [
+        ("base_chat", ["##"]),
+        ("base_shots", ["END", "##"]),
+    ]
+
+
 def test_a_base_without_chat_template_is_shown_examples_in_the_trained_prompt(tmp_path):
     base = tiny.base(tmp_path / "base", "gpt2", chat=None)
     who = contestants(tuned(tmp_path / "tuned", base), base, base, tiny.rows(1))[-1]

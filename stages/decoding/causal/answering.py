@@ -16,15 +16,15 @@ from stages.models.marks import Unreadable, marks
 from stages.models.prompting import Refusals
 from stages.models.templates import Refusal
 
-NO_SAY = {"probes", "shots", "precision"}  # these stand in the prompts; precision is taken as resolved
+NO_SAY = {"probes", "shots", "precision"}  # not in the key: probes and shots are in the prompts, precision is taken as resolved
 
 
 def answers(
     contestant: Contestant, rows: list[FormattedText], options: Generate, progress: Progress
 ) -> tuple[list[Answer], dict]:
-    """One answer a row, and the speed: totals of what is made now, and the seconds that each answer took when it was made.
+    """One answer a row, and the speed: totals of the answers made now, and latencies of all, taken when each was made.
 
-    Rows are answered in groups. Those answered before are kept (stages/common/kept.py).
+    Rows are answered in groups. Answers that were made before are kept (stages/common/kept.py).
     """
     start = time.monotonic()
     prompts, marked = prompted(contestant, rows)
@@ -53,8 +53,9 @@ def answers(
 
 
 def prompted(contestant: Contestant, rows: list[FormattedText]) -> tuple[list[list[int]], int]:
-    """Token ids of each row's prompt, none where a mark in its texts cannot be read as letters; and how many rows have a mark
-    of the tokenizer in their texts.
+    """Token ids of each row's prompt, and how many rows have a mark of the tokenizer in their texts.
+
+    A prompt has no ids where a mark in its texts cannot be read as letters.
 
     Raises:
         StageError: if the template refuses rows; it names them.
@@ -68,5 +69,5 @@ def prompted(contestant: Contestant, rows: list[FormattedText]) -> tuple[list[li
         except Unreadable:
             prompts.append([])
     refusals.check(["datasets.<name>.format.system", "models.<name>.base"])
-    known = marks(contestant.tokenizer)
-    return prompts, sum(any(known.inside(turn["content"]) for turn in row["messages"]) for row in rows)
+    tokenizer_marks = marks(contestant.tokenizer)
+    return prompts, sum(any(tokenizer_marks.inside(turn["content"]) for turn in row["messages"]) for row in rows)

@@ -1,8 +1,8 @@
 """Decoding step by step: with keys and values that grow with the answers, or at fixed places in a CUDA graph.
 
-Launching the kernels of a step one by one takes a GPU longer than computing them. A CUDA graph launches them together; it
-needs every tensor at the same place in every step. Keys and values of a row therefore lie in a line set aside beforehand,
-of which a kernel of our own reads just the filled part: no mask, no padding, neither in the prompts nor in the steps.
+Launching the kernels of a step one by one takes a GPU longer than computing them. A CUDA graph launches them together. It needs
+every tensor at the same place in every step. So the keys and values of a row lie in a line that is set aside beforehand. A
+kernel of our own reads only the filled part of it. There is no mask and no padding, neither in the prompts nor in the steps.
 """
 
 from functools import partial
@@ -24,7 +24,7 @@ NAME = "rows_kept"
 
 
 class Growing:
-    """Any model on any device: one column more at every step, and rows leave as soon as they have ended."""
+    """Decoding for any model on any device. Every step adds a column, and rows leave as soon as they have ended."""
 
     at_once = 1
 
@@ -53,7 +53,7 @@ class Growing:
         ).logits[:, -1]
 
     def keep(self, lines: torch.Tensor) -> None:
-        """Go on with these rows alone."""
+        """Go on with these rows of the batch alone."""
         self.cache.batch_select_indices(lines)
         self.mask, self.positions = self.mask[lines], self.positions[lines]
 
@@ -63,13 +63,13 @@ class Growing:
 
 
 class Graphed:
-    """A CUDA graph of one step. Greedy answers are written `at_once` tokens at a time without a word to the CPU."""
+    """Decoding by a CUDA graph of one step. Greedy answers are written `at_once` tokens at a time, without asking the CPU."""
 
     at_once = AT_ONCE
     stepped: WeakSet[PreTrainedModel] = WeakSet()  # whose kernels are compiled and loaded, which a graph cannot record
 
     def __init__(self, model: PreTrainedModel, new_tokens: int):
-        self.model, self.new_tokens, self.kept = model, new_tokens, {}
+        self.model, self.new_tokens, self.keys_values = model, new_tokens, {}
         model.set_attn_implementation(NAME)
         runtime.widen_head(model)
         for module in model.modules():
@@ -98,16 +98,16 @@ class Graphed:
         ).logits[0]
 
     def _to_prompts(self, layer: int, query, key, value, scale: float | None, window: int | None) -> torch.Tensor:
-        """Attention [tokens, H, D] of one block inside the prompts, whose keys and values [tokens, G, D] are kept."""
+        """Attention [tokens, H, D] of one block inside the prompts. Their keys and values [tokens, G, D] are stored."""
         shape = (len(self.ends) - 1, key.shape[1], self.longest + self.new_tokens + AT_ONCE, key.shape[2])
-        self.kept[layer] = tuple(part.new_zeros(shape) for part in (key, value))
-        for kept, part in zip(self.kept[layer], (key, value), strict=True):
-            kept[self.rows, :, self.places] = part
+        self.keys_values[layer] = tuple(part.new_zeros(shape) for part in (key, value))
+        for lines, part in zip(self.keys_values[layer], (key, value), strict=True):
+            lines[self.rows, :, self.places] = part
         return attention.flash(query, key, value, self.ends, self.longest, scale, window)
 
     def _to_kept(self, layer: int, query, key, value, scale: float | None, window: int | None) -> torch.Tensor:
-        """The same for one token a row."""
-        return one_query.attend(query, key, value, self.kept[layer], self.places, scale, window)
+        """Attention of one new token a row to the stored keys and values."""
+        return one_query.attend(query, key, value, self.keys_values[layer], self.places, scale, window)
 
     def _step(self) -> None:
         self.logits = self._logits(self.ids, self.rows)
@@ -119,7 +119,7 @@ class Graphed:
         if self.graph is None:
             self.ids, self.graph = tokens.clone(), torch.cuda.CUDAGraph()
             if self.model not in self.stepped:
-                self._logits(self.ids, self.rows)  # what it keeps is written again by the step itself
+                self._logits(self.ids, self.rows)  # the keys and values that it stores are written again by the step
                 self.stepped.add(self.model)
             with torch.cuda.graph(self.graph):
                 self._step()
@@ -130,15 +130,15 @@ class Graphed:
     def greedy(self, tokens: torch.Tensor, count: int) -> torch.Tensor:
         """The `count` best tokens [B, count] after `tokens` [B], each after the one before."""
         self.next(tokens)
-        found = [self.ids.clone()]
+        columns = [self.ids.clone()]
         for _ in range(count - 1):
             self.graph.replay()
-            found.append(self.ids.clone())
-        return torch.stack(found, 1)
+            columns.append(self.ids.clone())
+        return torch.stack(columns, 1)
 
     def keep(self, lines: torch.Tensor) -> None:
-        """Go on with these rows alone, by a new graph."""
-        self.kept = {layer: tuple(part[lines] for part in parts) for layer, parts in self.kept.items()}
+        """Go on with these rows of the batch alone, by a new graph."""
+        self.keys_values = {layer: tuple(part[lines] for part in parts) for layer, parts in self.keys_values.items()}
         self._one_token_a_row(self.places[lines])
 
     def worth_leaving(self, alive: int, size: int) -> bool:
@@ -156,6 +156,6 @@ AttentionInterface.register(NAME, _attend)
 
 
 def steps(model: PreTrainedModel, new_tokens: int) -> Growing | Graphed:
-    """How a model decodes up to `new_tokens` tokens."""
+    """How a model decodes up to `new_tokens` tokens: by a graph where the GPU and the model allow it."""
     graphs = one_query and attention.has_flash(model.device, model.dtype) and attention.can_pack(model)
     return (Graphed if graphs else Growing)(model, new_tokens)

@@ -16,16 +16,20 @@ from stages.models.templates import turn
 
 
 def groups(prompts: list[list[int]], batch_rows: int, longest: int) -> list[list[int]]:
-    """Which prompts are answered together: like lengths, shortest first. Prompts of no token, or of over `longest`, are in
-    no group."""
+    """Which prompts are answered together, by their places: like lengths, shortest first.
+
+    Prompts of no token, or of more than `longest`, are in no group.
+    """
     fitting = [i for i in sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i)) if 0 < len(prompts[i]) <= longest]
     return [fitting[start : start + batch_rows] for start in range(0, len(fitting), batch_rows)]
 
 
 @dataclass
 class _Writing:
-    """The answers of a group as they are written, a column of tokens at a time. `lead` is what the template writes before
-    every answer: learned, and no part of what is said."""
+    """The answers of a group as they are written, a column of tokens at a time.
+
+    `lead` is what the template writes before every answer. It is learned, but is no part of the answer.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     ends: set[int]
@@ -38,7 +42,7 @@ class _Writing:
     start: float = field(default_factory=lambda: time.perf_counter())
 
     def add(self, alive: list[int], tokens: list[int]) -> None:
-        """One more token for each row of `alive` that has not ended. Those that end with it took until now."""
+        """One more token for each row of `alive` that has not ended. A row's seconds are those up to its last token."""
         now = time.perf_counter() - self.start
         for row, token in zip(alive, tokens, strict=True):
             if self.ended(row):
@@ -83,21 +87,21 @@ def answer(
     streams = [stream(options.seed, str(prompt)) for prompt in prompts]
     alive = list(range(len(prompts)))  # which prompt each line of the batch belongs to
     decoder = caches.steps(model, options.max_new_tokens)
-    plain = options.temperature == 0 and seen is None  # then the best token is the next one, whatever else
-    logits, made = decoder.first(ids, mask), 0
+    plain = options.temperature == 0 and seen is None  # then the next token is always the best one
+    logits, length = decoder.first(ids, mask), 0
     while True:
         if seen is not None:
             logits = penalize(logits, seen[:, : logits.shape[-1]], options.repetition_penalty)
-        if made < options.min_new_tokens:
+        if length < options.min_new_tokens:
             logits[:, ends] = -torch.inf
         tokens = choose(logits, options, [streams[row] for row in alive])
         writing.add(alive, tokens.tolist())
-        made += 1
-        while plain and decoder.at_once > 1 and options.min_new_tokens <= made < options.max_new_tokens:
-            more = decoder.greedy(tokens, min(decoder.at_once, options.max_new_tokens - made))
+        length += 1
+        while plain and decoder.at_once > 1 and options.min_new_tokens <= length < options.max_new_tokens:
+            more = decoder.greedy(tokens, min(decoder.at_once, options.max_new_tokens - length))
             for column in more.T.tolist():
                 writing.add(alive, column)
-            made, tokens = made + more.shape[1], more[:, -1]
+            length, tokens = length + more.shape[1], more[:, -1]
             if decoder.worth_leaving(sum(not writing.ended(row) for row in alive), len(alive)):
                 break
         lines = [line for line, row in enumerate(alive) if not writing.ended(row)]
@@ -113,7 +117,7 @@ def answer(
         logits = decoder.next(tokens)
 
 
-def _padded(prompts: list[list[int]], where: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(prompts: list[list[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and mask [B, L], padded on the left, so that all rows go on at the same column."""
     longest = max(map(len, prompts))
     ids = torch.zeros((len(prompts), longest), dtype=torch.long)
@@ -121,7 +125,7 @@ def _padded(prompts: list[list[int]], where: torch.device) -> tuple[torch.Tensor
     for row, prompt in enumerate(prompts):
         ids[row, longest - len(prompt) :] = torch.tensor(prompt)
         mask[row, longest - len(prompt) :] = 1
-    return ids.to(where), mask.to(where)
+    return ids.to(device), mask.to(device)
 
 
 def _seen(prompts: list[list[int]], ids: torch.Tensor, mask: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:

@@ -1,4 +1,7 @@
-"""From logits to the next token, row by row: each row has a random stream of its own, so company never changes an answer."""
+"""From logits to the next token, row by row.
+
+Each row has a random stream of its own. So an answer does not depend on the other rows of its batch.
+"""
 
 import hashlib
 
@@ -8,7 +11,7 @@ from stages.common.schema_models import Generate
 
 
 def stream(seed: int, text: str) -> torch.Generator:
-    """A random generator for one prompt, whatever batch it is in."""
+    """A random generator for one prompt, the same in every batch."""
     digest = hashlib.sha256(f"{seed}\0{text}".encode("utf-8", "surrogatepass")).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
 
@@ -32,7 +35,7 @@ def narrow(logits: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
 
 
 def choose(logits: torch.Tensor, options: Generate, streams: list[torch.Generator]) -> torch.Tensor:
-    """The next token of each row [B]: the best one at temperature 0, else drawn by inverting the distribution."""
+    """The next token of each row [B]: at temperature 0 the best one, else one drawn by inverting the distribution."""
     if options.temperature == 0:
         return logits.argmax(-1)
     # drawn on the CPU: a GPU's cumulative sums are not deterministic

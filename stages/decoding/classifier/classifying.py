@@ -15,7 +15,7 @@ Probabilities = list[dict[str, float]]
 
 
 def probabilities(folder: Path, texts: list[str], labels: list[str], options: Classify, progress: Progress) -> Probabilities:
-    """What `classify` gives; kept, and made once for the same classifier, texts and code (stages/common/kept.py)."""
+    """What `classify` returns, made once for the same classifier, texts and code (stages/common/kept.py)."""
     dtype = runtime.precision(options.precision, runtime.device())
     before = kept.made("labels", __name__, [folder], [options.batch_rows, labels], runtime.machine(dtype))
     return before.get(texts, partial(classify, folder, texts, labels, options, progress))
@@ -23,7 +23,7 @@ def probabilities(folder: Path, texts: list[str], labels: list[str], options: Cl
 
 @torch.inference_mode()
 def classify(folder: Path, texts: list[str], labels: list[str], options: Classify, progress: Progress) -> Probabilities:
-    """The probability of each label for each text, by the classifier in `folder`; like lengths together."""
+    """The probability of each label for each text, by the classifier in `folder`. Texts of like length share a batch."""
     device = runtime.device()
     model = directory.load(folder, "classifier", device=device)
     tokenizer = directory.load_tokenizer(folder)
@@ -31,15 +31,15 @@ def classify(folder: Path, texts: list[str], labels: list[str], options: Classif
     examples = [classifier.Labelled(str(i), tokens, 0) for i, tokens in enumerate(encoded)]
     order = sorted(range(len(texts)), key=lambda i: (len(encoded[i]), i))
     task = classifier.Classifier(1, model.config.pad_token_id, [1.0] * len(labels))
-    found: dict[int, dict[str, float]] = {}
+    shares_of: dict[int, dict[str, float]] = {}
     for start in range(0, len(order), options.batch_rows):
         group = order[start : start + options.batch_rows]
         batch = task.collate([examples[i] for i in group]).to(device)
         with runtime.autocast(device, runtime.precision(options.precision, device)):
             shares = model(**batch.inputs).logits.float().softmax(-1).tolist()
-        found |= {i: rounded(dict(zip(labels, share, strict=True))) for i, share in zip(group, shares, strict=True)}
+        shares_of |= {i: rounded(dict(zip(labels, share, strict=True))) for i, share in zip(group, shares, strict=True)}
         progress.add(len(group))
-    return [found[i] for i in range(len(texts))]
+    return [shares_of[i] for i in range(len(texts))]
 
 
 def rounded(shares: dict[str, float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Labels of the test rows, with a probability for each: by the tuned classifier and by what it must beat to be worth it."""
+"""Labels of the test rows, with a probability for each: by the tuned classifier and by what it must beat."""
 
 import re
 import time
@@ -20,18 +20,18 @@ from stages.models import runtime
 
 
 def majority(training: list[FormattedLabel], count: int) -> Probabilities:
-    """What needs no text: each label by its share of the training rows."""
+    """Each label by its share of the training rows, for every text alike."""
     labels = Counter(row["label"] for row in training)
     return [rounded({label: n / len(training) for label, n in labels.items()})] * count
 
 
 def unit(training: list[FormattedLabel]) -> str:
-    """What TF-IDF reads: `word`, or `char` where no training text has a word of two letters (`1 + 2`)."""
+    """What TF-IDF reads: `word`, or `char` where no training text has a word of two letters (such as `1 + 2`)."""
     return "word" if any(re.search(r"\b\w\w", row["text"]) for row in training) else "char"
 
 
 def words(training: list[FormattedLabel], texts: list[str], seed: int) -> Probabilities:
-    """Logistic regression over TF-IDF of words and pairs of words, or of characters: what a language model is measured by."""
+    """Logistic regression over TF-IDF of words and pairs of words, or of characters. A language model is measured by it."""
     model = make_pipeline(
         TfidfVectorizer(analyzer=unit(training), ngram_range=(1, 2), sublinear_tf=True),
         LogisticRegression(C=10, max_iter=1000, random_state=seed),
@@ -47,14 +47,14 @@ def generate_labels(name: str, params: Classify, paths: Paths) -> None:
     rows, training = list(read_rows(paths.formatted / "test")), list(read_rows(paths.formatted / "train"))
     texts = [row["text"] for row in rows]
     classifiers = {"tuned": paths.model} | ({"parent": paths.base} if paths.base != paths.root else {})
-    made, speeds = {}, {}
+    shares_of, speeds = {}, {}
     with Progress(len(rows) * len(classifiers), f"generate {name}", "label") as progress:
-        for who, folder in classifiers.items():
+        for contestant, folder in classifiers.items():
             start = time.monotonic()
-            made[who] = probabilities(folder, texts, labels, params, progress)
-            speeds[who] = {"seconds": time.monotonic() - start, "texts": len(texts)}
-    made |= {"majority": majority(training, len(rows)), "tfidf": words(training, texts, params.seed)}
-    lines = [answered(row, {who: shares[i] for who, shares in made.items()}) for i, row in enumerate(rows)]
+            shares_of[contestant] = probabilities(folder, texts, labels, params, progress)
+            speeds[contestant] = {"seconds": time.monotonic() - start, "texts": len(texts)}
+    shares_of |= {"majority": majority(training, len(rows)), "tfidf": words(training, texts, params.seed)}
+    lines = [answered(row, {contestant: shares[i] for contestant, shares in shares_of.items()}) for i, row in enumerate(rows)]
     if unit(training) == "char":  # judge says so
         for line in lines:
             line["answers"]["tfidf"]["reads"] = "char"
@@ -65,5 +65,5 @@ def generate_labels(name: str, params: Classify, paths: Paths) -> None:
 
 def answered(row: FormattedLabel, shares: dict[str, dict[str, float]]) -> LabelAnswers:
     """A row of the answers file."""
-    answers = {who: {"label": next(iter(of)), "probabilities": of} for who, of in shares.items()}
+    answers = {contestant: {"label": next(iter(likely)), "probabilities": likely} for contestant, likely in shares.items()}
     return {"id": row["id"], "task": "label", "text": row["text"], "expected": row["label"], "answers": answers}

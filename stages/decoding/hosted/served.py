@@ -20,25 +20,27 @@ from stages.servers.known import identity
 from stages.servers.marks import REFUSED, first_mark
 from stages.servers.pool import Pool
 
-SECONDS, ATTEMPTS = 300.0, 5  # for one answer; tries
+SECONDS, ATTEMPTS = 300.0, 5  # for one answer
 LEAST_CONTEXT = 2048  # tokens asked of Ollama, at least
 OFF = {"top_k": 0, "repetition_penalty": 1.0}  # what an OpenAI-compatible server has no option for
 
 
-def answers(who: Contestant, rows: list[FormattedText], options: Generate, progress: Progress) -> tuple[list[Answer], dict]:
-    """One answer a row, and the speed: totals of what is asked now, median and highest of the seconds of all.
+def answers(
+    contestant: Contestant, rows: list[FormattedText], options: Generate, progress: Progress
+) -> tuple[list[Answer], dict]:
+    """One answer a row, and the speed: totals of the answers asked for now, and latencies of all.
 
-    A conversation with a mark of a model in its texts is not sent: the server would read the mark as its own. Its answer is
-    empty and ends with `refused: marks`; the speed counts such rows (`marked`).
+    A conversation with a special token of some model in its texts is not sent: the server would take it for its own. Its answer
+    is empty and ends with `refused: marks`. The speed counts such rows (`marked`).
 
     Raises:
-        StageError: on an option that the server has not, and where it gives no answer; what it gave is kept.
+        StageError: on an option that the server does not have, and where it gives no answer. The answers that it gave are kept.
     """
     start = time.monotonic()
-    hosted = read_json(who.folder / "hosted.json")
+    hosted = read_json(contestant.folder / "hosted.json")
     provider, base_url, model = hosted["provider"], hosted.get("base_url", ""), hosted["model"]
-    possible(who, provider, options)
-    asked = [who.sent(row["messages"]) for row in rows]
+    possible(contestant, provider, options)
+    asked = [contestant.sent(row["messages"]) for row in rows]
     chat = connect(provider, base_url, model, SECONDS, context(asked, options.max_new_tokens))
     settings = Options(
         options.temperature,
@@ -47,7 +49,7 @@ def answers(who: Contestant, rows: list[FormattedText], options: Generate, progr
         options.repetition_penalty,
         options.max_new_tokens,
         options.seed,
-        tuple(who.stop),
+        tuple(contestant.stop),
     )
     before = kept.brought("served answers", provider, identity(chat, provider, base_url, model), asdict(settings))
     pool = Pool(chat, options.batch_rows, ATTEMPTS, SECONDS)
@@ -64,44 +66,51 @@ def answers(who: Contestant, rows: list[FormattedText], options: Generate, progr
         if reply.tokens is None:
             raise StageError(chat.where, "no token counts in its answer", "a `usage` field", "update the server")
         long = reply.finish == "prompt too long"
-        text = "" if long else until(reply.text, who.stop).strip()
+        text = "" if long else until(reply.text, contestant.stop).strip()
         answer = Answer(text, reply.tokens, reply.prompt_tokens or 0, reply.finish)
         return {"answer": answer.content(), "seconds": reply.seconds}
 
     marked = [bool(first_mark(turn["content"] for turn in messages)) for messages in asked]
     paths = [before.path(messages) for messages in asked]
     sent = [(path, messages) for path, messages, refused in zip(paths, asked, marked, strict=True) if not refused]
-    different = dict(sent)  # like prompts are asked once
+    different = dict(sent)  # equal prompts are asked once
     fresh = {path for path in different if not path.exists()}
-    made, times = {}, Counter(path for path, _ in sent)
+    answer_at, times = {}, Counter(path for path, _ in sent)
     answered = pool.map(lambda messages: before.get(messages, lambda: make(messages)), list(different.values()))
-    for path, one in zip(different, answered, strict=True):
-        made[path] = Answer(**one["answer"], seconds=one["seconds"])
-        progress.add(times[path], who=who.name)
-    progress.add(sum(marked), who=who.name)
+    for path, reply in zip(different, answered, strict=True):
+        answer_at[path] = Answer(**reply["answer"], seconds=reply["seconds"])
+        progress.add(times[path], contestant=contestant.name)
+    progress.add(sum(marked), contestant=contestant.name)
     seconds = time.monotonic() - start
-    written = sum(made[path].tokens for path in fresh)
-    found = [unreadable(REFUSED) if refused else made[path] for path, refused in zip(paths, marked, strict=True)]
+    written = sum(answer_at[path].tokens for path in fresh)
+    all_answers = [unreadable(REFUSED) if refused else answer_at[path] for path, refused in zip(paths, marked, strict=True)]
     speed = {"seconds": seconds, "asked": len(fresh), "tokens": written, "tokens_per_second": written / seconds}
     speed["marked"] = sum(marked)
-    return found, speed | latencies(found)
+    return all_answers, speed | latencies(all_answers)
 
 
-def possible(who: Contestant, provider: str, options: Generate) -> None:
-    """Refuse what the server would pass over in silence."""
+def possible(contestant: Contestant, provider: str, options: Generate) -> None:
+    """Refuse an option that the server would pass over in silence.
+
+    Raises:
+        StageError: naming the option.
+    """
     wanted = {"min_new_tokens": (0, 1)} | ({name: (off,) for name, off in OFF.items()} if provider == "openai" else {})
     for name, legal in wanted.items():
-        if (found := getattr(options, name)) not in legal:
+        if (value := getattr(options, name)) not in legal:
             raise StageError(
-                f"generate.{name}, asked of {who.folder}",
-                str(found),
+                f"generate.{name}, asked of {contestant.folder}",
+                str(value),
                 f"{' or '.join(map(str, legal))}: a server of kind {provider} has no such option",
                 "edit params.yaml",
             )
 
 
 def context(asked: list[list[Message]], max_tokens: int) -> int:
-    """Tokens of context to ask Ollama for: a power of two that holds the longest prompt, of as many tokens as bytes at most,
-    and the answer. One number for a run, for Ollama loads the model anew for each."""
+    """Tokens of context to ask Ollama for: a power of two that holds the longest prompt and the answer.
+
+    A prompt is taken for as many tokens as it has bytes, which is the most. There is one number for a whole run, for Ollama
+    loads the model anew for every other number.
+    """
     longest = max((sum(len(turn["content"].encode()) + 16 for turn in messages) for messages in asked), default=0)
     return max(LEAST_CONTEXT, 1 << (longest + max_tokens - 1).bit_length())
