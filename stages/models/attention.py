@@ -1,8 +1,8 @@
 """Attention over rows that lie end to end in one line, each seeing itself alone: no padding, and no mask of a whole line.
 
-On a GPU that computes in half precision it is PyTorch's variable-length kernel of flash attention (arXiv 2205.14135);
-elsewhere, and where a model has dropout inside attention, which that kernel has not, the rows are taken one by one.
-transformers calls `packed_rows` like any attention of its own.
+On a GPU that computes in half precision it is PyTorch's variable-length kernel of flash attention (arXiv 2205.14135). That
+kernel has no dropout. Elsewhere, and where a model has dropout inside attention, the rows are taken one by one. transformers
+calls `packed_rows` like any attention of its own.
 """
 
 import inspect
@@ -15,14 +15,14 @@ NAME = "packed_rows"
 
 
 def can_pack(model: PreTrainedModel) -> bool:
-    """Whether `packed_rows` computes what the model means: its attention can be replaced, and has no cap on its scores."""
+    """Whether `packed_rows` may stand for the model's attention: it can be replaced, and has no cap on its scores."""
     return model._supports_attention_backend and not getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
 
 
-def has_flash(where: torch.device, dtype: torch.dtype) -> bool:
+def has_flash(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether the variable-length kernel runs: half precision on a GPU of compute capability 8.0."""
     half = dtype in (torch.bfloat16, torch.float16)
-    return half and where.type == "cuda" and torch.cuda.get_device_capability(where) >= (8, 0)
+    return half and device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def packed_rows(
@@ -38,12 +38,13 @@ def packed_rows(
     max_length_q: int | None = None,
     **_,
 ) -> tuple[torch.Tensor, None]:
-    """`query` [1, H, T, D], `key` and `value` [1, H or fewer, T, D]; rows begin at `cu_seq_lens_q` [rows + 1]. [1, T, H, D]."""
+    """Attention [1, T, H, D] of `query` [1, H, T, D] to `key` and `value` [1, H or fewer, T, D]. Rows begin at
+    `cu_seq_lens_q` [rows + 1]."""
     parts = [part.to(value.dtype) for part in (query, key, value)]
-    how = {"scale": scaling, "window": sliding_window}
+    options = {"scale": scaling, "window": sliding_window}
     if has_flash(value.device, value.dtype) and not dropout:
-        return flash(*(part[0].transpose(0, 1) for part in parts), cu_seq_lens_q, max_length_q, **how)[None], None
-    return one_by_one(*parts, cu_seq_lens_q, dropout, **how).transpose(1, 2), None
+        return flash(*(part[0].transpose(0, 1) for part in parts), cu_seq_lens_q, max_length_q, **options)[None], None
+    return one_by_one(*parts, cu_seq_lens_q, dropout, **options).transpose(1, 2), None
 
 
 AttentionInterface.register(NAME, packed_rows)
@@ -61,10 +62,10 @@ def flash(
     """Rows [T, H, D] that begin at `ends`, none over `longest`, by the kernel. A token sees `window` tokens, or all."""
     from torch.nn.attention.varlen import varlen_attn
 
-    # before PyTorch 2.13 the kernel sees by itself that several heads of `query` share one of `key`, and has no such option
+    # before PyTorch 2.13 the kernel has no such option: it sees by itself that several heads of `query` share one of `key`
     shared = query.shape[1] != key.shape[1] and "enable_gqa" in inspect.signature(varlen_attn).parameters
-    how = {"scale": scale, "window_size": (window - 1 if window else -1, 0)} | ({"enable_gqa": True} if shared else {})
-    return varlen_attn(query, key, value, ends, ends, longest, longest, **how)
+    options = {"scale": scale, "window_size": (window - 1 if window else -1, 0)} | ({"enable_gqa": True} if shared else {})
+    return varlen_attn(query, key, value, ends, ends, longest, longest, **options)
 
 
 @torch.compiler.disable
@@ -79,15 +80,15 @@ def one_by_one(
 ) -> torch.Tensor:
     """Rows [1, H, T, D] that begin at `ends`, by PyTorch's own attention to one row after the other."""
     sizes = ends.diff().tolist()
-    how = {"dropout_p": dropout, "scale": scale, "enable_gqa": query.shape[1] != key.shape[1]}
-    found = []
+    options = {"dropout_p": dropout, "scale": scale, "enable_gqa": query.shape[1] != key.shape[1]}
+    mixed = []
     for size, *row in zip(sizes, *(part.split(sizes, 2) for part in (query, key, value)), strict=True):
         cut = _window(size, window, query.device) if window and size > window else None
-        found.append(scaled_dot_product_attention(*row, attn_mask=cut, is_causal=cut is None, **how))
-    return torch.cat(found, 2)
+        mixed.append(scaled_dot_product_attention(*row, attn_mask=cut, is_causal=cut is None, **options))
+    return torch.cat(mixed, 2)
 
 
-def _window(size: int, window: int, where: torch.device) -> torch.Tensor:
+def _window(size: int, window: int, device: torch.device) -> torch.Tensor:
     """What a token of a row sees [size, size]: itself and those before it, `window` in all."""
-    seen = torch.ones(size, size, dtype=torch.bool, device=where)
+    seen = torch.ones(size, size, dtype=torch.bool, device=device)
     return seen.tril() & seen.triu(1 - window)

@@ -1,4 +1,4 @@
-"""The prompt contract that lies with every model, served by a provider or here; needs no torch."""
+"""The prompt contract that lies with every model, whether a provider serves it or it is here. Needs no torch."""
 
 import json
 from pathlib import Path
@@ -12,13 +12,13 @@ def write_config(path: Path, data: dict) -> None:
 
 
 def read_prompt(folder: Path) -> dict:
-    """The prompt contract saved by `train`: `style` and `stop` strings; a base has none and stops at its end token."""
+    """The prompt contract saved by `train`: `style` and `stop` strings. A base has no contract and stops at its end token."""
     path = folder / "prompt.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"style": "chat", "stop": []}
 
 
 def write_prompt(folder: Path, contract: dict) -> None:
-    """The prompt contract without its chat template, which lives with the tokenizer."""
+    """Write the prompt contract without its chat template, which lies with the tokenizer."""
     write_config(folder / "prompt.json", {key: value for key, value in contract.items() if key != "chat_template"})
 
 

@@ -1,8 +1,9 @@
 """The model directory: self-contained, standard, and the same bytes for the same weights.
 
-`save` writes one safetensors shard a transformer block and one for every other tensor. Blocks that training left alone
-are then the same files in every model of a base, and DVC's cache stores them once. No library version, path or date is
-written: an update of a library must not change a model.
+`save` writes one safetensors shard for each transformer block and one for every other tensor. Blocks that training left alone
+are then the same files in every model of a base, and DVC's cache stores them once.
+
+No library version, path or date is written, for an update of a library must not change a model.
 """
 
 import json
@@ -54,7 +55,7 @@ def _stable(data: dict) -> dict:
 
 
 def load_fetched(weights: Path, architecture: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A fetched model with its tokenizer, its weights as wide as they came; GGUF files are de-quantized to float32."""
+    """A fetched model with its tokenizer. Its weights stay as wide as they came; GGUF files are de-quantized to float32."""
     folder, extra = (weights, {}) if weights.is_dir() else (weights.parent, {"gguf_file": weights.name})
     tokenizer = AutoTokenizer.from_pretrained(folder, **extra)
     dtype = "auto" if weights.is_dir() else torch.float32
@@ -83,7 +84,7 @@ def load(
 
     Args:
         dtype: what the weights are turned to; "auto": as they are stored.
-        device: where they go, tensor by tensor, so that they are never twice in memory; None: the CPU.
+        device: where they go; None: the CPU. They go tensor by tensor, so that they are never twice in memory.
         config: overrides what the model's configuration says.
     """
     _must_exist(folder)
@@ -116,15 +117,19 @@ def _has_padding(folder: Path, config) -> None:
 def _with_adapter(
     folder: Path, architecture: str, dtype: torch.dtype | str, device: torch.device | None, config: dict
 ) -> PreTrainedModel:
-    """An adapter on the base that lies beside it, merged: what is loaded is a plain model."""
+    """A plain model: an adapter, merged into the base that lies beside it.
+
+    Raises:
+        StageError: if the base is not there, or is not the one that the adapter was trained on.
+    """
     from peft import PeftModel
 
     parent = json.loads((folder / "parent.json").read_text(encoding="utf-8"))
     base = folder.parent / parent["base"]
-    found = content_hash(base) if base.is_dir() else "no such directory"
-    if found != parent["sha256"]:
+    sha256 = content_hash(base) if base.is_dir() else "no such directory"
+    if sha256 != parent["sha256"]:
         raise StageError(
-            base, found, f"the base of the adapter {folder}, sha256 {parent['sha256']}", f"dvc pull {base}, or dvc repro"
+            base, sha256, f"the base of the adapter {folder}, sha256 {parent['sha256']}", f"dvc pull {base}, or dvc repro"
         )
     labels = AutoConfig.from_pretrained(folder)
     if architecture == "classifier":
@@ -134,7 +139,7 @@ def _with_adapter(
 
 
 def save_adapter(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Write a peft model's adapter alone, with configuration and tokenizer; its base is named by `parent.json`."""
+    """Write a peft model's adapter alone, with configuration and tokenizer. `parent.json` names its base."""
     model.save_pretrained(folder / ADAPTER)
     (folder / ADAPTER / "README.md").unlink(missing_ok=True)  # a template that says nothing
     settings = folder / ADAPTER / "adapter_config.json"
@@ -145,7 +150,7 @@ def save_adapter(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedToke
 
 
 def load_classifier(folder: Path, labels: list[str], seed: int, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-    """A classifier of `labels` to start training from: one tuned before, or a base that gets a head of random weights.
+    """A classifier of `labels` to start training from: a tuned one, or a base that gets a head of random weights.
 
     Raises:
         StageError: if it has a head for other labels.
@@ -153,12 +158,12 @@ def load_classifier(folder: Path, labels: list[str], seed: int, dtype: torch.dty
     _must_exist(folder)
     before = AutoConfig.from_pretrained(folder)
     tuned = any(name.endswith("ForSequenceClassification") for name in before.architectures or [])
-    known = [before.id2label[i] for i in range(len(before.id2label))]
-    if tuned and known != labels:
-        differing = sorted({*known} ^ {*labels})
+    own_labels = [before.id2label[i] for i in range(len(before.id2label))]
+    if tuned and own_labels != labels:
+        differing = sorted({*own_labels} ^ {*labels})
         raise StageError(
             folder,
-            f"a head for {len(known)} labels",
+            f"a head for {len(own_labels)} labels",
             f"the {len(labels)} labels of the dataset (these differ: {', '.join(differing[:5]) or 'their order'})",
             "start from a base without a head, or bring the dataset's labels back",
         )
@@ -173,13 +178,13 @@ def _must_exist(folder: Path) -> None:
 
 
 def _shard(name: str) -> str:
-    """What a tensor shares its file with: its block (`model.layers.7`), else itself."""
+    """The name of a tensor's file: that of its block (`model.layers.7`), or else its own."""
     block = re.match(r"(.*?\.\d+)\.", name)
     return block[1] if block else name
 
 
 def weights(folder: Path) -> int:
-    """How many weights a model directory holds; of an adapter's, those of its base."""
+    """How many weights a model directory holds. For an adapter, those of its base are counted."""
     if (folder / ADAPTER).is_dir():
         return weights(_parent(folder))
     return sum(math.prod(shape) for shape, _ in _tensors(folder).values())
@@ -201,7 +206,7 @@ def _tensors(folder: Path) -> dict[str, tuple[list[int], torch.dtype]]:
 
 
 def stored_types(folder: Path) -> dict[str, torch.dtype]:
-    """How wide each tensor of a model directory is stored, by name; of an adapter's, those of its base."""
+    """How wide each tensor of a model directory is stored, by name. For an adapter, those of its base."""
     if (folder / ADAPTER).is_dir():
         return stored_types(_parent(folder))
     return {name: dtype for name, (_, dtype) in _tensors(folder).items()}
@@ -210,11 +215,15 @@ def stored_types(folder: Path) -> dict[str, torch.dtype]:
 def save(
     folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, widths: Mapping[str, torch.dtype] | None = None
 ) -> None:
-    """Write a model and its tokenizer (with its chat template) in the canonical form; tensors named in `widths` that wide."""
-    shards, kept = defaultdict(dict), {}
+    """Write a model and its tokenizer (with its chat template) in the canonical form.
+
+    Args:
+        widths: by name, the type that a tensor is stored in. The others keep theirs.
+    """
+    shards, name_at = defaultdict(dict), {}
     for name, tensor in model.state_dict().items():
         place = (tensor.data_ptr(), tensor.shape)
-        if kept.setdefault(place, name) == name:  # tied tensors are stored once
+        if name_at.setdefault(place, name) == name:  # tied tensors are stored once
             shards[_shard(name)][name] = tensor.detach().to("cpu", (widths or {}).get(name, tensor.dtype)).contiguous()
     names = {shard: f"model-{number:05}-of-{len(shards):05}.safetensors" for number, shard in enumerate(shards, 1)}
     for shard, tensors in shards.items():
@@ -250,7 +259,7 @@ def _write_settings(
 
 
 def is_hosted(folder: Path) -> bool:
-    """Whether the model is served by a provider (`hosted.json`) and has no weights here."""
+    """Whether a provider serves the model (`hosted.json`), so that it has no weights here."""
     return (folder / "hosted.json").is_file()
 
 

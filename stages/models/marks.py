@@ -35,7 +35,7 @@ class Marks:
     """The marks of one tokenizer, and how to read texts that hold some.
 
     Args:
-        tokenizer: of a model; its added tokens stay as they are.
+        tokenizer: of a model. Its added tokens stay as they are.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
@@ -69,14 +69,14 @@ class Marks:
         return len(self.pattern.findall(_SHIELD.sub(OPEN, rendered)))
 
 
-_KNOWN: WeakKeyDictionary[PreTrainedTokenizerBase, Marks] = WeakKeyDictionary()
+_MARKS: WeakKeyDictionary[PreTrainedTokenizerBase, Marks] = WeakKeyDictionary()
 
 
 def marks(tokenizer: PreTrainedTokenizerBase) -> Marks:
     """The marks of a tokenizer, looked up once."""
-    if tokenizer not in _KNOWN:
-        _KNOWN[tokenizer] = Marks(tokenizer)
-    return _KNOWN[tokenizer]
+    if tokenizer not in _MARKS:
+        _MARKS[tokenizer] = Marks(tokenizer)
+    return _MARKS[tokenizer]
 
 
 def bare(text: str) -> str:
@@ -90,7 +90,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, rendered: str) -> list[int]:
     Raises:
         Unreadable: if the tokenizer makes a mark out of what should be letters.
     """
-    known = marks(tokenizer)
+    own_marks = marks(tokenizer)
     if OPEN in rendered or CLOSE in rendered:
         try:
             ids = encode_marked_chat(tokenizer, rendered)
@@ -98,7 +98,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, rendered: str) -> list[int]:
             raise Unreadable(f"a mark that the tokenizer cannot read as letters ({error})") from None
     else:
         ids = tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    if known.count(ids) > known.written(rendered):
+    if own_marks.count(ids) > own_marks.written(rendered):
         raise Unreadable("a mark that the tokenizer cannot read as letters")
     return ids
 
@@ -124,14 +124,14 @@ def encode_text(
     ids = encode(tokenizer, marks(tokenizer).shielded(text))
     before, after = around(tokenizer) if bounds else ([], [])
     room = len(ids) if max_tokens is None else max(0, max_tokens - len(before) - len(after))
-    kept = ids[:room] if tokenizer.truncation_side == "right" else ids[max(0, len(ids) - room) :]
-    return [*before, *kept, *after]
+    cut_ids = ids[:room] if tokenizer.truncation_side == "right" else ids[max(0, len(ids) - room) :]
+    return [*before, *cut_ids, *after]
 
 
 def readable(
     tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], max_tokens: int | None = None, bounds: bool = False
 ) -> list[list[int]]:
-    """Each text as `encode_text` reads it. A mark that cannot be read as letters is left out: a judge must not stop for it."""
+    """Each text as `encode_text` reads it. A mark that cannot be read as letters is left out: a judge must go on."""
     return [_readable(tokenizer, text, max_tokens, bounds) for text in texts]
 
 

@@ -19,8 +19,10 @@ from stages.models.marks import Unreadable, bare, encode, marks
 
 @dataclass(frozen=True)
 class Said:
-    """A prompt and what is learned after it, the mark that ends the answer included, in tokens.
-    `marked`: a text among them holds a mark of the tokenizer, which is read as letters."""
+    """A prompt and the answer to learn after it, in tokens. The answer includes the mark that ends it.
+
+    `marked` says that a text among them holds a mark of the tokenizer, which is read as letters.
+    """
 
     prompt: list[int]
     answer: list[int]
@@ -37,7 +39,7 @@ def render(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> str:
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[int]:
-    """Token ids of the rendered prompt; the template alone writes special tokens.
+    """Token ids of the rendered prompt. Only the template writes special tokens.
 
     Raises:
         Refusal: if the template refuses the conversation.
@@ -66,10 +68,10 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
         if message["role"] != "assistant" and message["content"].strip() not in prompt:
             raise templates.Refusal(tokenizer, f"it leaves out a text of role {message['role']}")
     said = whole[len(prompt) : len(whole) - len(turn.end + turn.rest)]
-    marked, kept = finished != plain, answer.strip() in bare(said)
-    if marked and not (kept and bare(whole) == templates.rendered(tokenizer, plain, False)):
+    marked, whole_answer = finished != plain, answer.strip() in bare(said)
+    if marked and not (whole_answer and bare(whole) == templates.rendered(tokenizer, plain, False)):
         raise Unreadable("a mark at which the template takes the text apart")
-    if not kept:
+    if not whole_answer:
         raise templates.Refusal(tokenizer, f"it writes the answer {shorten(answer)} as {shorten(bare(said))}")
     if any(stop in bare(said) for stop in turn.stop):
         raise Unreadable(f"{turn.stop[0]!r}, which ends a turn, in the answer")
@@ -78,8 +80,7 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Every token that ends an answer: the one that the template writes after it, the tokenizer's end token, and those that
-    the model's generation settings name."""
+    """Every token that ends an answer: the template's own, the tokenizer's end token, and those of the generation settings."""
     named = model.generation_config.eos_token_id
     named = named if isinstance(named, list) else [named]
     written = templates.turn(tokenizer).token if tokenizer.chat_template else None
@@ -94,20 +95,26 @@ def end_at_turns(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
 
 
 def contract(formatted: dict, tokenizer: PreTrainedTokenizerBase, base: Path) -> dict:
-    """The prompt contract of a model: that of its formatted rows, with the stop string of a template that ends a turn with
-    plain text, and the `date` that is pinned where the template of its base writes today's."""
-    made = formatted | {"stop": [*formatted["stop"], *templates.turn(tokenizer).stop]}
+    """The prompt contract of a model: that of its formatted rows, and what its template adds.
+
+    A template that ends a turn with plain text adds a stop string. Where the base's template writes today's date, `date` is the
+    one that is pinned instead.
+    """
+    saved = formatted | {"stop": [*formatted["stop"], *templates.turn(tokenizer).stop]}
     if formatted["chat_template"] is not None:
-        return made
+        return saved
     date = templates.DATE.isoformat() if templates.writes_date(load_tokenizer(base)) else read_prompt(base).get("date")
-    return made | ({"date": date} if date else {})
+    return saved | ({"date": date} if date else {})
 
 
 def _shielded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[dict]:
-    """The turns with the marks in their texts shielded, names included; roles are ours."""
-    known = marks(tokenizer)
+    """The turns with the marks in their texts and names shielded. Roles are our own and need no shield."""
+    own_marks = marks(tokenizer)
     return [
-        {key: value if key == "role" or not isinstance(value, str) else known.shielded(value) for key, value in turn.items()}
+        {
+            key: value if key == "role" or not isinstance(value, str) else own_marks.shielded(value)
+            for key, value in turn.items()
+        }
         for turn in messages
     ]
 
@@ -115,8 +122,9 @@ def _shielded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[
 def _after(tokenizer: PreTrainedTokenizerBase, prompt: str, asked: list[int], said: str) -> list[int]:
     """Tokens of what is said after a prompt: those that follow the prompt's in the whole text.
 
-    Where a token reaches over the boundary (a prompt that ends with a space), the text is read by itself: a model that is
-    prompted cannot change the prompt's last token. Some tokenizers put a space before a text; then it is read after a new line.
+    A token may reach over the boundary, as after a prompt that ends with a space. A prompted model cannot change the prompt's
+    last token. So the answer is then read by itself. Some tokenizers put a space before a text; then it is read after a new
+    line.
     """
     whole = encode(tokenizer, prompt + said)
     if whole[: len(asked)] == asked:
@@ -142,9 +150,10 @@ class Refusals:
         self.rows.append((row, refusal))
 
     def check(self, parameters: Iterable[str]) -> None:
-        """
+        """Stop if there are any.
+
         Raises:
-            StageError: if there are any; it names the first three rows, `parameters` and the template's own words.
+            StageError: naming the first three rows, `parameters` and the template's own words.
         """
         if not self.rows:
             return
@@ -159,9 +168,10 @@ class Refusals:
 
 
 def adopt_template(tokenizer: PreTrainedTokenizerBase, template: str | None) -> None:
-    """Give the tokenizer the dataset's prompt; one that begins every text with a token of its own keeps doing so.
+    """Give the tokenizer the dataset's chat template.
 
-    None: the tokenizer keeps its own (style `chat`), with today's date pinned and its prompt led up to the answer.
+    A tokenizer that begins every text with a token of its own keeps doing so. With None it keeps its own template (style
+    `chat`); today's date is pinned in it, and its prompt led up to the answer.
 
     Raises:
         StageError: if it is to keep its own and has none, or the template cannot be trained with.

@@ -14,33 +14,40 @@ from stages.common.errors import StageError
 
 
 def device() -> torch.device:
-    """The GPU if there is one (in a multi-process run: this process's own), else the CPU."""
+    """The GPU if there is one, else the CPU. In a run of several processes it is this process's own GPU."""
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else torch.device("cpu")
 
 
-def precision(name: str, where: torch.device) -> torch.dtype:
-    """The torch type for fp32, bf16, fp16 or auto: bf16 on a GPU that computes in it (compute capability 8.0), else float32."""
+def precision(name: str, device: torch.device) -> torch.dtype:
+    """The torch type of fp32, bf16, fp16 or auto.
+
+    auto is bf16 on a GPU that computes in it (compute capability 8.0), else float32.
+    """
     if name == "auto":
-        name = "bf16" if where.type == "cuda" and torch.cuda.get_device_capability(where) >= (8, 0) else "fp32"
+        name = "bf16" if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0) else "fp32"
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
 def blocks(model: torch.nn.Module) -> torch.nn.ModuleList:
-    """The transformer blocks, bottom to top."""
+    """The transformer blocks, bottom to top.
+
+    Raises:
+        StageError: if the model has no list of them.
+    """
     count = model.config.get_text_config().num_hidden_layers
-    found = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == count]
-    if not found:
+    lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList) and len(module) == count]
+    if not lists:
         raise StageError(
             type(model).__name__, "no list of transformer blocks", f"one of {count} blocks", "set tune: {kind: full}"
         )
-    return found[0]
+    return lists[0]
 
 
 def widen_head(model) -> None:
-    """On a GPU, make logits in rows of a multiple of 64, of which a view of the vocabulary's own width is returned.
+    """On a GPU, make logits in rows of a multiple of 64, and return a view of them as wide as the vocabulary.
 
-    A vocabulary of 50,257 gives logits whose rows begin at odd addresses, for which there are slow matrix products only: a
-    tenth of a training step of GPT-2 medium.
+    A vocabulary of 50,257 gives logits whose rows begin at odd addresses. For these there are only slow matrix products, which
+    take a tenth of a training step of GPT-2 medium.
     """
     head = model.get_output_embeddings()
     missing = -head.weight.shape[0] % 64
@@ -53,8 +60,10 @@ def _wide(head: torch.nn.Linear, missing: int, hidden: torch.Tensor) -> torch.Te
 
 
 def narrow_stream(blocks, dtype: torch.dtype) -> None:
-    """Let what goes from block to block of a transformer be of `dtype`, as it is where weights are; autocast alone would carry
-    float32 there, half of what norms read and write."""
+    """Let what goes from block to block of a transformer be of `dtype`, as it is where weights are.
+
+    Autocast alone would carry float32 there: norms would read and write twice as much.
+    """
 
     def cast(_, arguments: tuple) -> tuple:
         return (arguments[0].to(dtype), *arguments[1:])
@@ -63,14 +72,14 @@ def narrow_stream(blocks, dtype: torch.dtype) -> None:
 
 
 def compile_blocks(model, blocks, sparing: bool) -> None:
-    """Compile the blocks of a transformer: one is compiled and serves for all, however many there are.
+    """Compile the blocks of a transformer. One block is compiled and serves for all of them.
 
-    Whether a compiled block fits is asked before each call. Questions about its weights take longer than the block itself;
-    they are left out where all blocks are alike: all learn, or the same parts of each do. Training and scoring are told
-    apart all the same, for only one of them has gradients.
+    Before each call PyTorch asks whether a compiled block fits. Questions about its weights take longer than the block itself.
+    They are left out where all blocks are alike, which means that all learn, or the same parts of each do. Training and scoring
+    are told apart all the same, for only one of them has gradients.
 
     Args:
-        sparing: half of what the backward pass needs is made again, the cheapest half by the compiler's count.
+        sparing: half of what the backward pass needs is made again: the cheapest half, by the compiler's count.
     """
     import torch._functorch.config as memory
     import torch.fx.experimental._config as shapes
@@ -86,40 +95,40 @@ def compile_blocks(model, blocks, sparing: bool) -> None:
         block.compile(dynamic=True, options=options)
 
 
-def autocast(where: torch.device, dtype: torch.dtype) -> AbstractContextManager:
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Mixed precision: parameters stay float32, matrix products run in `dtype`."""
-    return nullcontext() if dtype is torch.float32 else torch.autocast(where.type, dtype)
+    return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype)
 
 
 def deterministic(wanted: bool = True) -> None:
-    """The same bytes from the same inputs on one kind of machine; if not wanted, what is fastest."""
+    """Make the same bytes from the same inputs on one kind of machine. If that is not wanted, be as fast as possible."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(wanted)
     torch.utils.deterministic.fill_uninitialized_memory = False  # it would write all memory once more, to find faulty kernels
 
 
-def memory(where: torch.device) -> str:
-    """The most that this process has held so far: of the GPU's memory, or of the machine's."""
-    if where.type == "cuda":
-        return f"{torch.cuda.max_memory_allocated(where) / 2**30:.1f}GiB"
+def memory(device: torch.device) -> str:
+    """The most memory that this process has held so far, of the GPU or of the machine."""
+    if device.type == "cuda":
+        return f"{torch.cuda.max_memory_allocated(device) / 2**30:.1f}GiB"
     return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f}GiB"
 
 
 def machine(dtype: torch.dtype) -> dict[str, str]:
-    """What bytes depend on beside inputs, parameters and code: device, what the CPU is capable of, precision."""
-    where = device()
+    """What bytes depend on beside inputs, parameters and code: the device, the CPU's instructions and the precision."""
+    here = device()
     return {
-        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else where.type,
+        "device": torch.cuda.get_device_name(here) if here.type == "cuda" else here.type,
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "dtype": str(dtype),
     }
 
 
 def environment() -> dict:
-    """What figures may depend on beside inputs and parameters; recorded beside timings, never in a stage's output."""
-    where = device()
+    """What figures may depend on beside inputs and parameters. It is recorded beside timings, never in a stage's output."""
+    here = device()
     return {
-        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name(here) if here.type == "cuda" else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "transformers", "numpy")},

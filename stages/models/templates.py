@@ -1,4 +1,4 @@
-"""Chat templates that others wrote: what they write around an answer, and what in them must be mended before use.
+"""Chat templates of others: what they write around an answer, and what must be mended in them before use.
 
 A template is tried on one question and its answer. The prompt must be the beginning of the finished conversation, or a model
 learns answers that its prompts never lead to. What the template writes after an answer says where answers end.
@@ -35,9 +35,10 @@ _TESTED = re.compile(r"strftime_now\s+is\s+(not\s+)?(un)?defined")
 class Turn:
     """What a template writes around the last answer.
 
-    `lead` stands between prompt and answer, and is learned: a space, or an empty thought. `end` comes after the answer, is
-    learned, and ends an answer: `token` is its last token, None where the template ends a turn with plain text, which is then a
-    stop string. `rest` is written after that, and never learned.
+    - `lead` stands between prompt and answer, and is learned: a space, or an empty thought.
+    - `end` comes after the answer, is learned, and ends an answer.
+    - `token` is the last token of `end`. It is None where a turn ends with plain text, which is then a stop string.
+    - `rest` is written after that, and never learned.
     """
 
     lead: str
@@ -52,7 +53,7 @@ class Turn:
 
 
 class Refusal(StageError):
-    """A conversation that a template refuses; `words` are the template's own."""
+    """A conversation that a template refuses. `words` are the template's own."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, words: str):
         self.words = words
@@ -65,7 +66,7 @@ def place(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict], asks: bool) -> str:
-    """A conversation as the template writes it; `asks`: up to where an answer begins.
+    """A conversation as the template writes it. With `asks`, it ends where an answer begins.
 
     Raises:
         Refusal: with the template's own words.
@@ -76,20 +77,20 @@ def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict], asks: boo
         raise Refusal(tokenizer, " ".join(str(error).split()) or type(error).__name__) from None
 
 
-def pinned(template: str, where: str) -> str:
-    """The template with DATE for today's date: the same prompt tomorrow.
+def pinned(template: str, source: str) -> str:
+    """The template with DATE for today's date, so that the prompt is the same tomorrow. `source` names it in errors.
 
     Raises:
-        StageError: if the date's format is worked out by the template.
+        StageError: if the template works out the date's format.
     """
     fixed = _TODAY.sub(lambda call: json.dumps(DATE.strftime(ast.literal_eval(call[1])), ensure_ascii=False), template)
     if "strftime_now" in _TESTED.sub("", fixed):
-        raise StageError(where, "today's date in a format of its own making", "strftime_now with a format in quotes", ELSE)
+        raise StageError(source, "today's date in a format of its own making", "strftime_now with a format in quotes", ELSE)
     return fixed
 
 
 def _default(tokenizer: PreTrainedTokenizerBase) -> str:
-    """The template, or the default one of several; "" for none."""
+    """The template, or the default one where there are several; "" where there is none."""
     own = tokenizer.chat_template or ""
     return own.get("default", next(iter(own.values()))) if isinstance(own, dict) else own
 
@@ -100,8 +101,9 @@ def writes_date(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def prepare(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Mend the tokenizer's own template where it can be mended: today's date pinned, and the prompt led up to the answer
-    where the template passes over `add_generation_prompt`.
+    """Mend the tokenizer's own template.
+
+    Today's date is pinned. Where the template passes over `add_generation_prompt`, its prompt is led up to the answer.
 
     Raises:
         StageError: if it cannot be used, with the texts that show why.
@@ -119,20 +121,20 @@ def prepare(tokenizer: PreTrainedTokenizerBase) -> None:
             raise StageError(place(tokenizer), f"a prompt {asked!r} without {lead!r}", "add_generation_prompt in use", ELSE)
 
 
-_KNOWN: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[str, Turn]] = WeakKeyDictionary()
+_TURNS: WeakKeyDictionary[PreTrainedTokenizerBase, tuple[str, Turn]] = WeakKeyDictionary()
 
 
 def turn(tokenizer: PreTrainedTokenizerBase) -> Turn:
-    """What the tokenizer's template writes around an answer; looked at once.
+    """What the tokenizer's template writes around an answer, looked at once.
 
     Raises:
-        StageError: if the prompt is not the beginning of the finished conversation, or nothing ends an answer; with both texts.
+        StageError: if the prompt does not begin the finished conversation, or nothing ends an answer. It shows both texts.
     """
-    template, known = _KNOWN.get(tokenizer, (None, None))
-    if known is None or template != tokenizer.chat_template:
-        known = _look(tokenizer)
-        _KNOWN[tokenizer] = tokenizer.chat_template, known
-    return known
+    template, around = _TURNS.get(tokenizer, (None, None))
+    if around is None or template != tokenizer.chat_template:
+        around = _look(tokenizer)
+        _TURNS[tokenizer] = tokenizer.chat_template, around
+    return around
 
 
 def _look(tokenizer: PreTrainedTokenizerBase) -> Turn:

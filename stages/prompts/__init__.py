@@ -14,7 +14,7 @@ STYLES = {
 
 
 class Refused(ValueError):
-    """A row that a style cannot hold; its text is the reason, which is counted."""
+    """A row that a style cannot hold. Its text is the reason, which is counted."""
 
 
 def style(name: str) -> ModuleType:
@@ -23,7 +23,10 @@ def style(name: str) -> ModuleType:
 
 
 def formatted(row: LabelledRow, messages: list[Message], completion: str) -> FormattedText:
-    """`id, task, messages, completion`, and where a row has them a `paraphrase` (another good answer, for the judge) and `weak`
-    (what a labeller says, where the answer is a person's)."""
+    """A formatted row: `id, task, messages, completion`, and `paraphrase` and `weak` where the row has them.
+
+    `paraphrase` is another good answer, for the judge. `weak` is what the labelling program says where the answer is a
+    person's.
+    """
     extra = {key: row[key] for key in ("paraphrase", "weak") if row.get(key)}
     return {"id": row["id"], "task": "text", "messages": messages, "completion": completion, **extra}

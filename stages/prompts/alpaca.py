@@ -1,7 +1,7 @@
 """The Alpaca style: headings in plain text, an optional input below the instruction.
 
-The template is the one place where a prompt is built. `format` stores messages, not prompts; training, generation,
-judging and every server that loads the model render them by the chat template saved with the model.
+The template is the one place where a prompt is built. `format` stores messages, not prompts. Training, generation, judging and
+every server that loads the model render them by the chat template saved with the model.
 """
 
 import json
@@ -14,13 +14,13 @@ INPUT_HEADING = "\n\n### Input:\n"
 
 
 def messages(row: LabelledRow, params: AlpacaFormat) -> list[Message]:
-    """The conversation up to the answer: one user turn, the input below the instruction."""
-    given = row.get("input") or ""
-    return [{"role": "user", "content": row["instruction"] + (INPUT_HEADING + given if given else "")}]
+    """The conversation up to the answer: one user turn, with the row's input below the instruction."""
+    row_input = row.get("input") or ""
+    return [{"role": "user", "content": row["instruction"] + (INPUT_HEADING + row_input if row_input else "")}]
 
 
 def rows(row: LabelledRow, params: AlpacaFormat) -> list[FormattedText]:
-    """One row: the conversation and the answer expected."""
+    """One row: the conversation and the expected answer."""
     return [formatted(row, messages(row, params), row["response"])]
 
 

@@ -1,7 +1,7 @@
 """The chat style: turns by system, user and assistant under the base's own chat template.
 
-Every assistant turn that is to be learned ends a row of its own, whose `messages` are all turns before it. Turns of
-weight 0 are read and never learned; what follows the last turn to learn is left out, for nothing is learned from it.
+Every assistant turn that is to be learned ends a row of its own, whose `messages` are all turns before it. Turns of weight 0
+are read and never learned. Turns after the last one to learn are left out, for nothing is learned from them.
 """
 
 from stages.common.chat import learned
@@ -11,7 +11,7 @@ from stages.prompts import formatted
 
 
 def conversation(row: LabelledRow, params: ChatFormat) -> list[Message]:
-    """The turns of a row, those of a question and its answer included, with the system message in front."""
+    """The turns of a row, with the system message in front. A question and its answer become two turns."""
     turns = row.get("messages")
     if turns is None:
         asked = row["instruction"] + (f"\n\n{row['input']}" if row.get("input") else "")
@@ -21,17 +21,17 @@ def conversation(row: LabelledRow, params: ChatFormat) -> list[Message]:
 
 
 def rows(row: LabelledRow, params: ChatFormat) -> list[FormattedText]:
-    """A row for every turn to learn, in their order; the last one has the row's id, earlier ones `<id>/turn<place>`.
+    """A row for every turn to learn, in their order. The last one has the row's id, earlier ones `<id>/turn<place>`.
 
-    A paraphrase is one of the last answer and stays with it.
+    A paraphrase is of the last answer and stays with it.
     """
     turns = conversation(row, params)
     *earlier, last = learned(turns)
     bare = [{key: value for key, value in turn.items() if key != "weight"} for turn in turns]
-    made = [{"id": f"{row['id']}/turn{i}"} for i in earlier] + [row]
-    return [formatted(one, bare[:i], bare[i]["content"]) for one, i in zip(made, [*earlier, last], strict=True)]
+    heads = [{"id": f"{row['id']}/turn{i}"} for i in earlier] + [row]
+    return [formatted(head, bare[:i], bare[i]["content"]) for head, i in zip(heads, [*earlier, last], strict=True)]
 
 
 def contract(params: ChatFormat) -> dict:
-    """The prompt contract; `chat_template` None: the model keeps its tokenizer's own."""
+    """The prompt contract. `chat_template` is None, for the model keeps its tokenizer's own."""
     return {"style": "chat", "chat_template": None, "stop": []}

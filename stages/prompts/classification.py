@@ -10,5 +10,5 @@ def rows(row: LabelledRow, params: ClassificationFormat) -> list[FormattedLabel]
 
 
 def contract(params: ClassificationFormat) -> dict:
-    """A contract of nothing, so that all styles have one."""
+    """A contract without a template, so that all styles have one."""
     return {"style": "classification", "chat_template": None, "stop": []}

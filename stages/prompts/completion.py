@@ -1,8 +1,8 @@
 """The completion style: a mark ends the prompt (` ->`), another one the answer (` END`), as the first hosted tunings had it.
 
-The answer's mark belongs to the formatted `completion`, for it is learned; it is the contract's stop string too, so that
-what a model writes ends before it. The prompt's mark is written by the chat template alone. A row that holds a mark where
-it would be read as the end is refused.
+The answer's mark belongs to the formatted `completion`, for it is learned. It is the contract's stop string too, so that an
+answer ends before it. The prompt's mark is written by the chat template alone. A row that holds a mark where it would be read
+as the end is refused.
 """
 
 import json
@@ -16,11 +16,12 @@ def rows(row: LabelledRow, params: CompletionFormat) -> list[FormattedText]:
     """One row.
 
     Raises:
-        Refused: if the prompt holds the prompt's mark, or the answer that of the answer.
+        Refused: if the prompt holds the mark that ends prompts, or the answer the mark that ends answers.
     """
-    given = row.get("input") or ""
-    prompt = row["instruction"] + (f"\n\n{given}" if given else "")
-    if params.prompt_ending in f"{prompt}{params.prompt_ending}"[:-1]:  # one that only the mark's own beginning completes, too
+    row_input = row.get("input") or ""
+    prompt = row["instruction"] + (f"\n\n{row_input}" if row_input else "")
+    # a mark that begins in the prompt and ends in the ending counts, too
+    if params.prompt_ending in f"{prompt}{params.prompt_ending}"[:-1]:
         raise Refused("prompt ending in the prompt")
     answer = params.completion_start + row["response"]
     if params.completion_ending in f"{answer}{params.completion_ending}"[:-1]:
@@ -29,7 +30,7 @@ def rows(row: LabelledRow, params: CompletionFormat) -> list[FormattedText]:
 
 
 def contract(params: CompletionFormat) -> dict:
-    """The prompt contract: content and mark, answers as they are with the end token; a system message stands before."""
+    """The prompt contract: each question with its mark, each answer with the end token, and a system message in front."""
     ending = json.dumps(params.prompt_ending, ensure_ascii=False)
     template = (
         "{%- for message in messages -%}"

@@ -34,15 +34,15 @@ def _summary(counts: Counter) -> dict[str, float]:
 
 
 def edges(longest: int) -> list[int]:
-    """Where bins begin, in words: 0 to 8 by one, then four bins to each doubling; the last one holds `longest`.
+    """Where bins begin, in words: 0 to 8 by one, then four bins to each doubling. The last one holds `longest`.
 
-    Fixed for all datasets and sizes, so that histograms compare over revisions.
+    They are the same for all datasets and sizes, so that histograms compare over revisions.
     """
-    found = list(range(9))
-    while found[-1] <= longest:
-        step = 2 ** (found[-1].bit_length() - 3)
-        found.append(found[-1] + step)
-    return [edge for edge in found if edge <= longest]
+    begins = list(range(9))
+    while begins[-1] <= longest:
+        step = 2 ** (begins[-1].bit_length() - 3)
+        begins.append(begins[-1] + step)
+    return [edge for edge in begins if edge <= longest]
 
 
 def histogram(prompts: Lengths, completions: Lengths) -> list[dict[str, int]]:

@@ -35,9 +35,9 @@ class Reply:
         prompt_tokens: read by the model; None where the server does not say.
         tokens: written by the model; None where the server does not say.
         model: what the server calls the model that answered.
-        seconds: from request to answer, tries that failed left out.
-        thinking: what the model thought first, where the server tells it apart; `separated` does where it does not.
-        left_out: the options that the server refused, and that it was then asked without.
+        seconds: from request to answer, without tries that failed.
+        thinking: what the model thought first, where the server tells it apart. Where it does not, `separated` does.
+        left_out: the options that the server refused. It was then asked without them.
     """
 
     text: str
@@ -53,8 +53,8 @@ class Reply:
 def separated(text: str) -> tuple[str, str]:
     """What a reasoning model thought, and what it then answered.
 
-    `<think>…</think>` may stand before the answer; some templates write the first mark into the prompt, so that only the last
-    one is in the text. Thoughts that were never ended leave no answer.
+    `<think>…</think>` may stand before the answer. Some templates write the first mark into the prompt; then only the last one
+    is in the text. Thoughts that were never ended leave no answer.
     """
     begun = _THOUGHT.match(text)
     ends = list(_THOUGHT_ENDS.finditer(text))
@@ -79,8 +79,8 @@ class Chat(Protocol):
         Raises:
             Unanswered: another try may do.
             Rejected: the server refuses this request.
-            StageError: what stops the whole run: the key, the model, the account.
+            StageError: something stops the whole run: the key, the model, the account.
         """
 
     def down(self, reason: str) -> StageError:
-        """What to do when the server cannot be reached."""
+        """The error for a server that cannot be reached. It says what to do."""

@@ -1,4 +1,4 @@
-"""What a server's refusal means: by the protocol's codes first, by its words second.
+"""What a server's refusal means. The protocol's codes decide first, the server's words second.
 
 | what is refused | becomes |
 |---|---|
@@ -93,7 +93,7 @@ class Unanswered(Again):
 
 
 class Rejected(Exception):
-    """The server refuses this very request; no second try changes that.
+    """The server refuses this very request. No second try changes that.
 
     Args:
         reason: the status and the server's words.
@@ -126,9 +126,9 @@ class Said:
 
     @property
     def option(self) -> str:
-        """The option that is refused: the parameter named, else the one that the words name; "" for none.
+        """The option that is refused: the named parameter, or else the one that the words name; "" for none.
 
-        The limit is named last: servers often name it beside what they refuse.
+        The limit of tokens is tried last, for servers often name it beside what they refuse.
         """
         named = [part for part in re.split(r"[.\[\]'\"]+", self.param) if part in OPTIONS]
         named += [option for option, words in OPTIONS.items() if re.search(words, self.text, re.IGNORECASE)]
@@ -143,13 +143,13 @@ def said(body: bytes, secret: str = "") -> Said:
     text = body.decode("utf-8", "replace")
     codes, param = [], ""
     try:
-        found = json.loads(text)
-        found = found[0] if isinstance(found, list) and found else found
-        error = found.get("error", found.get("detail", found))
+        data = json.loads(text)
+        data = data[0] if isinstance(data, list) and data else data
+        error = data.get("error", data.get("detail", data))
         if isinstance(error, list):  # FastAPI: where in the request, and what is wrong there
             param, text = ".".join(map(str, error[0].get("loc", ()))), str(error[0].get("msg", ""))
         elif isinstance(error, dict):
-            codes = [error.get("code"), error.get("type"), error.get("status"), found.get("code"), found.get("type")]
+            codes = [error.get("code"), error.get("type"), error.get("status"), data.get("code"), data.get("type")]
             param, text = str(error.get("param") or ""), str(error.get("message") or text)
         else:
             text = str(error)
@@ -162,9 +162,9 @@ def said(body: bytes, secret: str = "") -> Said:
 
 
 def failure(where: str, status: int, error: Said, wait: float | None) -> Exception:
-    """What a status of 300 and more means; `wait` is what the server asks for, in seconds.
+    """What a status of 300 and more means. `wait` is what the server asks for, in seconds.
 
-    Rows that do not fit are told before anything else, for their messages name models, limits and options, too.
+    A prompt that does not fit is looked for first, for such messages name models, limits and options, too.
     """
     code = next(iter(error.codes & (TOO_LONG | OF_MODEL | OF_KEY | OF_ACCOUNT)), "")
     shown = error.text[:300] + (f" ({code})" if code and code not in error.text.casefold() else "")

@@ -31,6 +31,6 @@ def connect(provider: str, base_url: str, model: str, seconds: float, num_ctx: i
         base_url: of the server; "" is the family's own.
         model: its name there.
         seconds: for one answer.
-        num_ctx: tokens of context to ask for; heeded by `ollama` alone.
+        num_ctx: tokens of context to ask for. Only `ollama` heeds it.
     """
     return FAMILIES[provider](base_url, model, seconds, num_ctx)

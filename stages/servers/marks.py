@@ -1,14 +1,14 @@
-"""Marks of turns in texts for a server, whose tokenizer is not here: a text that holds one is not sent.
+"""Marks of turns in texts for a server, whose tokenizer is not here. A text that holds a mark is not sent.
 
-A server writes the chat template, and most then read template and texts in one piece: `<|im_end|>` in a question ends the turn.
-No protocol has a way to say that a text is letters alone. Which family answers is not known either, so the marks of all
-well-known families are refused (source: their published tokenizers).
+A server writes the chat template. Most servers then read template and texts in one piece, so that `<|im_end|>` in a question
+ends the turn. No protocol has a way to say that a text is letters alone. Nor is it known which family of models answers. So the
+marks of all well-known families are refused (source: their published tokenizers).
 """
 
 import re
 from collections.abc import Iterable
 
-REFUSED = "refused: marks"  # how an answer ended that was never asked for
+REFUSED = "refused: marks"  # the `finish` of an answer that was never asked for
 
 MARKS = {  # patterns, by family
     "ChatML, Qwen, Llama 3, Phi, GPT, Zephyr, Falcon, Command R": r"<\|[\w\-/.:]{1,64}\|>",

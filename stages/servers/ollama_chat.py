@@ -19,7 +19,7 @@ class OllamaChat:
     """See `stages.servers.chat.Chat`.
 
     Args:
-        base_url: of the server; "" is the package's own choice: OLLAMA_HOST, else this machine's port 11434.
+        base_url: of the server; "" is the package's own choice: OLLAMA_HOST, or else this machine's port 11434.
         model: its name; without a tag it means `:latest`.
         seconds: for one answer.
         num_ctx: tokens of context to ask for. Ollama cuts what is longer and says nothing.
@@ -32,8 +32,8 @@ class OllamaChat:
         self.model, self.num_ctx, self.library = model, num_ctx, httpx
         self.where = f"ollama model {model!r} at {base_url or 'OLLAMA_HOST or 127.0.0.1:11434'}"
         self.client = ollama.Client(base_url or None, **http_options(httpx, self.where, seconds))
-        self.address = base_url  # the digest tells the model, wherever it runs
-        self.without_schema = False  # whether the server takes none
+        self.address = base_url  # no default: the digest tells the model, wherever it runs
+        self.without_schema = False  # whether the server takes no schema
 
     def identity(self) -> dict:
         """The digest of the model's content."""
@@ -49,7 +49,7 @@ class OllamaChat:
         return {"digest": digest}
 
     def ask(self, messages: list[dict], options: Options) -> Reply:
-        """One try; where the server does not take the JSON schema, without it from then on."""
+        """One try. Where the server does not take the JSON schema, it is asked without it from then on."""
         schema = None if self.without_schema else options.schema
         try:
             return self._ask(messages, options, schema)
@@ -107,8 +107,8 @@ def was_cut(messages: list[dict], read: int | None, num_ctx: int, max_tokens: in
     """Whether the server cut the prompt, or would have cut it to go on.
 
     It did where the tokens that it read leave no room for the answer. A low count proves nothing by itself: older servers count
-    only what they did not know from the prompt before, or say nothing. Then the text is looked at. One that fits, even at two
-    bytes a token, was not cut; a longer one was, if it has more text than the tokens counted can stand for.
+    only what they did not know from the prompt before, or say nothing. Then the text decides. A text that fits even at two
+    bytes a token was not cut. A longer one was cut if it holds more than the counted tokens can stand for.
     """
     if read is not None and read + max_tokens > num_ctx:
         return True

@@ -25,8 +25,10 @@ class OpenAIChat:
         model: its name there.
         seconds: for one answer.
 
-    The key is read from OPENAI_API_KEY and from nowhere else. An option that the server refuses is left out from then on, and
-    every answer says so: some models take no temperature but their own, some servers no seed, some no JSON schema.
+    The key is read from OPENAI_API_KEY and from nowhere else.
+
+    Some models take no temperature but their own, some servers no seed, some no JSON schema. An option that the server refuses
+    is left out from then on, and every answer says so.
     """
 
     def __init__(self, base_url: str, model: str, seconds: float):
@@ -45,16 +47,16 @@ class OpenAIChat:
             timeout=seconds,
             http_client=openai.DefaultHttpxClient(**http),
         )
-        self.refused: dict[str, object] = {}  # options that the server does not take; of a schema, those that it does not
-        self.taken: set[str] = set()  # options, as sent, of requests that were answered
+        self.refused: dict[str, object] = {}  # options that the server does not take; for the schema's, the refused schema
+        self.taken: set[str] = set()  # the options of requests that were answered, as sent
         self.limit = "max_completion_tokens" if self.address == OWN else "max_tokens"
 
     def identity(self) -> dict:
-        """Such a server gives no digest: address and name are all there is."""
+        """Address and name, for such a server gives no digest."""
         return {"base_url": self.address, "model": self.model}
 
     def ask(self, messages: list[dict], options: Options) -> Reply:
-        """One try; where the server does not take an option, without it from then on."""
+        """One try. Where the server does not take an option, it is asked without it from then on."""
         if not self.able:  # said here and not earlier: what was kept needs no key
             raise StageError(self.where, "no OPENAI_API_KEY in the environment", "a key", "export OPENAI_API_KEY=…")
         wanted = self._wanted(options)
@@ -108,7 +110,7 @@ class OpenAIChat:
         refused |= {name: sent[name] if name == "response_format" else True for name in out}
 
     def _learn(self, refused: dict, limit: str, names: str) -> None:
-        """Remember what an answered request went without; what is new is said aloud, once."""
+        """Remember the options that an answered request went without. New ones are printed, once."""
         if new := sorted(refused.keys() - self.refused.keys()):
             print(f"{self.where}: refuses {', '.join(new)}; asked without from now on", file=sys.stderr)
         self.refused |= refused
@@ -142,17 +144,17 @@ class OpenAIChat:
         return Reply(text, finish, *counted, model, seconds, said.strip(), left_out)
 
     def down(self, reason: str) -> StageError:
-        """How to start a server, where it is one's own."""
+        """How to start a server of one's own, or where to look when it is OpenAI's."""
         own = f"start it, for example with: vllm serve {self.model}; or check base_url"
         fix = "check the network and the provider's status page, then run again" if self.address == OWN else own
         return StageError(self.where, reason, "a running server", fix)
 
 
 def _is_refused(refused: dict, name: str, value: object) -> bool:
-    """Whether the server takes no such option; of schemas, not this one: OpenAI's own must be objects."""
+    """Whether the server takes no such option. Of schemas only this one is meant, for OpenAI takes those of objects alone."""
     return name in refused and (name != "response_format" or refused[name] == value)
 
 
 def _name(model: object) -> str:
-    """What the server calls the model; llama.cpp's names the file with its path, which is no one's business."""
+    """What the server calls the model. llama.cpp's server names the file with its path: the path is left out."""
     return model.rsplit("/", 1)[-1] if isinstance(model, str) and model.startswith("/") else str(model or "")

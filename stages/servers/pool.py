@@ -21,8 +21,8 @@ class Pool:
     Args:
         chat: the server, named in messages.
         concurrency: requests in flight.
-        attempts: tries for one item. Being told to slow down is no try.
-        seconds: of one try; no try of an item begins later than `attempts` times these, waits included.
+        attempts: tries for one item. Being told to slow down does not count as a try.
+        seconds: for one try. No try of an item begins later than after `attempts` times these, waits included.
     """
 
     def __init__(self, chat: Chat, concurrency: int, attempts: int, seconds: float):
@@ -33,7 +33,8 @@ class Pool:
     def persist(self, attempt: Callable[[int], Result]) -> Result:
         """What `attempt(number)` returns, called again with growing waits while it raises Unanswered.
 
-        Not the loop of http.Client: many items share one wait here, one deadline ends them, and being slowed down is no try.
+        It is not the loop of http.Client: here many items share one wait, one deadline ends them, and being slowed down does
+        not count as a try.
 
         Raises:
             Unanswered: the last one, when tries or time are used up.
@@ -50,7 +51,7 @@ class Pool:
                 wait = 0 if failed.at_once else pause(self.chat.where, failed, waits)
                 if tries < self.attempts and time.monotonic() + wait - begun < self.deadline:
                     if failed.kind == "rate_limited":
-                        self.resume = max(self.resume, time.monotonic() + wait)  # for all: the limit is one of the account
+                        self.resume = max(self.resume, time.monotonic() + wait)  # for all items: the account has the limit
                     else:
                         self._rest(wait)
                     continue
@@ -69,7 +70,7 @@ class Pool:
     def map(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
         """`work(item)` for every item, in order, as soon as it and all before it are there.
 
-        The first exception ends all: what is in flight is not waited for.
+        The first exception ends everything. Requests in flight are not waited for.
         """
         self.ended.clear()
         results: queue.SimpleQueue = queue.SimpleQueue()
@@ -92,14 +93,14 @@ class Pool:
             done: dict[int, Result] = {}
             for place in range(len(items)):
                 while place not in done:
-                    found, result, error = results.get()
+                    done_place, result, error = results.get()
                     if error is not None:
                         raise error
-                    done[found] = result
+                    done[done_place] = result
                 yield done.pop(place)
         finally:
             self.ended.set()
 
 
 class Ended(Exception):
-    """Another item failed for good; this one is given up."""
+    """Another item failed for good, and so this one is given up."""

@@ -1,7 +1,7 @@
 """What goes over the wire to a model server, whichever official package sends it.
 
-The packages send and parse; a hook on their HTTP client judges every answer before they read it, so that statuses, waits asked
-for, endless bodies and slow drips mean the same for each of them.
+The packages send and parse. A hook on their HTTP client judges every answer before they read it. So a status, a wait that is
+asked for, an endless body and a slow drip mean the same for each of them.
 """
 
 import time
@@ -12,13 +12,15 @@ from types import ModuleType
 from stages.common.http import retry_after
 from stages.servers.failures import Unanswered, failure, said
 
-MOST_BYTES = 4 * 2**20  # of one answer: what is longer is no answer of so many tokens
+MOST_BYTES = 4 * 2**20  # of one answer: no answer of so few tokens is longer
 
 
 def http_options(library: ModuleType, where: str, seconds: float, secret: str = "") -> dict:
     """Arguments for a client of `library` (httpx or its successor): no redirects, a deadline for the whole of each answer.
 
-    `secret` is kept out of every message, whatever a server echoes.
+    Args:
+        where: the server, as errors name it.
+        secret: kept out of every message, even where a server echoes it.
     """
 
     class Bounded(library.SyncByteStream):
@@ -60,7 +62,7 @@ def http_options(library: ModuleType, where: str, seconds: float, secret: str = 
 
 @contextmanager
 def translated(library: ModuleType):
-    """Turns the failures of a client of `library`, on the wire and in reading JSON, into Unanswered."""
+    """Turn the failures of a client of `library`, on the wire and in reading JSON, into Unanswered."""
     try:
         yield
     except library.TimeoutException:

@@ -16,8 +16,10 @@ from stages.models.marks import Unreadable
 
 @dataclass(frozen=True)
 class Example:
-    """One row in tokens. Only `completion` is learned and scored; it ends with what ends a turn, unless it was `cut`.
-    `marked`: a text of the row holds a mark of the tokenizer, read as letters."""
+    """One row in tokens. Only `completion` is learned and scored. It ends with what ends a turn, unless it was `cut`.
+
+    `marked` says that a text of the row holds a mark of the tokenizer, which is read as letters.
+    """
 
     id: str
     prompt: list[int]
@@ -38,9 +40,10 @@ class Example:
 class Batch:
     """Tensors of one forward pass.
 
-    `inputs`: keyword arguments of the model; `logits_to_keep` among them, so that no logits are made for prompts.
-    `take`: (row, column) of every target's logits in what the model returns, each [n]; None: they are the first row's.
-    `targets`: token ids or labels [n]. `rows`: which example each target belongs to [n].
+    - `inputs`: keyword arguments of the model. Of a causal model `logits_to_keep` is among them: no logits for prompts.
+    - `take`: (row, column) of every target's logits in what the model returns, each [n]; None: they are the first row's.
+    - `targets`: token ids or labels [n].
+    - `rows`: which example each target belongs to [n].
     """
 
     inputs: dict[str, torch.Tensor | int]
@@ -49,10 +52,9 @@ class Batch:
     rows: torch.Tensor
     examples: list
 
-    def to(self, where: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> "Batch":
         """The same on a device."""
-
-        return self._each(lambda tensor: tensor.to(where, non_blocking=True))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pinned(self) -> "Batch":
         """The same in memory from which a GPU fetches by itself."""
@@ -72,13 +74,13 @@ class Batch:
 
 
 def encode(row: FormattedText, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> Example | None:
-    """A formatted row in tokens. An answer that is too long is cut and loses its end, for it does not end there.
+    """A formatted row in tokens. An answer that is too long is cut, and no end is put after the cut.
 
     Returns:
         None if the prompt alone takes all of `max_tokens`.
 
     Raises:
-        StageError: if the answer has no token at all: such a row would count as a loss of zero.
+        StageError: if the answer is blank: such a row would count as a loss of zero.
         Refusal, Unreadable: as `prompting.encode_turn`.
     """
     if not row["completion"].strip():
@@ -96,11 +98,16 @@ def encode(row: FormattedText, tokenizer: PreTrainedTokenizerBase, max_tokens: i
 def encode_all(
     rows: Iterable[FormattedText], tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> tuple[list[Example], dict[str, int]]:
-    """All rows in tokens. Counted: those cut, those left out for their length, those with a mark of the tokenizer in a text
-    (`marked`), and, if any, those left out because such a mark cannot be read as letters (`refused`).
+    """All rows in tokens, and counts:
+
+    - `rows`: all.
+    - `cut`: whose answer was cut.
+    - `prompt_too_long`: left out, for the prompt leaves no room.
+    - `marked`: with a mark of the tokenizer in a text.
+    - `refused`, if any: left out, for such a mark cannot be read as letters.
 
     Raises:
-        StageError: if the template refuses rows; it names them.
+        StageError: if the template refuses rows. It names them.
     """
     examples, counts = [], {"rows": 0, "cut": 0, "prompt_too_long": 0, "marked": 0}
     refusals, unreadable = prompting.Refusals(), {}
@@ -125,10 +132,10 @@ def encode_all(
 
 
 def check_template(rows: Iterable[FormattedText], tokenizer: PreTrainedTokenizerBase) -> None:
-    """Try the template on rows that are not trained on: what it refuses is told before training, not after.
+    """Try the template on rows that are not trained on, so that a refusal is told before training and not after.
 
     Raises:
-        StageError: if the template refuses rows; it names them.
+        StageError: if the template refuses rows. It names them.
     """
     refusals = prompting.Refusals()
     for row in rows:
@@ -142,14 +149,14 @@ def check_template(rows: Iterable[FormattedText], tokenizer: PreTrainedTokenizer
 
 
 def left_out(unreadable: dict[str, str]) -> dict[str, int]:
-    """How many rows were left out for what is in their texts (`refused`), if any; the first three are told."""
+    """`refused`: how many rows were left out for what is in their texts, if any. The first three are printed."""
     for row, reason in list(unreadable.items())[:3]:
         print(f"row {row} is left out: {reason}", file=sys.stderr)
     return {"refused": len(unreadable)} if unreadable else {}
 
 
 def micro_batches(examples: list[Example], micro_tokens: int, packing: bool) -> Iterator[list[Example]]:
-    """Examples in their order, as many at a time as fit in `micro_tokens` (padding counted); at least one."""
+    """Examples in their order, as many at a time as fit in `micro_tokens`, and at least one. Padding counts."""
     group, longest = [], 0
     for example in examples:
         longest_then = max(longest, len(example))
@@ -188,14 +195,17 @@ def collate(examples: list[Example], layout: str, pad_token_id: int) -> Batch:
 
 
 def _packed(examples: list[Example], sizes: np.ndarray, starts: np.ndarray) -> dict[str, torch.Tensor]:
-    """[1, T]: one row after the other; positions start anew with each."""
+    """[1, T]: one row after the other. Positions start anew with each row."""
     ids = np.concatenate([part for e in examples for part in (e.prompt, e.completion)])
     positions = np.arange(len(ids)) - np.repeat(starts, sizes)
     return {"input_ids": torch.from_numpy(ids)[None], "position_ids": torch.from_numpy(positions)[None]}
 
 
 def _ends(sizes: np.ndarray) -> dict[str, torch.Tensor | int]:
-    """Where rows begin and end, by the names that transformers gives them; a bound of their length, in few different values."""
+    """Where rows begin and end, and a bound of their length, by the names that transformers gives them.
+
+    The bound is rounded up, so that it has few different values.
+    """
     longest = -(-int(sizes.max()) // 128) * 128
     ends = torch.from_numpy(np.concatenate([[0], np.cumsum(sizes)])).int()
     return {"cu_seq_lens_q": ends, "cu_seq_lens_k": ends, "max_length_q": longest, "max_length_k": longest}

@@ -1,4 +1,4 @@
-"""The task of a causal language model: to continue a prompt with the answer. Nothing is learned from prompts and padding."""
+"""The task of a causal language model: to continue a prompt with the answer. Prompts and padding are not learned."""
 
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ class Causal:
         micro_tokens: of a micro-batch, padding counted.
         layout: of a batch: `padded`, or `packed` into one line.
         pad_token_id: what padding is made of.
-        pieces: whether logits may be made piece by piece: they are the output matrix times the last hidden states, no more.
+        pieces: whether logits may be made piece by piece, because they are just the output matrix times the last hidden states.
     """
 
     micro_tokens: int
@@ -45,8 +45,11 @@ class Causal:
         return _compare(logits[0] if batch.take is None else logits[batch.take], batch.targets)
 
     def by_pieces(self, model: PreTrainedModel, batch: Batch, at_once: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same with the logits of `at_once` targets in memory. Those of a piece are made again for its gradients: a large
-        vocabulary takes more memory than all blocks, and its product is a small part of their work."""
+        """The same as `forward`, with the logits of at most `at_once` targets in memory.
+
+        The logits of a piece are made again for its gradients. For a large vocabulary they take more memory than all blocks,
+        and making them is little work beside that of the blocks.
+        """
         inputs = {name: value for name, value in batch.inputs.items() if name != "logits_to_keep"}
         keep = batch.inputs["logits_to_keep"]
         hidden = _body(model)(**inputs, use_cache=False).last_hidden_state[:, keep]
@@ -72,7 +75,7 @@ def _compare(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor,
 
 
 def _body(model: PreTrainedModel) -> torch.nn.Module:
-    """A language model without its head; adapters stay inside."""
+    """A language model without its head. Adapters stay inside."""
     return (model.get_base_model() if hasattr(model, "get_base_model") else model).base_model
 
 
@@ -83,10 +86,10 @@ def task(
     dtype: torch.dtype = torch.float32,
     sparing: bool = False,
 ) -> Causal:
-    """The task, and `model` made ready for it: rows packed where it can be, and numbers as narrow as `dtype` between blocks.
+    """The task. `model` is made ready for it: rows packed where possible, and numbers as narrow as `dtype` between blocks.
 
     Args:
-        sparing: logits are made piece by piece, where the model allows it: less memory, a little more work.
+        sparing: make logits piece by piece where the model allows it. That takes less memory and a little more work.
     """
     packed = packing and attention.can_pack(model)
     if packed:
@@ -100,8 +103,10 @@ def task(
 
 @torch.no_grad()
 def _plain_head(model: PreTrainedModel, causal: Causal, dtype: torch.dtype) -> bool:
-    """Whether logits are the output matrix times the last hidden states, and no more. Tried on two tokens: a model that caps or
-    scales its logits gives another loss by pieces."""
+    """Whether logits are just the output matrix times the last hidden states.
+
+    It is tried on two tokens. A model that caps or scales its logits gives another loss by pieces.
+    """
     batch = causal.collate([Example("", [1], [2])]).to(model.device)
     with runtime.autocast(model.device, dtype):
         return torch.equal(causal.forward(model, batch)[0], causal.by_pieces(model, batch, 1)[0])

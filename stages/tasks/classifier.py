@@ -28,8 +28,9 @@ class Labelled:
 
 
 def encode_texts(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> list[list[int]]:
-    """Each text in tokens with the tokenizer's own beginning and end, cut to `max_tokens`. Text is text: a mark of the
-    tokenizer in it is read as letters.
+    """Each text in tokens with the tokenizer's own beginning and end, cut to `max_tokens`.
+
+    A mark of the tokenizer in a text is read as letters.
 
     Raises:
         Unreadable: if a mark cannot be read as letters.
@@ -40,8 +41,12 @@ def encode_texts(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_t
 def encode_all(
     rows: Iterable[FormattedLabel], tokenizer: PreTrainedTokenizerBase, max_tokens: int, labels: list[str]
 ) -> tuple[list[Labelled], dict[str, int]]:
-    """All rows of task `label` in tokens, and how many were cut for their length, have a mark of the tokenizer in their text
-    (`marked`), and were left out because it cannot be read as letters (`refused`, if any).
+    """All rows of task `label` in tokens, and counts:
+
+    - `rows`: all.
+    - `cut`: cut for their length.
+    - `marked`: with a mark of the tokenizer in their text.
+    - `refused`, if any: left out, for such a mark cannot be read as letters.
 
     Raises:
         StageError: naming a row whose label is none of `labels`, or whose text has no token.
@@ -66,7 +71,10 @@ def encode_all(
 
 
 def class_weights(examples: list[Labelled], classes: int, kind: str) -> list[float]:
-    """A weight a class: 1, or, `balanced`, such that all classes weigh the same in total and the mean weight is 1."""
+    """A weight for each class. With `none` it is 1. With `balanced` all classes weigh the same in total.
+
+    The mean weight of the examples is 1.
+    """
     if kind == "none":
         return [1.0] * classes
     counts = Counter(example.label for example in examples)
@@ -75,7 +83,7 @@ def class_weights(examples: list[Labelled], classes: int, kind: str) -> list[flo
 
 
 def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Give both a padding token: a decoder's head finds a text's last token by it.
+    """Give model and tokenizer a padding token. A decoder's head finds a text's last token by it.
 
     Raises:
         StageError: if the tokenizer has neither a padding nor an end token.
@@ -85,7 +93,7 @@ def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
     usable = [token for token in named if token is not None and 0 <= token < rows]
     if not usable:
         raise StageError("tokenizer of the base", "no padding and no end token", "one of them", "choose another base")
-    last = tokenizer("a")["input_ids"][-1]  # one that ends texts would not be found as their last token
+    last = tokenizer("a")["input_ids"][-1]  # a token that ends texts, used for padding, would not count as their last token
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(next((token for token in usable if token != last), usable[0]))
     model.config.pad_token_id = tokenizer.pad_token_id
 
@@ -108,7 +116,7 @@ class Classifier:
         return list(micro_batches(examples, self.micro_tokens, False))
 
     def collate(self, group: list[Labelled]) -> Batch:
-        """[B, L], padded on the right; attention sees no padding."""
+        """[B, L], padded on the right. Attention sees no padding."""
         ids = torch.full((len(group), max(map(len, group))), self.pad_token_id)
         mask = torch.zeros_like(ids)
         for i, example in enumerate(group):
@@ -125,5 +133,5 @@ class Classifier:
         return loss, logits.detach().argmax(-1) == batch.targets
 
     def weight(self, examples: list[Labelled]) -> float:
-        """Of the classes of the examples."""
+        """The summed weights of the examples' classes."""
         return sum(self.weights[example.label] for example in examples)

@@ -14,7 +14,7 @@ def names(text: str) -> list[str]:
 
 
 def micro_f1(expected: list[str], answers: list[str]) -> float:
-    """F1 of the names in all answers together; 1 where no name is expected and none is given."""
+    """F1 of the names in all answers together. It is 1 where no name is expected and none answered."""
     pairs = [({*names(text)}, {*names(answer)}) for text, answer in zip(expected, answers, strict=True)]
-    named = sum(len(meant) + len(given) for meant, given in pairs)
-    return 2 * sum(len(meant & given) for meant, given in pairs) / named if named else 1.0
+    named = sum(len(expected_names) + len(answered) for expected_names, answered in pairs)
+    return 2 * sum(len(expected_names & answered) for expected_names, answered in pairs) / named if named else 1.0

@@ -8,8 +8,13 @@ import torch
 
 @dataclass(frozen=True)
 class Score:
-    """Of one example: summed loss in nats (of an answer: its negative log-likelihood), its targets (of an answer: its tokens,
-    end token included), and those predicted right."""
+    """How right a model is on one example.
+
+    Args:
+        nll: summed loss in nats; for an answer, its negative log-likelihood.
+        tokens: how many targets there are; for an answer, its tokens with the end token.
+        correct: how many of them were predicted right.
+    """
 
     nll: float
     tokens: int
@@ -24,15 +29,15 @@ def per_row(values: torch.Tensor, batch) -> list[float]:
 
 @torch.no_grad()
 def score(model, examples: list, task) -> Iterator[Score]:
-    """A Score for each example, in order. Rows of like length go together, which changes nothing but speed."""
+    """A Score for each example, in order. Rows of like length share a batch, which changes only the speed."""
     order = sorted(range(len(examples)), key=lambda i: len(examples[i]))
-    found: dict[int, Score] = {}
+    score_of: dict[int, Score] = {}
     start = 0
     for group in task.groups([examples[i] for i in order]):
         batch = task.collate(group).to(model.device)
         loss, right = task.forward(model, batch)
         sums = zip(per_row(loss, batch), per_row(right, batch), group, strict=True)
         for i, (nll, correct, example) in zip(order[start : start + len(group)], sums, strict=True):
-            found[i] = Score(nll, example.targets, int(correct))
+            score_of[i] = Score(nll, example.targets, int(correct))
         start += len(group)
-    yield from (found[i] for i in range(len(examples)))
+    yield from (score_of[i] for i in range(len(examples)))

@@ -29,7 +29,12 @@ def models(tmp_path_factory):
 def loads(monkeypatch):
     """The names of the models that were loaded."""
     load, names = directory.load, []
-    monkeypatch.setattr(directory, "load", lambda folder, *rest: names.append(folder.name) or load(folder, *rest))
+
+    def noted(folder, *rest, **options):
+        names.append(folder.name)
+        return load(folder, *rest, **options)
+
+    monkeypatch.setattr(directory, "load", noted)
     return names
 
 
