@@ -48,7 +48,7 @@ class Decision:
     def first_alone(self) -> list[Column]:
         """The columns in use that are the first item of a list of several: the others would be left out."""
         used = {name.rstrip("?") for said in self.roles.columns.values() for name in fields(said)}
-        return [one for one in self.columns if one.name in used and one.several > 1]
+        return [column for column in self.columns if column.name in used and column.several > 1]
 
 
 def decided(ways: list[Reading], said: Said, where: str) -> Decision:
@@ -67,7 +67,7 @@ def decided(ways: list[Reading], said: Said, where: str) -> Decision:
             continue
         columns = columns_of(way.rows)
         shared = set(way.shared)
-        columns = [one for one in columns if one.name.partition(".")[0] in shared or one.name in shared]
+        columns = [column for column in columns if column.name.partition(".")[0] in shared or column.name in shared]
         try:
             decisions.append(Decision(way, columns, _roles(way, columns, said, where)))
         except StageError as error:
@@ -84,10 +84,10 @@ def decided(ways: list[Reading], said: Said, where: str) -> Decision:
     return best
 
 
-def _rank(one: Decision) -> tuple:
+def _rank(decision: Decision) -> tuple:
     """How good a reading is. Of lists of names the longest one is meant."""
-    names = len(one.way.rows) if one.way.kind in NAMES else 0
-    return one.roles.quality > 0, not one.first_alone, one.roles.quality, names
+    names = len(decision.way.rows) if decision.way.kind in NAMES else 0
+    return decision.roles.quality > 0, not decision.first_alone, decision.roles.quality, names
 
 
 def is_terminal() -> bool:
@@ -100,16 +100,16 @@ def _roles(way: Reading, columns: list[Column], said: Said, where: str) -> Roles
         return _parts(way, columns, said, where)
     _check(way, said, where)
     if said.columns:
-        found = _with(columns, said)
+        assigned = _with(columns, said)
     elif way.kind in TABLES and _looks_like_data(way):
-        found = Roles(doubts=["the first row looks like data, not like names of columns: write a line of names above it"])
+        assigned = Roles(doubts=["the first row looks like data, not like names of columns: write a line of names above it"])
     elif way.kind in NAMES:
-        found = Roles(doubts=["names alone: --as parts searches for them in the reviews that come with this repository"])
+        assigned = Roles(doubts=["names alone: --as parts searches for them in the reviews that come with this repository"])
     else:
-        found = roles(columns)
+        assigned = roles(columns)
     if way.kind == "medquad":
-        found.keep, found.group = ["qtype", "focus", "document"], "focus"
-    return _as(found, columns, said)
+        assigned.keep, assigned.group = ["qtype", "focus", "document"], "focus"
+    return _as(assigned, columns, said)
 
 
 def _looks_like_data(way: Reading) -> bool:
@@ -123,61 +123,62 @@ def _looks_like_data(way: Reading) -> bool:
 def _with(columns: list[Column], said: Said) -> Roles:
     """Roles as options say them; the other half of a pair by its name, or where one column is left."""
     classes = bool(said.text or said.label)
-    found, guess = Roles("classification" if classes else "instructions"), roles(columns)
+    assigned, guess = Roles("classification" if classes else "instructions"), roles(columns)
     used = {name.rstrip("?") for value in said.columns.values() for name in fields(value)}
     for ours, option in (
         (("text", "--text"), ("label", "--label")) if classes else (("instruction", "--question"), ("response", "--answer"))
     ):
         theirs = said.columns.get(ours) or guess.columns.get(ours, "")
         if theirs and (ours in said.columns or theirs not in used):
-            found.set(ours, theirs, f"its name: {option}" if ours in said.columns else guess.why[ours])
+            assigned.set(ours, theirs, f"its name: {option}" if ours in said.columns else guess.why[ours])
             continue
-        others = [one for one in columns if one.name not in used and one.is_text and not one.is_aside]
+        others = [column for column in columns if column.name not in used and column.is_text and not column.is_aside]
         if len(others) == 1:
-            found.set(ours, others[0].name, "the only other column of text", likely=True)
+            assigned.set(ours, others[0].name, "the only other column of text", likely=True)
         else:
-            found.doubts.append(f"{option} is not said, and cannot be told")
-    if "input" in guess.columns and found.task == guess.task and guess.columns["input"] not in used:
-        found.set("input", guess.columns["input"], guess.why["input"])
-    found.group, found.keep = guess.group, [name for name in guess.keep if name == guess.group]
-    return found
+            assigned.doubts.append(f"{option} is not said, and cannot be told")
+    if "input" in guess.columns and assigned.task == guess.task and guess.columns["input"] not in used:
+        assigned.set("input", guess.columns["input"], guess.why["input"])
+    assigned.group, assigned.keep = guess.group, [name for name in guess.keep if name == guess.group]
+    return assigned
 
 
-def _as(found: Roles, columns: list[Column], said: Said) -> Roles:
+def _as(assigned: Roles, columns: list[Column], said: Said) -> Roles:
     """The roles under the kind of dataset that `--as` asks for."""
-    if not said.task or said.task == found.task or found.doubts:
-        return found
-    pair = "instruction" in found.columns
-    if (said.task in ("chat", "completion", "instructions") and pair) or (said.task == "chat" and "messages" in found.columns):
-        found.task = said.task
-        return found
+    if not said.task or said.task == assigned.task or assigned.doubts:
+        return assigned
+    pair, turns = "instruction" in assigned.columns, "messages" in assigned.columns
+    if (said.task in ("chat", "completion", "instructions") and pair) or (said.task == "chat" and turns):
+        assigned.task = said.task
+        return assigned
     needs = "--text and --label" if said.task == "classification" else "--question and --answer"
-    found.doubts.append(f"as {said.task} it needs {needs}; found {', '.join(found.columns) or 'nothing'}")
-    return found
+    assigned.doubts.append(f"as {said.task} it needs {needs}; found {', '.join(assigned.columns) or 'nothing'}")
+    return assigned
 
 
 def _parts(way: Reading, columns: list[Column], said: Said, where: str) -> Roles:
     if way.kind == "reviews_csv":
-        found = Roles("parts")
-        found.set("review", "review", "its name, in the header of Edmunds' reviews")
-        found.set("problem", "problem", "its name: what the reader finds wrong with a record")
-        return found
-    found = Roles("parts")
+        assigned = Roles("parts")
+        assigned.set("review", "review", "its name, in the header of Edmunds' reviews")
+        assigned.set("problem", "problem", "its name: what the reader finds wrong with a record")
+        return assigned
+    assigned = Roles("parts")
     if way.kind in NAMES:
-        found.set("name", "name", "a name each: parts to search for")
-        return found
+        assigned.set("name", "name", "a name each: parts to search for")
+        return assigned
     _check(way, said, where)
-    texts = [one for one in columns if one.is_text and not one.is_aside and not one.is_class]
-    long = [one for one in texts if one.words > 8]
-    names = named([one for one in texts if one not in long], PART)
+    texts = [column for column in columns if column.is_text and not column.is_aside and not column.is_class]
+    long = [column for column in texts if column.words > 8]
+    names = named([column for column in texts if column not in long], PART)
     review = named(long, REVIEW) or (None if names else named(long, TEXT) or (long[0] if len(long) == 1 else None))
     if said.text or review:
-        found.set("review", said.text or review.name, "its name: --text" if said.text else "its name, or the only long texts")
+        why = "its name: --text" if said.text else "its name, or the only long texts"
+        assigned.set("review", said.text or review.name, why)
     elif names or len(texts) == 1:
-        found.set("name", (names or texts[0]).name, "its name: parts to search for")
+        assigned.set("name", (names or texts[0]).name, "its name: parts to search for")
     else:
-        found.doubts.append("no column of reviews (--text COLUMN), and none of names of parts")
-    return found
+        assigned.doubts.append("no column of reviews (--text COLUMN), and none of names of parts")
+    return assigned
 
 
 def fields(said: str) -> list[str]:
@@ -212,20 +213,20 @@ def _check(way: Reading, said: Said, where: str) -> None:
 def listing(decisions: list[Decision]) -> str:
     """The columns of every reading."""
     lines = []
-    for one in decisions[:4]:
+    for decision in decisions[:4]:
         if len(decisions) > 1:
-            lines.append(f"    --rows {one.way.at or '(the document itself)'}, {one.way.kind}:")
-        lines += [f"    {column.name or '(no name)':24} {column.said()}" for column in one.columns[:30]]
+            lines.append(f"    --rows {decision.way.at or '(the document itself)'}, {decision.way.kind}:")
+        lines += [f"    {column.name or '(no name)':24} {column.said()}" for column in decision.columns[:30]]
     return "\n".join(lines)
 
 
 def choices(best: Decision, where: str) -> str:
     """The options that would decide it, with columns that may be meant."""
     known = best.roles.columns.values()
-    free = [one for one in best.columns if one.is_text and not one.is_aside and one.name not in known]
-    texts = sorted((one for one in free if not one.is_class), key=lambda one: one.words)
+    free = [column for column in best.columns if column.is_text and not column.is_aside and column.name not in known]
+    texts = sorted((column for column in free if not column.is_class), key=lambda column: column.words)
     first = next(iter(known), texts[0].name if len(texts) > 1 else "")
-    classes = [one.name for one in best.columns if one.is_class and one.name not in known and not one.is_aside]
+    classes = [column.name for column in best.columns if column.is_class and column.name not in known and not column.is_aside]
     lines = []
     if best.way.kind in NAMES or len(free) == 1:
         lines.append("--as parts (names of parts, or reviews to search for them)")

@@ -59,40 +59,40 @@ class Plan:
     copies: list[tuple[Path, Path]] = field(default_factory=list)
 
 
-def plan(found: Material, decision: Decision, encoding: str, defaults: dict, in_place: bool) -> Plan:
+def plan(material: Material, decision: Decision, encoding: str, defaults: dict, in_place: bool) -> Plan:
     """The entry of a dataset.
 
     Raises:
         StageError: where its files cannot lie where the entry needs them.
     """
-    section = _section(found, decision, encoding, defaults)
-    made = Plan(found.name, {})
+    section = _section(material, decision, encoding, defaults)
+    planned = Plan(material.name, {})
     sources, label = {"rows": section}, {"method": "clean"}
-    made.origins = {"rows": found.path}
+    planned.origins = {"rows": material.path}
     task = decision.roles.task
     if task == "parts":
-        sources, label = _parts(made, section, "name" in decision.roles.columns)
+        sources, label = _parts(planned, section, "name" in decision.roles.columns)
     elif task == "classification":
         label["required"] = ["text", "label"]
     elif decision.way.kind == "medquad":
         label["conflicts"] = "keep"  # several institutes answer one question
     elif "messages" in decision.roles.columns:
         label["required"] = ["messages"]
-    source = _place(found, made, sources, in_place)
-    made.entry = {
+    source = _place(material, planned, sources, in_place)
+    planned.entry = {
         "source": source,
         "scrape": {"sources": sources},
         "label": label,
         "split": _split(decision, defaults),
         "format": {"style": "completion", **MARKS} if task in ("parts", "completion") else {"style": STYLES[task]},
     }
-    return made
+    return planned
 
 
-def _section(found: Material, decision: Decision, encoding: str, defaults: dict) -> dict:
+def _section(material: Material, decision: Decision, encoding: str, defaults: dict) -> dict:
     """What `scrape.sources` says of the rows; what the defaults say alike is left out."""
     usual = (defaults.get("scrape", {}).get("sources", {}).get("all") or {}).get("encoding", "")
-    section = {key: value for key, value in found.section.items() if (key, value) != ("kind", "local")}
+    section = {key: value for key, value in material.section.items() if (key, value) != ("kind", "local")}
     members = {"members": section.pop("members")} if "members" in section else {}
     section["reader"] = decision.way.reader
     if encoding and encoding != usual:
@@ -127,41 +127,41 @@ def _rows_of_the_largest(decision: Decision) -> int:
     return max(classes.values(), default=0)
 
 
-def _parts(made: Plan, section: dict, names: bool) -> tuple[dict, dict]:
+def _parts(planned: Plan, section: dict, names: bool) -> tuple[dict, dict]:
     """Sources and label of reviews with the shipped names of parts, or of the shipped reviews with one's own names."""
     if names:
         sources = {"reviews": dict(REVIEWS), "names": section}
-        made.origins = {"reviews": SHIPPED, "names": made.origins["rows"]}
+        planned.origins = {"reviews": SHIPPED, "names": planned.origins["rows"]}
     else:
         sources = {"reviews": section, **DICTIONARIES, "synonyms": SYNONYMS}
-        made.origins = {"reviews": made.origins["rows"], **dict.fromkeys((*DICTIONARIES, "synonyms"), SHIPPED)}
-    made.rows = "reviews"
+        planned.origins = {"reviews": planned.origins["rows"], **dict.fromkeys((*DICTIONARIES, "synonyms"), SHIPPED)}
+    planned.rows = "reviews"
     label = {"method": "parts", "reviews": "reviews", "text": "review", "mixed": 0}
     label |= {"dictionaries": ["names"] if names else list(DICTIONARIES), "synonyms": "" if names else "synonyms"}
     return sources, label | {"gold": "", "target": "parts", "none": "none"}
 
 
-def _place(found: Material, made: Plan, sources: dict, in_place: bool) -> str:
+def _place(material: Material, planned: Plan, sources: dict, in_place: bool) -> str:
     """The dataset's `source`, and the copies that it needs."""
-    shipped = SHIPPED in made.origins.values()
-    if found.path is None and not shipped:
+    shipped = SHIPPED in planned.origins.values()
+    if material.path is None and not shipped:
         return PUBLIC
-    where = _relative(found.path) if found.path is not None else ""
+    where = _relative(material.path) if material.path is not None else ""
     if not shipped and (in_place or Path(where).is_relative_to(SOURCES)):
         return where
     if in_place:
         raise StageError(
             f"--in-place {where}",
             "a dataset of parts, whose files come from two folders",
-            f"all of them below {SOURCES}/{made.name}",
+            f"all of them below {SOURCES}/{planned.name}",
             "leave --in-place out",
         )
-    target = SOURCES / made.name
-    for key, origin in made.origins.items():
+    target = SOURCES / planned.name
+    for key, origin in planned.origins.items():
         if origin is None:
             continue
-        for path in find(origin, sources[key]["files"], found.left_out):
-            made.copies.append((path, target / (path.name if path == origin else path.relative_to(origin))))
+        for path in find(origin, sources[key]["files"], material.left_out):
+            planned.copies.append((path, target / (path.name if path == origin else path.relative_to(origin))))
     return target.as_posix()
 
 
@@ -184,9 +184,9 @@ def model_entry(base: str, task: str, bases: dict) -> dict:
         )
     architecture = (bases[base].get("base") or {}).get("architecture")
     if architecture is None or (architecture == "encoder" and task != "classification"):
-        fit = [name for name, one in bases.items() if (one.get("base") or {}).get("architecture") == "causal"]
-        found = f"a base of architecture {architecture}" if architecture else "a hosted base, which needs parameters of its own"
-        raise StageError(f"--model {base}", found, f"one that can learn {task} here: {', '.join(fit)}", "name another base")
+        fit = [name for name, section in bases.items() if (section.get("base") or {}).get("architecture") == "causal"]
+        kind = f"a base of architecture {architecture}" if architecture else "a hosted base, which needs parameters of its own"
+        raise StageError(f"--model {base}", kind, f"one that can learn {task} here: {', '.join(fit)}", "name another base")
     method = "classifier" if task == "classification" else "causal"
     judge = {} if method == "classifier" else {"judges": {"content": {}}}
     judge = {"measures": ["parts"], **judge} if task == "parts" else judge
@@ -218,9 +218,8 @@ def dataset_yaml(name: str, entry: dict) -> CommentedMap:
     """The part of params.yaml for a dataset: a line for each of its keys, and where there are several for each source."""
     sources = entry["scrape"]["sources"]
     several = len(sources) > 1
-    scrape = _block(sources={key: _flow(one) for key, one in sources.items()}) if several else _block(sources=_flow(sources))
-    if several:
-        scrape["sources"] = _block(**scrape["sources"])
+    lines = _block(**{key: _flow(source) for key, source in sources.items()}) if several else _flow(sources)
+    scrape = _block(sources=lines)
     rest = {stage: _flow(entry[stage]) for stage in ("label", "split", "format")}
     return _block(datasets=_block(**{name: _block(source=_flow(entry["source"]), scrape=scrape, **rest)}))
 
@@ -241,11 +240,11 @@ def _flow(value: object) -> object:
         return DoubleQuotedScalarString(value)
     if not isinstance(value, dict | list):
         return value
-    made = CommentedSeq(map(_flow, value)) if isinstance(value, list) else CommentedMap()
+    node = CommentedSeq(map(_flow, value)) if isinstance(value, list) else CommentedMap()
     if isinstance(value, dict):
-        made.update({_flow(key): _flow(inner) for key, inner in value.items()})
-    made.fa.set_flow_style()
-    return made
+        node.update({_flow(key): _flow(inner) for key, inner in value.items()})
+    node.fa.set_flow_style()
+    return node
 
 
 def write(text: str, params: Path = FILE) -> None:
@@ -254,10 +253,10 @@ def write(text: str, params: Path = FILE) -> None:
         file.write(text)
 
 
-def copy(made: Plan) -> int:
+def copy(planned: Plan) -> int:
     """Bring the files that are not there yet, or differ, below data/sources/; returns how many."""
     count = 0
-    for origin, target in made.copies:
+    for origin, target in planned.copies:
         if target.exists() and (target.samefile(origin) or filecmp.cmp(origin, target, shallow=False)):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)

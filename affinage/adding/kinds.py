@@ -38,9 +38,9 @@ def kind_of(path: Path, name: str = "", place: str = "") -> str:
         head = file.read(HEAD)
     if not head.strip():
         raise StageError(place, "an empty file" if not head else "nothing but white space", "a file with rows", "fill it")
-    for magic, (found, expected) in MAGIC.items():
+    for magic, (content, expected) in MAGIC.items():
         if re.match(magic, head, re.DOTALL):
-            raise StageError(place, found, expected, "convert it, then affinage add what comes of it")
+            raise StageError(place, content, expected, "convert it, then affinage add what comes of it")
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):

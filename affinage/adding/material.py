@@ -115,18 +115,18 @@ def _file(path: Path, name: str, defaults: dict) -> Material:
     return _archive(Material(name, path, section), path, kind, defaults)
 
 
-def _archive(found: Material, path: Path, kind: str, defaults: dict) -> Material:
+def _archive(new: Material, path: Path, kind: str, defaults: dict) -> Material:
     """The members of the commonest kind that can be read; `**` opens an archive of a single file."""
-    names = [one for one in _members(path, kind) if is_meant(one, "**", found.left_out)] if kind != "packed" else []
+    names = [member for member in _members(path, kind) if is_meant(member, "**", new.left_out)] if kind != "packed" else []
     if kind != "packed" and not names:
         raise StageError(path, "an archive without files", "files with rows", "pack them again")
-    found.section["members"] = _commonest(names, found.left_out, str(path)) if names else "*"
-    with closing(found.files(defaults)) as files:
+    new.section["members"] = _commonest(names, new.left_out, str(path)) if names else "*"
+    with closing(new.files(defaults)) as files:
         first = next(files)
-        found.kind = kind_of(first.path, first.name, first.place)
-        if found.kind in ARCHIVES:
+        new.kind = kind_of(first.path, first.name, first.place)
+        if new.kind in ARCHIVES:
             raise StageError(first.place, "an archive within an archive", "files with rows", "unpack the outer one")
-    return found
+    return new
 
 
 def _members(path: Path, kind: str) -> list[str]:
@@ -166,8 +166,8 @@ def _folder(path: Path, name: str, defaults: dict) -> Material:
         [file.relative_to(path).as_posix() for file in files if file.suffix.lower() in readable], left_out, str(path), refused
     )
     chosen = next(file for file in files if matches(pattern, file.relative_to(path).as_posix()))
-    found = Material(name, path, {"kind": "local", "files": pattern}, readable[chosen.suffix.lower()], left_out)
-    return _archive(found, chosen, found.kind, defaults) if found.kind in ARCHIVES else found
+    new = Material(name, path, {"kind": "local", "files": pattern}, readable[chosen.suffix.lower()], left_out)
+    return _archive(new, chosen, new.kind, defaults) if new.kind in ARCHIVES else new
 
 
 def _commonest(names: list[str], left_out: Counter, place: str, refused: list | None = None) -> str:
@@ -179,8 +179,8 @@ def _commonest(names: list[str], left_out: Counter, place: str, refused: list | 
     rows = [name for name in names if not tells(name)] or names
     if not rows:
         listing = (f"{count} files {suffix or '(no suffix)'}: {error.found}" for suffix, count, error in refused or [])
-        found = f"nothing that can be read: {', '.join(listing) or 'no files'}"
-        raise StageError(place, found, "files of rows: CSV, JSON, Excel, Parquet, XML, text, HTML", "convert them first")
+        refusal = f"nothing that can be read: {', '.join(listing) or 'no files'}"
+        raise StageError(place, refusal, "files of rows: CSV, JSON, Excel, Parquet, XML, text, HTML", "convert them first")
     suffixes = Counter(PurePosixPath(name).suffix for name in rows)
     most = max(suffixes.values())
     best = [suffix for suffix, count in suffixes.items() if count == most]
@@ -202,17 +202,17 @@ def _web(url: str, name: str, defaults: dict) -> Material:
     last = unquote(PurePosixPath(urlsplit(url).path).name)
     file = re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip("._-") or "page.html"
     name = name or name_of(re.sub(r"(\.[A-Za-z]\w{0,7})+$", "", file) if last else urlsplit(url).netloc)
-    found = Material(name, None, {"kind": "web", "urls": {file: url}, "sha256": {file: ""}})
-    return _with_kind(found, defaults)
+    new = Material(name, None, {"kind": "web", "urls": {file: url}, "sha256": {file: ""}})
+    return _with_kind(new, defaults)
 
 
-def _with_kind(found: Material, defaults: dict) -> Material:
+def _with_kind(new: Material, defaults: dict) -> Material:
     """Material that is fetched, with the kind of its first file; what comes from the web is pinned."""
-    with closing(found.files(defaults)) as files:
+    with closing(new.files(defaults)) as files:
         first = next(files)
-        found.kind = kind_of(first.path, first.name, first.place)
-        if found.section["kind"] == "web":
+        new.kind = kind_of(first.path, first.name, first.place)
+        if new.section["kind"] == "web":
             with open(first.path, "rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            found.section["sha256"] = dict.fromkeys(found.section["urls"], sha256)
-        return _archive(found, first.path, found.kind, defaults) if found.kind in ARCHIVES else found
+            new.section["sha256"] = dict.fromkeys(new.section["urls"], sha256)
+        return _archive(new, first.path, new.kind, defaults) if new.kind in ARCHIVES else new

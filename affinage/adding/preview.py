@@ -52,28 +52,27 @@ class Preview:
     bad_lines: list[str] = field(default_factory=list)
 
 
-def preview(made: Plan, found: Material, defaults: dict, full: bool) -> Preview:
+def preview(planned: Plan, material: Material, defaults: dict, full: bool) -> Preview:
     """Run the stages on the rows: on all of them, or of large sources without `full` on a sample, the first rows.
 
     Raises:
         StageError: where a stage would stop.
     """
     entry = DatasetEntry.model_validate(
-        resolve({"defaults": defaults, "datasets": {made.name: made.entry}})[0]["datasets"][made.name]
+        resolve({"defaults": defaults, "datasets": {planned.name: planned.entry}})[0]["datasets"][planned.name]
     )
     seen = Preview()
     with TemporaryDirectory() as name, contextlib.redirect_stderr(io.StringIO()):
         folder = Path(name)
         try:
-            limited = not full and (found.bytes > SMALL or found.path is None)
-            _scrape(made, entry, folder, limited, seen)
-            _stages(made.name, entry, folder)
+            limited = not full and (material.bytes > SMALL or material.path is None)
+            _scrape(planned, entry, folder, limited, seen)
+            _stages(planned.name, entry, folder)
         except StageError as error:
-            parts = (
-                text.replace(str(folder), f"data/{made.name}") for text in (error.where, error.found, error.expected, error.fix)
-            )
-            where, what, expected, fix = (text.replace("<name>", made.name) for text in parts)
-            raise StageError(where, what, expected, fix) from None
+            parts = (error.where, error.found, error.expected, error.fix)
+            parts = (text.replace(str(folder), f"data/{planned.name}") for text in parts)
+            where, problem, expected, fix = (text.replace("<name>", planned.name) for text in parts)
+            raise StageError(where, problem, expected, fix) from None
         seen.label, seen.split, seen.format = (read_json(folder / f"{stage}.json") for stage in ("label", "split", "format"))
         for row in read_rows(folder / "labeled.jsonl"):
             if "label" in row:
@@ -84,19 +83,19 @@ def preview(made: Plan, found: Material, defaults: dict, full: bool) -> Preview:
     return seen
 
 
-def _scrape(made: Plan, entry: DatasetEntry, folder: Path, limited: bool, seen: Preview) -> None:
+def _scrape(planned: Plan, entry: DatasetEntry, folder: Path, limited: bool, seen: Preview) -> None:
     """What `scrape` would write, by its own function, up to the sample."""
     said = {}
     (folder / "raw").mkdir()
     for key, section in sorted(entry.scrape.sources.items()):
-        origin, left, left_out = made.origins[key], _Sample(limited and key == made.rows), Counter()
-        for fetched in FETCHERS[section.kind]()(made.name, section, origin or Path(entry.source), left_out):
+        origin, left, left_out = planned.origins[key], _Sample(limited and key == planned.rows), Counter()
+        for fetched in FETCHERS[section.kind]()(planned.name, section, origin or Path(entry.source), left_out):
             for file in opened(fetched, section.members, section.max_bytes, left_out):
                 huge = section.encoding == "auto" and file.path.stat().st_size > WHOLE
                 file.encoding = by_head(file) if huge else section.encoding
                 rows = left.of(scrape.rows(file, f"{key}/{file.name}", section))
                 count = _append(folder / "raw" / key / "rows.jsonl", rows)
-                seen.rows += count * (key == made.rows)
+                seen.rows += count * (key == planned.rows)
                 seen.bad_lines += [f"{file.name}: {line}" for line in _bad(file)]
             if left.ended:
                 break
@@ -171,8 +170,8 @@ def lines(seen: Preview) -> list[str]:
         told.append(f"refused  {json.dumps(seen.format['refused'], ensure_ascii=False)}")
     if dropped.get("conflict", 0) * 2 > seen.rows:
         told.append("         most questions have several answers: label.conflicts: keep would keep them all")
-    for what, name in (("prompt", "prompts"), ("completion", "answers")):
-        if words := seen.format.get(what, {}).get("words"):
+    for measured, name in (("prompt", "prompts"), ("completion", "answers")):
+        if words := seen.format.get(measured, {}).get("words"):
             told.append(f"{name:8} {words['median']} words (median), 95 % up to {words['p95']}, longest {words['max']}")
     if seen.labels:
         most = ", ".join(f"{shorten(name, 40)[1:-1]} {count}" for name, count in seen.labels.most_common(12))

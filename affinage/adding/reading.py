@@ -53,7 +53,7 @@ class Reading:
         return [name for name in first if all(name in other for other in others)]
 
 
-def readings(found: Material, defaults: dict, at: str) -> tuple[list[Reading], str]:
+def readings(material: Material, defaults: dict, at: str) -> tuple[list[Reading], str]:
     """The readers that fit, those of outer rows first, and the encoding of the files.
 
     Args:
@@ -64,14 +64,14 @@ def readings(found: Material, defaults: dict, at: str) -> tuple[list[Reading], s
     """
     ways: list[Reading] = []
     encodings, errors, number = [], [], 0
-    for number, file in enumerate(islice(found.files(defaults), LOOKED_AT + 1)):
+    for number, file in enumerate(islice(material.files(defaults), LOOKED_AT + 1)):
         if number == LOOKED_AT:
             break
-        if found.kind in TEXTS:
+        if material.kind in TEXTS:
             encodings.append(encoding_of(file))
             file.encoding = by_head(file) if encodings[-1] == "auto" else encodings[-1]
         if not number:
-            ways = [Reading(reader) for reader in readers(file, found.kind, at)]
+            ways = [Reading(reader) for reader in readers(file, material.kind, at)]
         for way in list(ways):
             try:
                 _read(way, file, ROWS if not number else MORE, defaults)
@@ -79,17 +79,18 @@ def readings(found: Material, defaults: dict, at: str) -> tuple[list[Reading], s
                 errors.append(error)
                 ways.remove(way)
         if not ways:
-            raise errors[-1] if errors else _without_rows(found, at)
+            raise errors[-1] if errors else _without_rows(material, at)
     ways = [way for way in ways if way.rows]
     if not ways:
-        raise _without_rows(found, at)
+        raise _without_rows(material, at)
     same = len(set(encodings)) < 2 and number < LOOKED_AT
     return ways, (encodings or [""])[0] if same or not encodings else "auto"
 
 
-def _without_rows(found: Material, at: str) -> StageError:
-    where = f"{found.path or found.name}{f' at {at}' if at else ''}"
-    return StageError(where, f"no row ({found.kind})", "at least one row", "look at the file; --rows says where its rows lie")
+def _without_rows(material: Material, at: str) -> StageError:
+    where = f"{material.path or material.name}{f' at {at}' if at else ''}"
+    fix = "look at the file; --rows says where its rows lie"
+    return StageError(where, f"no row ({material.kind})", "at least one row", fix)
 
 
 def _read(way: Reading, file: SourceFile, most: int, defaults: dict) -> None:

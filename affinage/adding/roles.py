@@ -87,9 +87,9 @@ def roles(columns: list[Column]) -> Roles:
     in_every_row = [column for column in usable if column.there == column.rows]
     for some in (in_every_row, usable):  # a column that rows lack is read by no reader; `scrape` says which row it is
         for step in (_conversations, _preferences, _questions, _classes, _asked):
-            found = step(some)
-            if found is not None and not (found.doubts and some is in_every_row):
-                return _around(found, columns)
+            assigned = step(some)
+            if assigned is not None and not (assigned.doubts and some is in_every_row):
+                return _around(assigned, columns)
     return Roles(doubts=["no names or contents that tell questions and answers, or texts and labels"])
 
 
@@ -101,9 +101,9 @@ def _conversations(columns: list[Column]) -> Roles | None:
     chosen = named(some, MESSAGES) or some[0]
     if chosen.tokens[:1] in (["chosen"], ["rejected"], ["prompt"]):
         return None
-    found = Roles("chat")
-    found.set("messages", chosen.name, "its name, and turns with roles" if told else "turns with roles", not told)
-    return found
+    assigned = Roles("chat")
+    assigned.set("messages", chosen.name, "its name, and turns with roles" if told else "turns with roles", not told)
+    return assigned
 
 
 def _preferences(columns: list[Column]) -> Roles | None:
@@ -113,20 +113,20 @@ def _preferences(columns: list[Column]) -> Roles | None:
     prompt = prompt or by_name.get("question") or by_name.get("instruction")
     if not chosen or not rejected:
         return None
-    found = Roles("chat", keep=[rejected.name])
+    assigned = Roles("chat", keep=[rejected.name])
     if chosen.is_messages:
         said = f"{{{prompt.name}}}{{{chosen.name}}}" if prompt else chosen.name
-        found.set("messages", said, "names of preferences: chosen is the answer")
-        return found
+        assigned.set("messages", said, "names of preferences: chosen is the answer")
+        return assigned
     if prompt is None or not chosen.is_text:
         return None
     if prompt.is_messages:
-        found.set("messages", f"{{{prompt.name}}}{{{chosen.name}}}", "names of preferences: chosen is the answer")
-        return found
-    found.task = "instructions"
-    found.set("instruction", prompt.name, "its name")
-    found.set("response", chosen.name, "its name: the answer that was chosen")
-    return found
+        assigned.set("messages", f"{{{prompt.name}}}{{{chosen.name}}}", "names of preferences: chosen is the answer")
+        return assigned
+    assigned.task = "instructions"
+    assigned.set("instruction", prompt.name, "its name")
+    assigned.set("response", chosen.name, "its name: the answer that was chosen")
+    return assigned
 
 
 def _questions(columns: list[Column]) -> Roles | None:
@@ -143,25 +143,25 @@ def _questions(columns: list[Column]) -> Roles | None:
         likely, why = False, "its name"
     if question is None:
         return None
-    found = Roles("instructions")
-    found.set("instruction", question.name, why, likely and question.name.lower() != "input")
+    assigned = Roles("instructions")
+    assigned.set("instruction", question.name, why, likely and question.name.lower() != "input")
     if answer is None:
         others = [column for column in plain if column is not question and column.is_text]
         label = named([column for column in plain if column is not question and column.is_class], LABEL)
         if label is not None:
-            found = Roles("classification")
-            found.set("text", question.name, "its name, beside a class")
-            found.set("label", label.name, "its name, and few values that come again")
-            return found
+            assigned = Roles("classification")
+            assigned.set("text", question.name, "its name, beside a class")
+            assigned.set("label", label.name, "its name, and few values that come again")
+            return assigned
         value = next((column for column in others if column.name == "value"), None)
         if len(others) != 1 and value is None:
-            found.doubts.append(f"{question.name} is a question by its name; its answer cannot be told")
-            return found
+            assigned.doubts.append(f"{question.name} is a question by its name; its answer cannot be told")
+            return assigned
         answer = value or others[0]
-        found.set("response", answer.name, "the only other column of text", likely=True)
-        return found
-    found.set("response", answer.name, "its name")
-    return found
+        assigned.set("response", answer.name, "the only other column of text", likely=True)
+        return assigned
+    assigned.set("response", answer.name, "its name")
+    return assigned
 
 
 def _described(columns: list[Column]) -> Roles | None:
@@ -172,10 +172,10 @@ def _described(columns: list[Column]) -> Roles | None:
         return None
     if named(columns, LABEL) and named(columns, TEXT):
         return None
-    found = Roles("instructions")
-    found.set("instruction", name.name, f"a name of its own in every row, beside {text.name}", likely=True)
-    found.set("response", text.name, "its name, and its length", likely=True)
-    return found
+    assigned = Roles("instructions")
+    assigned.set("instruction", name.name, f"a name of its own in every row, beside {text.name}", likely=True)
+    assigned.set("response", text.name, "its name, and its length", likely=True)
+    return assigned
 
 
 def _classes(columns: list[Column]) -> Roles | None:
@@ -185,25 +185,25 @@ def _classes(columns: list[Column]) -> Roles | None:
     texts = [column for column in plain if column is not label and not column.is_aside]
     texts = [column for column in texts if column.is_text or (column.name.lower() in TEXT and not column.is_class)]
     text = named([column for column in texts if not column.is_class] or texts, TEXT)
-    found, why = Roles("classification"), "its name"
+    assigned, why = Roles("classification"), "its name"
     if label is None and text is not None:
         others = [column for column in classes if column is not text and not column.is_aside]
         if len(others) != 1 or len(plain) > 3:
             return None
         label, why = others[0], "the only column of few values that come again"
-        found.set("text", text.name, "its name")
+        assigned.set("text", text.name, "its name")
     elif label is not None and text is None:
         longer = [column for column in texts if not column.is_class]
         if len(longer) != 1:
             return None
         text = longer[0]
-        found.set("text", text.name, "the only column of text that is no class", likely=True)
+        assigned.set("text", text.name, "the only column of text that is no class", likely=True)
     elif label is None:
         return None
     else:
-        found.set("text", text.name, "its name")
-    found.set("label", label.name, f"{why}, and {len(label.classes)} values that come again", why != "its name")
-    return found
+        assigned.set("text", text.name, "its name")
+    assigned.set("label", label.name, f"{why}, and {len(label.classes)} values that come again", why != "its name")
+    return assigned
 
 
 def _asked(columns: list[Column]) -> Roles | None:
@@ -213,25 +213,25 @@ def _asked(columns: list[Column]) -> Roles | None:
     others = [column for column in texts if column not in asking]
     if len(asking) != 1 or len(others) != 1:
         return None
-    found = Roles("instructions")
-    found.set("instruction", asking[0].name, f"{asking[0].asks:.0%} of its values end in a question mark", likely=True)
-    found.set("response", others[0].name, "the only other column of text", likely=True)
-    return found
+    assigned = Roles("instructions")
+    assigned.set("instruction", asking[0].name, f"{asking[0].asks:.0%} of its values end in a question mark", likely=True)
+    assigned.set("response", others[0].name, "the only other column of text", likely=True)
+    return assigned
 
 
-def _around(found: Roles, columns: list[Column]) -> Roles:
+def _around(assigned: Roles, columns: list[Column]) -> Roles:
     """Columns that help beside those to learn: an input, a group, another good answer."""
-    free = [column for column in columns if column.name not in found.columns.values()]
+    free = [column for column in columns if column.name not in assigned.columns.values()]
     every = [column for column in free if column.there == column.rows and (column.is_plain or not column.values)]
-    if found.task == "instructions" and not found.doubts and (extra := named(every, INPUT)):
-        found.set("input", extra.name, "its name")
+    if assigned.task == "instructions" and not assigned.doubts and (extra := named(every, INPUT)):
+        assigned.set("input", extra.name, "its name")
     for column in free:
         plain = re.sub(r"[\W_]+", "", column.name.lower())
-        if plain == "paraphrase" and column.is_text and found.task == "instructions":
-            found.keep.append(column.name)
-        if plain in GROUP and not found.group and column.is_plain and "." not in column.name:
+        if plain == "paraphrase" and column.is_text and assigned.task == "instructions":
+            assigned.keep.append(column.name)
+        if plain in GROUP and not assigned.group and column.is_plain and "." not in column.name:
             counts = column.classes
             if 3 <= len(counts) < len(column.values) and max(counts.values()) <= 0.25 * len(column.values):
-                found.group = column.name
-                found.keep.append(column.name)
-    return found
+                assigned.group = column.name
+                assigned.keep.append(column.name)
+    return assigned

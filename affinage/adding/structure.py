@@ -120,14 +120,15 @@ def xml_readers(file: SourceFile) -> list[dict | str]:
         return ["medquad"]
     counted = []
     for tag, elements in tags.items():
-        names = Counter(etree.QName(child).localname for one in elements[:ITEMS] for child in one.iterchildren(etree.Element))
+        children = (child for node in elements[:ITEMS] for child in node.iterchildren(etree.Element))
+        names = Counter(etree.QName(child).localname for child in children)
         plain = sum(1 for name in names if not any(len(child) for child in tags[name][:ITEMS]))
-        attributes = len({key for one in elements[:ITEMS] for key in one.attrib})
+        attributes = len({key for node in elements[:ITEMS] for key in node.attrib})
         leaf = not names
-        if elements == [root] or (leaf and (not attributes or any(not (one.text or "").strip() for one in elements[:3]))):
+        if elements == [root] or (leaf and (not attributes or any(not (node.text or "").strip() for node in elements[:3]))):
             continue
         counted.append(((len(elements) > 1) * (plain + attributes), len(elements), tag))
-    ordered = [tag for _, _, tag in sorted(counted, key=lambda one: (-one[0], -one[1]))]
+    ordered = [tag for _, _, tag in sorted(counted, key=lambda entry: (-entry[0], -entry[1]))]
     if not ordered:  # leaves alone: a list of names
         ordered = [max((tag for tag in tags if tags[tag] != [root]), key=lambda tag: len(tags[tag]), default="")]
     return [_xml_reader(tag, tags[tag]) for tag in ordered[:4] if tag]
@@ -135,23 +136,25 @@ def xml_readers(file: SourceFile) -> list[dict | str]:
 
 def _xml_reader(tag: str, elements: list[etree._Element]) -> dict:
     """A reader of elements with all their fields; where the element around says something too, with that."""
-    around = [one.getparent() for one in elements[:ITEMS] if one.getparent() is not None]
+    around = [node.getparent() for node in elements[:ITEMS] if node.getparent() is not None]
     outer = {
-        **{f"{etree.QName(one).localname}_{_local(key)}": f"../@{_local(key)}" for one in around for key in one.attrib},
         **{
-            f"{etree.QName(one).localname}_{etree.QName(child).localname}": f"../{etree.QName(child).localname}"
-            for one in around[:ITEMS]
-            for child in one.iterchildren(etree.Element)
-            if not len(child) and etree.QName(child).localname != tag and one is not elements[0].getroottree().getroot()
+            f"{etree.QName(parent).localname}_{_local(key)}": f"../@{_local(key)}" for parent in around for key in parent.attrib
+        },
+        **{
+            f"{etree.QName(parent).localname}_{etree.QName(child).localname}": f"../{etree.QName(child).localname}"
+            for parent in around[:ITEMS]
+            for child in parent.iterchildren(etree.Element)
+            if not len(child) and etree.QName(child).localname != tag and parent is not elements[0].getroottree().getroot()
         },
     }
     if not outer:
         return {"kind": "xml", "rows": f"//{tag}", "fields": {}}
     own: dict[str, str] = {}
-    for one in elements[:ITEMS]:
-        own |= {_local(key): f"@{_local(key)}" for key in one.attrib}
-        own |= {etree.QName(child).localname: etree.QName(child).localname for child in one.iterchildren(etree.Element)}
-    if not any(len(one) for one in elements[:ITEMS]):
+    for node in elements[:ITEMS]:
+        own |= {_local(key): f"@{_local(key)}" for key in node.attrib}
+        own |= {etree.QName(child).localname: etree.QName(child).localname for child in node.iterchildren(etree.Element)}
+    if not any(len(node) for node in elements[:ITEMS]):
         own["text"] = "."
     return {"kind": "xml", "rows": f"//{tag}", "fields": own | {key: path for key, path in outer.items() if key not in own}}
 

@@ -37,13 +37,13 @@ def _defaults(document: dict, where: str, folder: Path = recipe.FOLDER) -> tuple
     return defaults, parts
 
 
-def _told(found: Material, decision: Decision, encoding: str) -> None:
+def _told(new: Material, decision: Decision, encoding: str) -> None:
     """What was found out, and why."""
     way = decision.way
     reader = way.kind + (f" at {way.at}" if way.at else "")
     print(f"read as  {reader}{f', encoding {encoding}' if encoding else ''}: {len(way.columns)} files looked at")
-    for what, files in found.left_out.items():
-        print(f"left out {files} files: {what}")
+    for kind, files in new.left_out.items():
+        print(f"left out {files} files: {kind}")
     print(f"kind     {decision.roles.task}")
     for ours, theirs in decision.roles.columns.items():
         why = decision.roles.why[ours]
@@ -54,7 +54,9 @@ def _told(found: Material, decision: Decision, encoding: str) -> None:
         print(f"  {'group':11} {decision.roles.group:24} rows that share it stay in one part")
     used = set(decision.roles.columns.values()) | set(decision.roles.keep)
     unused = [
-        name for name in way.shared if not any(name == one or f"{{{name}" in one or one.startswith(f"{name}.") for one in used)
+        name
+        for name in way.shared
+        if not any(name == path or f"{{{name}" in path or path.startswith(f"{name}.") for path in used)
     ]
     if unused:
         print(f"  not used    {', '.join(name or '(no name)' for name in unused)}")
@@ -62,42 +64,42 @@ def _told(found: Material, decision: Decision, encoding: str) -> None:
         print(f"  not in all files: {', '.join(extra[:12])}")
 
 
-def _named(found: Material, there: dict, make: Callable[[], entries.Plan]) -> entries.Plan:
+def _named(new: Material, there: dict, make: Callable[[], entries.Plan]) -> entries.Plan:
     """The plan under the first name that is free, or under which the same stands already: mine, mine_2, mine_3, …
 
     Raises:
         StageError: where an entry for the same files was edited since, or the folder of the name holds something else.
     """
-    first = found.name
+    first = new.name
     for number in count(2):
-        made = make()
-        entry = there.get(found.name)
-        if entry == made.entry:
-            return made
+        planned = make()
+        entry = there.get(new.name)
+        if entry == planned.entry:
+            return planned
         if entry is None:
             break
-        if _files(entry) == _files(made.entry):
-            fix = f"--name {first}_2 for another one, or remove datasets.{found.name} from params.yaml"
-            raise StageError(f"datasets.{found.name}", "an entry for the same files, otherwise", "none, or the same", fix)
-        found.name = f"{first}_{number}"
-    targets = {target for _, target in made.copies}
-    folder = entries.SOURCES / found.name
+        if _files(entry) == _files(planned.entry):
+            fix = f"--name {first}_2 for another one, or remove datasets.{new.name} from params.yaml"
+            raise StageError(f"datasets.{new.name}", "an entry for the same files, otherwise", "none, or the same", fix)
+        new.name = f"{first}_{number}"
+    targets = {target for _, target in planned.copies}
+    folder = entries.SOURCES / new.name
     if targets and folder.exists() and any(path.is_file() and path not in targets for path in folder.rglob("*")):
-        raise StageError(folder, "files of something else", "a folder of its own for the dataset", f"--name {found.name}_2")
-    return made
+        raise StageError(folder, "files of something else", "a folder of its own for the dataset", f"--name {new.name}_2")
+    return planned
 
 
 def _learner(name: str, entry: dict, document: dict) -> str:
     """The first name that is free for the model, or under which the same stands already; bases share a folder with models."""
     bases, models = (document.get(kind) or {} for kind in ("bases", "models"))
     names = (name if number == 1 else f"{name}_{number}" for number in count(1))
-    return next(one for one in names if one not in bases and models.get(one, entry) == entry)
+    return next(free for free in names if free not in bases and models.get(free, entry) == entry)
 
 
 def _files(entry: dict) -> list:
     """What tells whether two entries read the same."""
     sources = entry.get("scrape", {}).get("sources", {}).values()
-    return [entry.get("source"), *([one.get(key) for key in ("files", "urls", "repo", "dataset")] for one in sources)]
+    return [entry.get("source"), *([source.get(key) for key in ("files", "urls", "repo", "dataset")] for source in sources)]
 
 
 def _full_lines(text: str) -> int:
@@ -127,40 +129,38 @@ def add_dataset(
     """
     document = read(FILE)
     defaults, parts = _defaults(document, where)
-    found = material(where, name, defaults)
-    ways, encoding = readings(found, defaults, rows)
+    new = material(where, name, defaults)
+    ways, encoding = readings(new, defaults, rows)
     decision = decided(ways, Said(task, question, answer, text, label), where)
-    if found.bytes > LARGE and decision.roles.task != "parts":
-        print(
-            f"in place {found.bytes / LARGE:.1f} GiB are not copied: put them below {entries.SOURCES} for a clone to find them"
-        )
+    if new.bytes > LARGE and decision.roles.task != "parts":
+        print(f"in place {new.bytes / LARGE:.1f} GiB are not copied: put them below {entries.SOURCES} for a clone to find them")
         in_place = True
     there = document.get("datasets") or {}
-    made = _named(found, there, lambda: entries.plan(found, decision, encoding, defaults, in_place))
-    _told(found, decision, encoding)
-    parts.append(entries.dataset_yaml(found.name, made.entry))
+    planned = _named(new, there, lambda: entries.plan(new, decision, encoding, defaults, in_place))
+    _told(new, decision, encoding)
+    parts.append(entries.dataset_yaml(new.name, planned.entry))
     learner = ""
     if model:
-        entry = {"dataset": found.name, **entries.model_entry(model, decision.roles.task, document.get("bases") or {})}
-        learner = _learner(found.name, entry, document)
+        entry = {"dataset": new.name, **entries.model_entry(model, decision.roles.task, document.get("bases") or {})}
+        learner = _learner(new.name, entry, document)
         parts.append(entries.model_yaml(learner, entry))
     before, after = entries.merged(parts)
-    print("\n".join(lines(preview(made, found, defaults, full))))
+    print("\n".join(lines(preview(planned, new, defaults, full))))
     if dry_run:
         print(
             "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "params.yaml", "params.yaml")), end=""
         )
         return
-    copied = entries.copy(made)
+    copied = entries.copy(planned)
     if before != after:
         entries.write(after)
-        names = f"datasets.{found.name}" + (f", models.{learner}" if learner else "")
+        names = f"datasets.{new.name}" + (f", models.{learner}" if learner else "")
         print(f"wrote    {_full_lines(after) - _full_lines(before)} lines to params.yaml: {names}")
     if copied:
-        print(f"copied   {copied} files to {made.entry['source']}: commit them with params.yaml")
+        print(f"copied   {copied} files to {planned.entry['source']}: commit them with params.yaml")
     if not copied and before == after:
-        print(f"datasets.{found.name} is there already: nothing to do")
-    print(f"next     dvc repro {f'judge@{learner}' if learner else f'format@{found.name}'}")
+        print(f"datasets.{new.name} is there already: nothing to do")
+    print(f"next     dvc repro {f'judge@{learner}' if learner else f'format@{new.name}'}")
 
 
 command = add_dataset

@@ -27,13 +27,13 @@ LOCK = Path("requirements.lock")
 class Finding:
     """One line: what was looked at, what was found, and (where it is a problem) what helps."""
 
-    what: str
-    found: str
+    subject: str
+    state: str
     fix: str = ""
 
     def __str__(self) -> str:
         sign = "!!" if self.fix else "ok"
-        return f"{sign}  {self.what:<10} {self.found}" + (f"\n    {'':<10} {self.fix}" if self.fix else "")
+        return f"{sign}  {self.subject:<10} {self.state}" + (f"\n    {'':<10} {self.fix}" if self.fix else "")
 
 
 def python() -> Iterator[Finding]:

@@ -15,12 +15,12 @@ class Raised:
     Args:
         path: the metrics file that holds it, `metrics/<name>/<file>`.
         alarm: its name.
-        found: what was found.
+        finding: what the stage found.
     """
 
     path: str
     alarm: str
-    found: str
+    finding: str
 
     @property
     def name(self) -> str:
@@ -28,7 +28,7 @@ class Raised:
         return self.path.split("/")[-2]
 
     def __str__(self) -> str:
-        return f"{self.path.removeprefix('metrics/')}: {self.alarm} ({self.found})"
+        return f"{self.path.removeprefix('metrics/')}: {self.alarm} ({self.finding})"
 
 
 def raised(files: Mapping[str, bytes]) -> list[Raised]:

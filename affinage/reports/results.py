@@ -63,8 +63,8 @@ class Results:
         self.name, self.revision = name, revision
         self.params = revision.model(name)
 
-    def path(self, what: str) -> str:
-        return f"metrics/{self.name}/{what}"
+    def path(self, file: str) -> str:
+        return f"metrics/{self.name}/{file}"
 
     def require_outputs(self) -> None:
         """Say at once what is not at hand.
