@@ -54,7 +54,8 @@ def divide(rows: Iterable, membership: Membership, mapper: Callable = map) -> It
     with Temporary() as folder:
         files = {part: Path(folder) / f"{part}.jsonl" for part in (*PARTS, NOT_SAMPLED)}
         sort(rows, membership, mapper, files)
-        if not params.given and any(getattr(params, part) and not files[part].stat().st_size for part in PARTS):
+        rows_say = isinstance(params.given, str) and params.given  # then added rows move no other, whatever they say
+        if not rows_say and any(getattr(params, part) and not files[part].stat().st_size for part in PARTS):
             sort(rows, Membership.with_stand_ins(rows, params, mapper), mapper, files)
         for row in read_rows(files[NOT_SAMPLED]):
             yield "dropped", {"reason": NOT_SAMPLED, **row}
@@ -133,7 +134,7 @@ def main(name: str, params: Split, paths: Paths) -> None:
                 else:
                     classes[part].add(class_of(row, params))
         for part in PARTS:
-            if not counts[part] and (params.given or getattr(params, part)):
+            if not counts[part] and (says_parts(params, part) or getattr(params, part)):
                 raise _empty(paths.labeled, part, counts, params)
         leaking = leaks(parts, params)
     summary = {part: counts[part] for part in PARTS} | {"dropped": dict(sorted(reasons.items())), "leakage": leaking}
@@ -146,11 +147,17 @@ def main(name: str, params: Split, paths: Paths) -> None:
     write_json(paths.metrics, summary | raised("split", name, mostly_dropped(counts.total(), unmeant)))
 
 
+def says_parts(params: Split, part: str) -> bool:
+    """Whether rows, or their files, are to say that they belong to this part."""
+    return bool(params.given) if isinstance(params.given, str) else part in params.given
+
+
 def _empty(labeled: Path, part: str, counts: Counter, params: Split) -> StageError:
     """A part without a row, and what to set."""
     counted = f"no row in {part} out of {counts.total()} ({dict(counts)})"
     if params.given:
-        fix = f'give a row {params.given}: {part} in the source, or set datasets.<name>.split.given to ""'
+        said = f"{params.given}: {part}" if isinstance(params.given, str) else f"a file that given.{part} names"
+        fix = f'give a row {said} in the source, set the share of {part}, or set datasets.<name>.split.given to ""'
     elif part == "train":
         fix = "add rows, raise datasets.<name>.split.sample, or set its train to 1 and its validation and test to 0"
     else:

@@ -230,6 +230,49 @@ def test_given_splits_are_taken_as_they_are(tmp_path):
     assert metrics["leakage"] == 2  # taken, but not without a word
 
 
+def of_files(counts: dict[str, int]) -> list[dict]:
+    return [row(i, id=f"rows/{file}#{i}", instruction=f"{file} {i}") for file, count in counts.items() for i in range(count)]
+
+
+@given(st.integers(1, 9), st.integers(1, 30), st.sampled_from(["data/test-*", "*test*"]))
+@settings(max_examples=15)
+def test_rows_of_a_given_test_file_are_the_test_rows_and_no_others(tmp_path_factory, tests, others, glob):
+    rows = of_files({"data/train-0.csv": others + 1, "data/test-0.csv": tests, "data/more.csv": others})
+    shares = {"train": 0.9, "validation": 0.1, "test": 0.0}
+    parts, metrics = run(tmp_path_factory.mktemp("s"), rows, given={"test": glob}, **shares)
+    assert [r["id"] for r in parts["test"]] == [f"rows/data/test-0.csv#{i}" for i in range(tests)]
+    assert parts["train"] and parts["validation"] and metrics["leakage"] == 0
+
+
+def test_what_repeats_a_row_of_a_given_test_file_leaves_train(tmp_path):
+    rows = of_files({"train.csv": 20, "test.csv": 3})
+    rows[4] |= {"instruction": "test.csv 1"}
+    shares = {"train": 0.9, "validation": 0.1, "test": 0.0}
+    parts, _ = run(tmp_path, rows, given={"test": "test.csv"}, **shares)
+    assert len(parts["test"]) == 3
+    assert [(r["id"], r["reason"]) for r in parts["dropped"]] == [("rows/train.csv#4", "same question held back in test")]
+
+
+def test_given_files_of_validation_and_test_leave_the_rest_to_train(tmp_path):
+    rows = of_files({"train.csv": 5, "dev.csv": 2, "test.csv": 3})
+    given_files, shares = {"validation": "dev.csv", "test": "test.csv"}, {"train": 1.0, "validation": 0.0, "test": 0.0}
+    parts, metrics = run(tmp_path, rows, given=given_files, **shares)
+    assert {part: len(rows) for part, rows in parts.items()} == {"train": 5, "validation": 2, "test": 3, "dropped": 0}
+    assert "trained_on_every_row" not in metrics
+
+
+def test_classes_of_the_rows_beside_a_given_test_file_are_on_both_sides(tmp_path):
+    rows = [one | {"label": f"class {i % 3}"} for i, one in enumerate(of_files({"train.csv": 30, "test.csv": 6}))]
+    shares = {"train": 0.9, "validation": 0.1, "test": 0.0}
+    _, metrics = run(tmp_path, rows, given={"test": "test.csv"}, stratify="label", **shares)
+    assert metrics["classes"] == {"train": 3, "validation": 3, "test": 3}
+
+
+def test_a_given_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(StageError, match="no row in test [^$]*a file that given.test names"):
+        run(tmp_path, of_files({"train.csv": 40}), given={"test": "test.csv"}, train=0.9, validation=0.1, test=0.0)
+
+
 @pytest.mark.parametrize("fold", ["dev", "none", 1])
 def test_a_given_split_that_is_none_is_refused(tmp_path, fold):
     with pytest.raises(StageError, match=r"row f#2\n[^$]*one of train, validation, test"):

@@ -52,8 +52,12 @@ class Parts(Section):
 # split ---------------------------------------------------------------------------------------------------------------
 
 
+# by part the files whose rows belong to it, as globs in which * stands for any characters, / too: {test: "*test*.csv"}
+Given = dict[Literal["train", "validation", "test"], Annotated[str, Field(min_length=1)]]
+
+
 class Split(Section):
-    given: str  # column that says train, validation or test; "" for none. Rows without a value in it are split by hash
+    given: str | Given  # column that says train, validation or test, or the files of a part; rows that say none go by hash
     group: str | list[str]  # rows that share this column (of several the first that has a value) stay in one part; "" for none
     stratify: str  # column of classes, each of which shall be in every part; "" for none
     exact: bool  # shares to the group, of each class where there are classes; added rows then move others
@@ -75,7 +79,7 @@ class Split(Section):
 
     @model_validator(mode="after")
     def _sums_to_one(self):
-        if self.given and self.stratify:
+        if isinstance(self.given, str) and self.given and self.stratify:
             raise ValueError("one of given and stratify must be empty: a source that is already split is taken as it is")
         if self.validation + self.test > 1 + 1e-9:
             raise ValueError(f"validation + test must be at most 1, not {self.validation + self.test:g}")

@@ -32,6 +32,23 @@ class HtmlXpath(HtmlReader):
     xpath: str  # of elements, attributes or text; `re:` is EXSLT's regular expressions
 
 
+class HtmlRows(Section):
+    """Rows of a page's table, or of all of its tables that are alike, with the columns that its headers name."""
+
+    kind: Literal["html_rows"]
+    within: str  # XPath of the parts of the page whose tables are read
+    without: list[str]  # headings whose sections are left out, in any case
+    table: Positive | str | list[str]  # its number, from 1; its caption or the heading above it; or all columns of each table
+
+
+class HtmlItems(Section):
+    """Items of a page's lists: columns item, heading (the one above it), parent (the item that it lies in; of a dd its dt)."""
+
+    kind: Literal["html_items"]
+    within: str  # XPath of the parts of the page whose lists are read
+    without: list[str]  # headings whose sections are left out, in any case
+
+
 class Csv(Section):
     """CSV and its kin; encoding, quotes and what else varies are found out."""
 
@@ -77,7 +94,8 @@ class Excel(Section):
 
 PlainReader = Literal["json", "jsonl", "csv", "excel", "parquet", "medquad", "reviews_csv", "lines"]
 KindReader = Annotated[
-    HtmlList | HtmlTable | HtmlXpath | Csv | JsonRecords | JsonLinesRecords | Xml | Text | Excel, Field(discriminator="kind")
+    HtmlList | HtmlTable | HtmlXpath | HtmlRows | HtmlItems | Csv | JsonRecords | JsonLinesRecords | Xml | Text | Excel,
+    Field(discriminator="kind"),
 ]
 Reader = Annotated[
     Annotated[PlainReader, Tag("plain")] | Annotated[KindReader, Tag("kind")],

@@ -172,6 +172,18 @@ def _html_xpath() -> Reader:
     return read_html_xpath
 
 
+def _html_rows() -> Reader:
+    from stages.sources.html_rows import read_html_rows
+
+    return read_html_rows
+
+
+def _html_items() -> Reader:
+    from stages.sources.html_rows import read_html_items
+
+    return read_html_items
+
+
 READERS: dict[str, Callable[[], Reader]] = {
     "csv": _csv,
     "parquet": _parquet,
@@ -189,6 +201,8 @@ READERS: dict[str, Callable[[], Reader]] = {
     "html_list": _html_list,
     "html_table": _html_table,
     "html_xpath": _html_xpath,
+    "html_rows": _html_rows,
+    "html_items": _html_items,
 }
 BINARY = ("parquet", "medquad", "xml", "excel", "datasets")  # readers that no encoding concerns
 

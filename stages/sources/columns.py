@@ -1,5 +1,6 @@
 """Our columns out of a source's: by name, by a path into nested values, or by a template of several."""
 
+import re
 import string
 from collections.abc import Callable
 
@@ -15,7 +16,8 @@ def column(said: str, ours: str) -> Column:
 
     `Question`: the source's column of that name. `instances.0.output`: a path into a nested value, where no column has that
     name. `{supplier} | {wording}`: a text with the values of columns in it; it is empty where one of them is, but for
-    `{input?}`, which may be. For `messages` a template puts one value after the other, texts or turns: `{prompt}{chosen}`.
+    `{input?}`, which may be. `{number:.1}` is the first character of a value. For `messages` a template puts one value after
+    the other, texts or turns: `{prompt}{chosen}`.
 
     Raises:
         StageError: for a template that is none.
@@ -23,12 +25,23 @@ def column(said: str, ours: str) -> Column:
     if "{" not in said:
         return lambda row: _value(row, said)
     try:
-        parts = [(text, name) for text, name, _, _ in string.Formatter().parse(said)]
+        parts = [(text, name, _most(cut)) for text, name, cut, _ in string.Formatter().parse(said)]
     except ValueError as error:
         raise StageError(f"columns.{ours}: {said!r}", str(error), "a template such as {question} in {language}", FIX) from None
     if ours == "messages":
-        return lambda row: _turns([_value(row, name.rstrip("?")) for _, name in parts if name])
+        return lambda row: _turns([_value(row, name.rstrip("?")) for _, name, _ in parts if name])
     return lambda row: _filled(row, parts)
+
+
+def _most(cut: str | None) -> int | None:
+    """How many characters `.3` leaves of a value; None for all.
+
+    Raises:
+        ValueError: for any other format.
+    """
+    if cut and not re.fullmatch(r"\.\d+", cut):
+        raise ValueError(f"no format {cut!r}: {{number:.3}} is the first three characters")
+    return int(cut[1:]) if cut else None
 
 
 def _value(row: dict, name: str) -> object:
@@ -40,16 +53,16 @@ def _value(row: dict, name: str) -> object:
         raise KeyError(name) from None
 
 
-def _filled(row: dict, parts: list[tuple[str, str | None]]) -> str:
+def _filled(row: dict, parts: list[tuple[str, str | None, int | None]]) -> str:
     pieces = []
-    for text, name in parts:
+    for text, name, most in parts:
         pieces.append(text)
         if name is None:
             continue
         value = as_text(_value(row, name.rstrip("?")))
         if not value.strip() and not name.endswith("?"):
             return ""
-        pieces.append(value)
+        pieces.append(value[:most])
     return "".join(pieces)
 
 

@@ -39,7 +39,7 @@ class Grid:
         for number, row in enumerate(self.rows):
             distinct = set(row.values())
             spanning = len(distinct) == 1 and len(row) > 1
-            header = self._is_header(number) or (not any(titles) and self._names(wanted, row))
+            header = self.is_header(number) or (not any(titles) and self._names(wanted, row))
             if header and not (spanning and self.width > 1 and not _in_head(next(iter(distinct)))):
                 if not above:
                     titles = [[] for _ in range(self.width)]
@@ -53,7 +53,7 @@ class Grid:
                 cells += [row[place] for place in places if place in row and not is_hidden(row[place])]
         return iter(dict.fromkeys(cells)) if known else None
 
-    def _is_header(self, number: int) -> bool:
+    def is_header(self, number: int) -> bool:
         """Whether a row holds headers of columns; one of `th` for rows alone is a row whose other cells are missing."""
         cells = set(self.rows[number].values())
         if not cells or any((cell.get("scope") or "").lower().startswith("row") for cell in cells):

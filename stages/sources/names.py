@@ -29,7 +29,7 @@ def read_lines(file: SourceFile, params: None = None) -> Iterator[dict]:
 def read_html_list(file: SourceFile, params: HtmlList) -> Iterator[dict]:
     """The own text of every `li`, lists within it apart."""
     root, seen = load(file, params.without), set()
-    for part in _elements(root, params.within, file.place, "within"):
+    for part in elements_within(root, params.within, file.place):
         for item in part.iter("li"):
             if item not in seen:  # parts may lie in each other
                 seen.add(item)
@@ -50,7 +50,7 @@ def read_html_table(file: SourceFile, params: HtmlTable) -> Iterator[dict]:
         StageError: where no table has the column, with the headers that there are.
     """
     root, headers, seen, has_column = load(file, params.without, keep_cells=True), [], set(), False
-    for part in _elements(root, params.within, file.place, "within"):
+    for part in elements_within(root, params.within, file.place):
         for table in part.iter("table"):
             if table in seen:
                 continue
@@ -90,9 +90,10 @@ def _select(root: html.HtmlElement, xpath: str, place: str, leaf: str) -> list:
     return nodes
 
 
-def _elements(root: html.HtmlElement, xpath: str, place: str, leaf: str) -> list[html.HtmlElement]:
-    elements = [node for node in _select(root, xpath, place, leaf) if isinstance(node, html.HtmlElement)]
+def elements_within(root: html.HtmlElement, xpath: str, place: str) -> list[html.HtmlElement]:
+    """The elements that the XPath `within` selects, in the order of the page."""
+    elements = [node for node in _select(root, xpath, place, "within") if isinstance(node, html.HtmlElement)]
     if not elements:
         expected = "at least one element (navigation, references and hidden parts are gone before it is looked for)"
-        raise StageError(f"{place}: XPath {shorten(xpath)}", "no element", expected, f"edit {READER}.{leaf}")
+        raise StageError(f"{place}: XPath {shorten(xpath)}", "no element", expected, f"edit {READER}.within")
     return elements

@@ -35,7 +35,7 @@ a abbr b bdi bdo big cite code data del dfn em font i ins kbd mark nobr q s samp
 strong sub sup time tt u var wbr
 """
 _INLINE = frozenset(_FLOWING.split())
-_MARKS = re.compile(
+MARKS = re.compile(
     r"\[\s*(?:\d{1,3}|[a-z]|(?:note|n|nb|fn)\.? ?\d+|citation needed|edit|dubious[^\]]*|clarification needed)\s*\]", re.I
 )
 _ENDS = re.compile(r"^(?:[•·‣▪◦*†‡§¶]|[-–—](?=\s)|\s)+|[*†‡§¶:;,\s]+$")
@@ -178,7 +178,7 @@ def text_of(element: html.HtmlElement, stop: set[str] = frozenset()) -> str:
 
 def clean(text: str) -> str:
     """Without footnote marks and without bullets, colons and the like at its ends; "" for what has no letter or digit."""
-    text = _ENDS.sub("", " ".join(_MARKS.sub("", text).split()))
+    text = _ENDS.sub("", " ".join(MARKS.sub("", text).split()))
     return text if any(map(str.isalnum, text)) else ""
 
 

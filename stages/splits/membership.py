@@ -21,6 +21,7 @@ from array import array
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import NamedTuple
 
@@ -79,9 +80,17 @@ def place_of(row: LabelledRow, params: Split) -> float:
     return uniform(params.seed, "part", f"{class_of(row, params)}\0{group}" if params.stratify else group)
 
 
+def part_said(row: LabelledRow, params: Split) -> str:
+    """The part that the row says it belongs to, or the file that it is from; "" for none."""
+    if isinstance(params.given, str):
+        return folded_key(row.get(params.given)) if params.given else ""
+    file = row["id"].rpartition("#")[0].partition("/")[2]
+    return next((part for part, glob in params.given.items() if fnmatchcase(file, glob)), "")
+
+
 def says_its_part(row: LabelledRow, params: Split) -> bool:
-    """Whether the row itself says which part it belongs to."""
-    return bool(params.given and folded_key(row.get(params.given)))
+    """Whether the row itself, or its file, says which part it belongs to."""
+    return bool(params.given) and bool(part_said(row, params))
 
 
 def plain_cuts(params: Split) -> Cuts:
@@ -98,8 +107,7 @@ def part_of(row: LabelledRow, params: Split, cuts: Cuts | None = None) -> str:
     Raises:
         StageError: if the source says the part itself (`given`) and says something else.
     """
-    if says_its_part(row, params):
-        part = folded_key(row.get(params.given))
+    if part := params.given and part_said(row, params):
         if part not in PARTS:
             raise StageError(
                 f"row {row['id']}",

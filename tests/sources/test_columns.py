@@ -19,6 +19,8 @@ ROW = {"supplier": "EDF", "wording": "Électricité", "amount": 12.0, "input": "
         ("{{{supplier}}}", "{EDF}"),
         ("{supplier} {input}", ""),  # nothing in one of them: no text
         ("{supplier}{input?}", "EDF"),
+        ("{supplier:.1}: {amount:.9}", "E: 12"),
+        ("{wording:.2}{input?:.1}", "Él"),
     ],
 )
 def test_a_column_by_name_path_or_template(said, value):
@@ -34,9 +36,10 @@ def test_a_column_that_is_missing_is_named(said, missing):
     assert caught.value.args[0] == missing
 
 
-def test_what_is_no_template_is_named():
-    with pytest.raises(StageError, match=r"columns\.text: '\{a'"):
-        column("{a", "text")
+@pytest.mark.parametrize("said", ["{a", "{a:>8}", "{a:.}"])
+def test_what_is_no_template_is_named(said):
+    with pytest.raises(StageError, match=r"columns\.text: '\{a"):
+        column(said, "text")
 
 
 ASKED, ANSWERED = {"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}
