@@ -28,11 +28,11 @@ def ended() -> None:
 
 def stage(name: str, folder: str, validated: bool) -> None:
     """The stage itself, up to the end of its first step."""
-    from stages.common.check import check
+    from stages.common.check_params import check
     from stages.common.params import read
     from stages.training import loop
-    from stages.training.local import train_local
     from stages.training.paths import Paths
+    from stages.training.train_local import train_local
 
     entry, out, step = check(read(), Path("params.yaml")).models[name], Path(folder), loop.Run.step
     loop.Run.step = lambda *given: (step(*given), ended())
@@ -48,7 +48,7 @@ def bare(name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from stages.common.check import check
+    from stages.common.check_params import check
     from stages.common.params import read
 
     entry = check(read(), Path("params.yaml")).models[name]

@@ -18,11 +18,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from bench.shapes import rows
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.files import read_rows
 from stages.common.params import read
 from stages.common.schema_models import Generate
-from stages.decoding.causal import local
+from stages.decoding.causal import batch_answers
 from stages.models import directory, prompting
 
 
@@ -90,7 +90,7 @@ def main() -> None:
     )
 
     def peer(some: list[list[int]]) -> torch.Tensor:
-        ids, mask = local._padded(some, model.device)
+        ids, mask = batch_answers._padded(some, model.device)
         limits = {"min_new_tokens": asked.tokens, "max_new_tokens": asked.tokens, "do_sample": False, "pad_token_id": 0}
         return model.generate(input_ids=ids, attention_mask=mask, **limits)
 
@@ -100,13 +100,13 @@ def main() -> None:
     seconds, _ = timed(lambda: [peer([prompt]) for prompt in few])
     one = len(few) * asked.tokens / seconds
     print(f"Hugging Face generate, one by one  {one:9,.0f} tok/s", flush=True)
-    groups = local.groups(prompts, 32, 1 << 30)
+    groups = batch_answers.groups(prompts, 32, 1 << 30)
     seconds, _ = timed(lambda: [peer([prompts[i] for i in group]) for group in groups])
     batched = total / seconds
     print(f"Hugging Face generate, batch 32    {batched:9,.0f} tok/s", flush=True)
     seconds, whole = timed(lambda: peer(prompts))
     print(f"Hugging Face generate, batch {count}   {total / seconds:9,.0f} tok/s", flush=True)
-    seconds, answers = timed(lambda: local.answer(model, Words(), prompts, options, []))
+    seconds, answers = timed(lambda: batch_answers.answer(model, Words(), prompts, options, []))
     print(f"ours, batch {count}                    {total / seconds:9,.0f} tok/s", flush=True)
     theirs = whole[:, -asked.tokens :].tolist()
     same = sum(a.text == Words().decode(b) for a, b in zip(answers, theirs, strict=True))

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from sacrebleu.metrics import CHRF
 from sklearn.metrics import roc_auc_score
 
-from stages.common.text import folded_key
+from stages.common.text_keys import folded_key
 from stages.judging.embedded import EmbeddedJudge
 from stages.judging.encoder import Encoder
 from stages.judging.signals import Signals

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 import ahocorasick  # noqa: E402
 
-from stages.common.check import check  # noqa: E402
+from stages.common.check_params import check  # noqa: E402
 from stages.common.params import read  # noqa: E402
 from stages.labels.dictionary import build  # noqa: E402
 from stages.labels.parts import Finder  # noqa: E402

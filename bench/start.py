@@ -24,9 +24,9 @@ STAGES = [
     ("label", "datasets", "medical_qa", "stages.labels.clean"),
     ("split", "datasets", "medical_qa", "stages.splits.near_duplicates"),
     ("format", "datasets", "medical_qa", "stages.prompts.alpaca"),
-    ("train", "models", "medical", "stages.training.local"),
-    ("generate", "models", "medical", "stages.decoding.text"),
-    ("judge", "models", "medical", "stages.judging.text"),
+    ("train", "models", "medical", "stages.training.train_local"),
+    ("generate", "models", "medical", "stages.decoding.text_answers"),
+    ("judge", "models", "medical", "stages.judging.text_verdicts"),
 ]
 
 

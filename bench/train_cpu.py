@@ -21,10 +21,10 @@ sys.path.insert(0, str(ROOT))
 
 def prepared(name: str, steps: int):
     """The parameters of a model, and what its training would start from, cut to some steps."""
-    from stages.common.check import check
+    from stages.common.check_params import check
     from stages.common.params import read
-    from stages.training.local import prepare
     from stages.training.paths import Paths
+    from stages.training.train_local import prepare
 
     os.chdir(ROOT)
     entry = check(read(), Path("params.yaml")).models[name]

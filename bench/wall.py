@@ -76,7 +76,7 @@ def bare(name: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from stages.common.check import check
+    from stages.common.check_params import check
     from stages.common.files import read_rows
     from stages.common.params import read
 
@@ -123,7 +123,7 @@ def bare(name: str) -> None:
 
 
 def main() -> None:
-    from stages.common.check import check
+    from stages.common.check_params import check
     from stages.common.params import read
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)

@@ -24,17 +24,17 @@ from ruamel.yaml import YAML
 
 from campaign.figures import Found
 from stages.common import params as parameters
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.errors import StageError
 from stages.common.files import read_rows
 from stages.common.schema_sources import HtmlList, HtmlTable, HtmlXpath, JsonRecords
 from stages.judging.prompt_files import BadVerdict, load
-from stages.servers.chat import Options
+from stages.servers.chat_server import Options
 from stages.servers.failures import Rejected, Unanswered
 from stages.servers.families import connect
 from stages.sources import SourceFile, rows_of
 from stages.sources.archive import opened
-from stages.training.hosted import table as hosted_table
+from stages.training.hosted import result_file as hosted_table
 from stages.training.hosted.rules import check as check_rows
 from tests.imports import ROOT
 from tests.servers.loopback import Fault, Loopback

@@ -24,7 +24,7 @@ from stages.common.errors import report
 from stages.common.files import write_rows
 from stages.common.schema import Scrape
 from stages.common.schema_models import WheelBase
-from stages.decoding.causal import local
+from stages.decoding.causal import batch_answers
 from stages.training import loop
 from tests import tiny
 from tests.data_helpers import format_params, label_params, scrape_params, split_params, web_params
@@ -130,14 +130,14 @@ def train(ground: Path, folder: Path) -> None:
 
 
 def generate(ground: Path, folder: Path) -> None:
-    answer = local.answer
+    answer = batch_answers.answer
 
     def noted(*args):
         made = answer(*args)
         note(folder, "group")
         return made
 
-    local.answer = noted
+    batch_answers.answer = noted
     out = folder / "out"
     stages.generate.main(
         "model",

@@ -6,8 +6,8 @@ from stages.common.tables import entry
 from stages.decoding.paths import Paths
 
 TASKS = {
-    "text": "stages.decoding.text:generate_text",
-    "label": "stages.decoding.classifier.labels:generate_labels",
+    "text": "stages.decoding.text_answers:generate_text",
+    "label": "stages.decoding.classifier.label_answers:generate_labels",
 }
 
 

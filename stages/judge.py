@@ -6,8 +6,8 @@ from stages.common.tables import entry
 from stages.judging.paths import Paths
 
 TASKS = {
-    "text": "stages.judging.text:judge_text",
-    "label": "stages.judging.labels:judge_labels",
+    "text": "stages.judging.text_verdicts:judge_text",
+    "label": "stages.judging.label_verdicts:judge_labels",
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_file, json_line, write_json
-from stages.common.paths import path
+from stages.common.path_fields import path
 from stages.common.raw import raw_alarms
 from stages.common.row_keys import to_classify
 from stages.common.sanity import mostly_dropped, raised, together

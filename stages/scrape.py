@@ -10,7 +10,7 @@ from pathlib import Path
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, write_json, write_rows
-from stages.common.paths import path
+from stages.common.path_fields import path
 from stages.common.rows import RawRow
 from stages.common.sanity import Alarms, Columns, raised, together
 from stages.common.schema import Scrape

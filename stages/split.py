@@ -15,7 +15,7 @@ from pathlib import Path
 from stages.common.cli import run_stage
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory, json_files, json_line, read_rows, write_json
-from stages.common.paths import path
+from stages.common.path_fields import path
 from stages.common.rows import LabelledRow
 from stages.common.sanity import mostly_dropped, raised
 from stages.common.schema_data import Split

@@ -11,8 +11,8 @@ from stages.training.launch import launch
 from stages.training.paths import Paths
 
 METHODS = {
-    "causal": "stages.training.local:train_local",
-    "classifier": "stages.training.local:train_local",
+    "causal": "stages.training.train_local:train_local",
+    "classifier": "stages.training.train_local:train_local",
     "hosted": "stages.training.hosted.training:train_hosted",  # needs no torch
 }
 

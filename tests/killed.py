@@ -19,7 +19,7 @@ import torch
 import stages.train
 from stages.common.schema_models import LocalTraining
 from stages.models import directory
-from stages.training import local, loop
+from stages.training import loop, train_local
 from stages.training.checkpoint import Checkpoints
 from tests import tiny
 
@@ -66,7 +66,7 @@ def in_model(number: int) -> None:
 
 
 def before_table(_: int) -> None:
-    local.write_table = lambda *_: die()
+    train_local.write_table = lambda *_: die()
 
 
 KILLS = {kill.__name__: kill for kill in (before_step, in_save, in_model, before_table)}
@@ -79,7 +79,9 @@ def refuse(*_) -> None:
 def train(folder: Path, params: LocalTraining, given: Path) -> None:
     torch.set_num_threads(1)
     if os.environ.get("RANK", "0") != "0":
-        local.atomic_directory = local.write_table = local.write_json = Checkpoints.save = Checkpoints.clear = refuse
+        train_local.atomic_directory = train_local.write_table = train_local.write_json = Checkpoints.save = (
+            Checkpoints.clear
+        ) = refuse
     loop.CHECKPOINT_SECONDS = -1
     os.environ["AFFINAGE_SCRATCH"] = str(folder / "scratch")
     step = loop.Run.step

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from affinage.commands.recipe import merge
 from stages.common import schema, schema_data, schema_models, schema_sources, sections
-from stages.common.check import SECTIONS
+from stages.common.check_params import SECTIONS
 from stages.common.defaults import ALL, choice_field, models_below
 from stages.common.params import read
 from stages.common.sections import Section

@@ -190,8 +190,8 @@ PAID, CLUSTER = (
     HOSTED + "dvc_runs_a_hosted_model_and_pays_once",
     "tests/common/test_spread.py::test_a_cluster_writes_the_same_bytes",
 )
-LAUNCHER = "tests/training/test_parallel.py::test_the_stage_starts_itself_under_a_launcher"
-TOGETHER = "tests/training/test_parallel.py::test_two_processes_give_the_table_and_the_weights_of_one"
+LAUNCHER = "tests/training/test_processes.py::test_the_stage_starts_itself_under_a_launcher"
+TOGETHER = "tests/training/test_processes.py::test_two_processes_give_the_table_and_the_weights_of_one"
 VSCODE = "tests/test_commands.py::test_what_the_extension_of_vs_code_asks_is_answered"
 ADDING = "tests/affinage/adding/test_to_formatted_rows.py::test_"
 ELSEWHERE = {  # which test runs it, with other names

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from stages.common import chat
+from stages.common import conversations
 from stages.common.row_keys import answer_key, question_key
 from stages.judging.measures import rhymes_as_limerick
 from stages.labels.accounts import read_chart
@@ -74,11 +74,11 @@ def near_duplicates(texts: list[str]) -> int:
 
 def test_every_element_has_its_limerick_and_ten_come_in_several_turns():
     rows = limericks()
-    assert all(chat.conversation(row["messages"]) == row["messages"] for row in rows)
+    assert all(conversations.conversation(row["messages"]) == row["messages"] for row in rows)
     said = [f" {question_key(row)} {answer_key(row)}".casefold() for row in rows]
     assert [fact["name"] for fact in facts() if not any(fact["name"] in text for text in said)] == []
     assert sum(any(turn.get("weight") == 0 for turn in row["messages"]) for row in rows) >= 10
-    verses = [row["messages"][chat.learned(row["messages"])[-1]]["content"] for row in rows]
+    verses = [row["messages"][conversations.learned(row["messages"])[-1]]["content"] for row in rows]
     assert [verse for verse in verses if not rhymes_as_limerick(verse)] == []
     assert near_duplicates([f"{question_key(row)} {answer_key(row)}" for row in rows]) < 0.02 * len(rows)
 

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from affinage.commands import recipe
 from stages import format, label, scrape, split
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.errors import StageError
 from stages.common.files import read_json, read_rows
 from stages.common.params import read

@@ -5,7 +5,7 @@ import pytest
 from stages import generate
 from stages.common.files import read_rows, write_rows
 from stages.common.speed import read_times, times_file
-from stages.decoding.causal import local
+from stages.decoding.causal import batch_answers
 from stages.models import directory
 from tests import tiny, trained
 
@@ -42,8 +42,8 @@ def loads(monkeypatch):
 @pytest.fixture
 def groups(monkeypatch):
     """How many prompts each group had that was answered."""
-    answer, sizes = local.answer, []
-    monkeypatch.setattr(local, "answer", lambda *args: sizes.append(len(args[2])) or answer(*args))
+    answer, sizes = batch_answers.answer, []
+    monkeypatch.setattr(batch_answers, "answer", lambda *args: sizes.append(len(args[2])) or answer(*args))
     return sizes
 
 
@@ -86,7 +86,7 @@ def test_answers_are_those_of_the_model_that_is_named(work, models):
     for name, folder in (("tuned", "second"), ("base", "base"), ("parent", "tuned")):
         tokenizer = directory.load_tokenizer(models / folder)
         prompts = [tokenizer(row["answers"][name]["prompt"], add_special_tokens=False)["input_ids"] for row in rows]
-        found = local.answer(directory.load(models / folder), tokenizer, prompts, tiny.generation(), [])
+        found = batch_answers.answer(directory.load(models / folder), tokenizer, prompts, tiny.generation(), [])
         assert [answer.text for answer in found] == [row["answers"][name]["text"] for row in rows]
 
 
@@ -159,7 +159,7 @@ def test_an_interrupted_run_goes_on(work, models, groups, monkeypatch):
     calm = run(work, models, out="calm.jsonl")
     groups.clear()
     monkeypatch.setenv("AFFINAGE_SCRATCH", str(work / "another"))
-    answer, left = local.answer, [None] * 2
+    answer, left = batch_answers.answer, [None] * 2
 
     def interrupted(*args):
         if not left:
@@ -167,11 +167,11 @@ def test_an_interrupted_run_goes_on(work, models, groups, monkeypatch):
         left.pop()
         return answer(*args)
 
-    monkeypatch.setattr(local, "answer", interrupted)
+    monkeypatch.setattr(batch_answers, "answer", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(work, models)
     assert not (work / "answers.jsonl").exists()
-    monkeypatch.setattr(local, "answer", answer)
+    monkeypatch.setattr(batch_answers, "answer", answer)
     assert run(work, models) == calm
     assert sum(groups) == 21
 

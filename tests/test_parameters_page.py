@@ -1,6 +1,6 @@
 """docs/parameters.md names every parameter with its type, its legal values and its default, as they are."""
 
-from stages.common.check import SECTIONS
+from stages.common.check_params import SECTIONS
 from stages.common.defaults import models_below
 from tests import parameters_page
 from tests.parameters_page import MARK, PAGE, page

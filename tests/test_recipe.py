@@ -9,7 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from affinage.commands import recipe
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.defaults import resolve
 from stages.common.errors import StageError
 from stages.common.params import read

@@ -10,7 +10,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from affinage.commands import recipe
 from stages import base, format, generate, judge, label, scrape, split, train
 from stages.bases import hub, wheel
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.files import read_rows
 from stages.common.params import read
 from stages.common.schema_sources import Scrape, Source

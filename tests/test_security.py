@@ -7,7 +7,7 @@ import json
 import pytest
 
 from stages.common import params
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.errors import StageError
 from stages.models.directory import load, load_fetched, load_tokenizer
 from tests import tiny

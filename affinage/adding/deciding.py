@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import typer
 
-from affinage.adding.columns import Column, columns_of
+from affinage.adding.column_kinds import Column, columns_of
 from affinage.adding.reading import Reading
 from affinage.adding.roles import KINDS, TEXT, Roles, named, roles
 from stages.common.errors import StageError

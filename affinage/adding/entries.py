@@ -17,7 +17,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from affinage.adding.deciding import Decision
 from affinage.adding.material import PUBLIC, SOURCES, Material
 from affinage.commands import recipe
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.errors import StageError
 from stages.common.files import atomic_file
 from stages.common.params import FILE, read

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from stages.common.errors import StageError
 from stages.sources import SourceFile
-from stages.sources.text import detect
+from stages.sources.encodings import detect
 
 HEAD = 1 << 18  # bytes by which a kind and the encoding of a huge file are told
 READABLE = ("csv", "json", "jsonl", "parquet", "excel", "xml", "html", "text")

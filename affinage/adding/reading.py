@@ -11,8 +11,8 @@ from affinage.adding.material import LOOKED_AT, Material, typed
 from affinage.adding.structure import json_paths, jsonl_paths, xml_readers
 from stages.common.errors import StageError
 from stages.sources import SourceFile, rows_of
+from stages.sources.encodings import detect, open_text
 from stages.sources.reviews_csv import COLUMNS as REVIEWS
-from stages.sources.text import detect, open_text
 
 ROWS = 500  # rows of the first file by which columns are known
 MORE = 20  # rows of each file after it
@@ -154,7 +154,7 @@ def _is_reviews(file: SourceFile) -> bool:
 
 def _of_page(file: SourceFile) -> Iterator[str | dict]:
     """A page's lists, then the columns of its tables."""
-    from stages.sources.page import load, text_of
+    from stages.sources.web_page import load, text_of
 
     yield {"kind": "html_list"}
     names = [text_of(cell) for table in load(file, [], keep_cells=True).iter("table") for cell in table.iter("th")]

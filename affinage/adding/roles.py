@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from affinage.adding.columns import Column
+from affinage.adding.column_kinds import Column
 
 # names in the order of preference, in lower case without marks; each also as a word of a longer name: `question_text`
 _QUESTION = """instruction question prompt query pregunta frage domanda pergunta vraag consigne instrucción anweisung q ask"""

@@ -7,9 +7,9 @@ from itertools import islice
 
 from lxml import etree
 
-from stages.common.chat import SPELLINGS, TOOLS
+from stages.common.conversations import SPELLINGS, TOOLS
 from stages.sources import SourceFile
-from stages.sources.text import open_text
+from stages.sources.encodings import open_text
 from stages.sources.xml_rows import load
 
 WHOLE = 1 << 24  # bytes of a JSON document that is parsed whole; of a larger one the first EVENTS are looked at

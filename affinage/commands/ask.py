@@ -90,7 +90,7 @@ class Asker:
 
     def _local(self, contestant, messages: list[dict]):
         """An answer by weights on this machine."""
-        from stages.decoding.causal import local
+        from stages.decoding.causal import batch_answers
         from stages.models import directory, runtime
 
         tokens = contestant.tokens(messages)
@@ -107,7 +107,7 @@ class Asker:
             dtype = runtime.precision(self.options.precision, device)
             self._loaded[contestant.folder] = directory.load(contestant.folder, dtype=dtype, device=device)
         model = self._loaded[contestant.folder]
-        return local.answer(model, contestant.tokenizer, [tokens], self.options, contestant.stop)[0]
+        return batch_answers.answer(model, contestant.tokenizer, [tokens], self.options, contestant.stop)[0]
 
 
 class _Silent:

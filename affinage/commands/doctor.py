@@ -123,7 +123,7 @@ def ollama_models() -> list[str] | None:
 
 def parameters() -> Iterator[Finding]:
     """What in params.yaml cannot run here, and why."""
-    from stages.common.check import check
+    from stages.common.check_params import check
 
     try:
         params = check(read(), FILE)

@@ -29,7 +29,7 @@ def export(name: str, kinds: list[str], weights: str, check: bool, out: Path = P
     Raises:
         StageError: if there is no such model, or it cannot be expressed in the format.
     """
-    from stages.common.check import check as checked
+    from stages.common.check_params import check as checked
 
     params = checked(read(), FILE)
     if name not in params.models:
@@ -71,7 +71,7 @@ def _checked(folder: Path, file: Path, model) -> str:
     letters, and llama.cpp reads it as a token."""
     from affinage.exporting.llama_cpp import compare
     from stages.models.directory import load_tokenizer
-    from stages.models.marks import marks
+    from stages.models.tokenizer_marks import marks
 
     known = marks(load_tokenizer(folder))
     conversations = [row["messages"] for row in read_rows(Path("data") / model.dataset / "formatted" / "test")]

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from affinage.history.revisions import metrics_of
-from affinage.plotting import charts, parts
+from affinage.plotting import charts, shared
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory
 from stages.common.params import FILE, read
@@ -35,7 +35,7 @@ def bundle() -> str:
 def page(drawn: dict[str, dict], script: str) -> str:
     """All charts on one page that loads nothing."""
     bodies = "\n".join(f'<div id="{name}"></div>' for name in drawn)
-    calls = "\n".join(f'vegaEmbed("#{name}", {parts.as_text(spec)});' for name, spec in drawn.items())
+    calls = "\n".join(f'vegaEmbed("#{name}", {shared.as_text(spec)});' for name, spec in drawn.items())
     style = "body{font-family:sans-serif;margin:2rem;background:#fff}div{margin-bottom:2rem}"
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Plots</title><style>{style}</style></head>\n'

@@ -13,7 +13,7 @@ import typer
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.errors import StageError
 from stages.common.files import atomic_file
 from stages.common.params import FILE, read

@@ -7,7 +7,7 @@ chart, or None where there is nothing to draw. Every model has its own colour; r
 from collections import Counter
 
 from affinage.plotting.curves import accuracy, loss, rounds
-from affinage.plotting.parts import COLOURS, Revisions, chart, table, tables
+from affinage.plotting.shared import COLOURS, Revisions, chart, table, tables
 
 BIN = 10  # points of a judge's score
 

@@ -2,7 +2,7 @@
 
 import json
 
-from affinage.plotting.parts import COLOURS, Revisions, chart, table
+from affinage.plotting.shared import COLOURS, Revisions, chart, table
 
 CURVES = "faint: every step of training; bold, with points: the validation rows"
 

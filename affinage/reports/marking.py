@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from affinage.reports.results import TUNED, Results, Row
 from stages.common.errors import StageError, shorten
 from stages.common.files import atomic_file, clean_text
-from stages.common.text import folded_key
+from stages.common.text_keys import folded_key
 from stages.judging.intervals import Bootstrap, mean, with_count
 
 COLUMNS = ("row", "question", "expected", "answer_a", "answer_b", "mark_a", "mark_b", "preferred", "remark")

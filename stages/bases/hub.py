@@ -17,7 +17,7 @@ def fetch(name: str, params: HubBase) -> Path:
     """
     from huggingface_hub import HfApi, snapshot_download
 
-    folder = kept.brought("model of the hub", params.repo, params.revision, name=name).folder
+    folder = kept.fetched("model of the hub", params.repo, params.revision, name=name).folder
     source = f"{params.repo}@{params.revision[:12]}"
     with hub_errors(source, "a reachable model of the hub, or its files kept by an earlier run", "the name and the revision"):
         if params.revision == "newest":

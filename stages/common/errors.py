@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from stages.common.text import shorten  # noqa: F401 (callers find all that messages need here)
+from stages.common.text_keys import shorten  # noqa: F401 (callers find all that messages need here)
 
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 

@@ -54,7 +54,7 @@ def load(path: Path = FILE) -> "Params":
     Raises:
         StageError: naming every problem of the whole file at once.
     """
-    from stages.common.check import check  # pydantic is loaded here, and only here
+    from stages.common.check_params import check  # pydantic is loaded here, and only here
     from stages.common.defaults import resolve
     from stages.common.schema import Params
 

@@ -1,8 +1,8 @@
 """What a row asks and what it answers, as keys: rows of the same key repeat each other."""
 
-from stages.common.chat import learned
+from stages.common.conversations import learned
 from stages.common.rows import LabelledRow, RawRow
-from stages.common.text import folded_key, text_key
+from stages.common.text_keys import folded_key, text_key
 
 
 def to_classify(row: RawRow | LabelledRow) -> bool:

@@ -10,7 +10,7 @@ from stages.common.sections import Commit, Count, Name, Positive, Seconds, Secti
 
 
 class HtmlReader(Section):
-    """Names out of a page; navigation, references, footnote marks, hidden and script text are left out (sources/page.py)."""
+    """Names out of a page; navigation, references, footnote marks, hidden and script text are left out (web_page.py)."""
 
     without: list[str]  # headings whose sections are left out, in any case: [See also, References]
     notes: Literal["keep", "apart"]  # text in parentheses: stays in `name`, or goes to a column `note`

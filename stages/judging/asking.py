@@ -30,14 +30,14 @@ from stages.common.errors import StageError
 from stages.common.files import clean_text
 from stages.common.progress import Progress
 from stages.common.schema_models import OllamaJudge, OpenAIJudge
-from stages.common.text import shorten
+from stages.common.text_keys import shorten
 from stages.judging.prompt_files import BadVerdict, Prompt
-from stages.servers.chat import Options, separated
+from stages.servers.chat_server import Options, separated
 from stages.servers.failures import Rejected, Unanswered
 from stages.servers.families import connect
 from stages.servers.known import identity
-from stages.servers.marks import first_mark
 from stages.servers.pool import Pool
+from stages.servers.turn_marks import first_mark
 
 ASK_AGAIN = "to ask again for these alone, raise the judge's attempts or timeout_seconds"
 AGAIN = 0.5  # temperature of a second try: at 0 the first reply would come again
@@ -103,7 +103,7 @@ class Asker:
         Raises:
             StageError: if the server is down or stays silent; the verdicts that it gave are kept.
         """
-        before = kept.brought("verdicts", self.options.kind, self.identity, self.settings, prompt.sha256)
+        before = kept.fetched("verdicts", self.options.kind, self.identity, self.settings, prompt.sha256)
         paths = [before.path(fields) for fields in asked]
         messages = {path: prompt.messages(fields) for path, fields in zip(paths, asked, strict=True)}
         verdicts = {path: verdict for path in messages if (verdict := self._kept(path))}

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from stages.common.scratch import content_hash
 from stages.models import directory, runtime
-from stages.models.marks import readable
+from stages.models.tokenizer_marks import readable
 
 BATCH_TOKENS = 8192  # padding included
 PART_TOKENS = 254  # of a text, read at once

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from stages.common import kept
-from stages.common.text import folded_key
+from stages.common.text_keys import folded_key
 from stages.judging.controls import FLAGS
 from stages.judging.encoder import Encoder
 from stages.judging.signals import Item, content_words, words
@@ -122,7 +122,7 @@ class Form:
 
     def _shuffled(self, items: list[Item]) -> list[bool]:
         texts = sorted({text for _, *both in items for text in both if len(text.split()) >= FEWEST})
-        before = kept.made("disorder", __name__, [self.encoder.path], shipped(), runtime.machine(torch.float32))
+        before = kept.computed("disorder", __name__, [self.encoder.path], shipped(), runtime.machine(torch.float32))
         disorder = dict(zip(texts, before.get(texts, lambda: self._disorder(texts)), strict=True))
         prose = [not listed(expected) and not listed(answer) for _, expected, answer in items]
         mixed = [disorder.get(answer, -1) > 0 >= disorder.get(expected, -1) for _, expected, answer in items]

@@ -7,7 +7,7 @@ from stages.common.errors import StageError
 from stages.common.rows import TextAnswers
 from stages.decoding.contestants import Contestant
 from stages.models import directory, runtime
-from stages.models.marks import Unreadable
+from stages.models.tokenizer_marks import Unreadable
 from stages.tasks import batches, causal, score
 
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
@@ -40,7 +40,7 @@ def expected_scores(contestant: Contestant, rows: list[TextAnswers], precision: 
         task = causal.task(model, MICRO_TOKENS)
         return [astuple(row_score) for row_score in score.score(model, [e for e in whole if e is not None], task)]
 
-    before = kept.made("likelihood", __name__, [contestant.folder], MICRO_TOKENS, runtime.machine(dtype))
+    before = kept.computed("likelihood", __name__, [contestant.folder], MICRO_TOKENS, runtime.machine(dtype))
     scores = iter(before.get([(e.prompt, e.completion) for e in whole if e is not None], make))
     return [score.Score(*next(scores)) if e is not None else score.Score(0.0, 0, 0) for e in whole]
 

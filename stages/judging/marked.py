@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from stages.common.errors import StageError, shorten
-from stages.common.text import text_key
+from stages.common.text_keys import text_key
 from stages.judging.controls import Item
 from stages.judging.intervals import Bootstrap
 

@@ -23,7 +23,7 @@ import numpy as np
 from sacrebleu.metrics import BLEU, CHRF
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from stages.common.text import folded_key, same_text
+from stages.common.text_keys import folded_key, same_text
 from stages.judging.intervals import Statistic, mean, with_count
 
 if TYPE_CHECKING:  # imports torch, which a report of finished verdicts does without

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.common.paths import path
+from stages.common.path_fields import path
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from stages.common import kept
-from stages.common.text import folded_key
+from stages.common.text_keys import folded_key
 from stages.judging.controls import Item
 from stages.judging.encoder import Encoder, Reading
 from stages.models import runtime
@@ -62,7 +62,7 @@ class Signals:
         """Signals [n, len(NAMES)], made once for the same texts, encoder and code."""
         if not items:
             return np.zeros((0, len(NAMES)))
-        before = kept.made("signals", __name__, [self.encoder.path], None, runtime.machine(torch.float32))
+        before = kept.computed("signals", __name__, [self.encoder.path], None, runtime.machine(torch.float32))
         return np.array(before.get(items, lambda: self._make(items)))
 
     def _make(self, items: list[Item]) -> list[list[float]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stages.common.errors import StageError
 from stages.common.files import read_rows
-from stages.common.text import until
+from stages.common.text_keys import until
 
 
 class TrainingRows:

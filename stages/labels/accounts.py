@@ -13,7 +13,7 @@ from stages.common.files import json_files, read_rows
 from stages.common.raw import raw_source
 from stages.common.schema_data import Accounts
 from stages.common.spread import mapped
-from stages.common.text import folded_key, text_key
+from stages.common.text_keys import folded_key, text_key
 from stages.labels.clean import row_has, tidy
 from stages.labels.repeats import Checked, distinct, keys
 

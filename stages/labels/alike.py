@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from stages.common.row_keys import to_classify
-from stages.common.text import loose_key
+from stages.common.text_keys import loose_key
 from stages.labels.dictionary import singular, words_of
 
 MANY = 10_000  # more classes than these are no classes; they are not compared

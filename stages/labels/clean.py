@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-from stages.common import chat
+from stages.common import conversations
 from stages.common.raw import raw_files
 from stages.common.row_keys import to_classify
 from stages.common.rows import RawRow
 from stages.common.schema_data import Clean
 from stages.common.spread import mapped
-from stages.common.text import text_key
+from stages.common.text_keys import text_key
 from stages.labels.alike import Classes
 from stages.labels.repeats import Checked, distinct, keys
 
@@ -76,8 +76,8 @@ def _unusable(row: dict, required: list[str]) -> str | None:
     if "messages" not in row:
         return None
     try:
-        row["messages"] = chat.conversation(row["messages"])
-    except chat.NotUsable as error:
+        row["messages"] = conversations.conversation(row["messages"])
+    except conversations.NotUsable as error:
         return f"not usable: messages: {error}"
     return None
 

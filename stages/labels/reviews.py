@@ -11,7 +11,7 @@ from stages.common.raw import raw_source
 from stages.common.schema_data import Clean, Parts
 from stages.common.seen import digest
 from stages.common.spread import mapped
-from stages.common.text import folded_key
+from stages.common.text_keys import folded_key
 from stages.labels.clean import as_text, checked
 from stages.labels.dictionary import Dictionary, build
 from stages.labels.parts import Finder

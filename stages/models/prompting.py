@@ -14,7 +14,7 @@ from stages.common.errors import StageError, shorten
 from stages.models import templates
 from stages.models.contract import read_prompt, write_prompt  # noqa: F401 (callers find all of prompting here)
 from stages.models.directory import load_tokenizer
-from stages.models.marks import Unreadable, bare, encode, marks
+from stages.models.tokenizer_marks import Unreadable, bare, encode, marks
 
 
 @dataclass(frozen=True)

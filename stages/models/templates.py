@@ -22,7 +22,7 @@ from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
-from stages.models.marks import marks
+from stages.models.tokenizer_marks import marks
 
 DATE = date(2024, 7, 26)  # for templates that write today's: the one that Llama 3.1's falls back on
 QUESTION, ANSWER = "\ue100", "\ue101"  # stand for texts: private characters, which no template knows

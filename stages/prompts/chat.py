@@ -4,7 +4,7 @@ Every assistant turn that is to be learned ends a row of its own, whose `message
 are read and never learned. Turns after the last one to learn are left out, for nothing is learned from them.
 """
 
-from stages.common.chat import learned
+from stages.common.conversations import learned
 from stages.common.rows import FormattedText, LabelledRow, Message
 from stages.common.schema_data import ChatFormat
 from stages.prompts import formatted

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from stages.servers.chat import Chat
+from stages.servers.chat_server import Chat
 
 
 def _ollama(base_url: str, model: str, seconds: float, num_ctx: int) -> Chat:

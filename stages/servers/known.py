@@ -4,7 +4,7 @@ import json
 
 from stages.common import kept
 from stages.common.files import atomic_file
-from stages.servers.chat import Chat
+from stages.servers.chat_server import Chat
 from stages.servers.failures import Unanswered
 
 
@@ -17,7 +17,7 @@ def identity(chat: Chat, provider: str, base_url: str, model: str) -> dict:
     Raises:
         StageError: if the server is down and was never asked before.
     """
-    file = kept.brought("identity of a server", base_url, model, name=provider).folder / "identity.json"
+    file = kept.fetched("identity of a server", base_url, model, name=provider).folder / "identity.json"
     try:
         about = chat.identity()
     except Unanswered as failed:

@@ -5,7 +5,7 @@ import time
 from urllib.parse import urlsplit
 
 from stages.common.errors import StageError
-from stages.servers.chat import Options, Reply
+from stages.servers.chat_server import Options, Reply
 from stages.servers.failures import Missing, Rejected, Unanswered
 from stages.servers.wire import http_options, translated
 
@@ -16,7 +16,7 @@ _RUN = re.compile(r"(.)\1{3,}", re.DOTALL)
 
 
 class OllamaChat:
-    """See `stages.servers.chat.Chat`.
+    """See `stages.servers.chat_server.Chat`.
 
     Args:
         base_url: of the server; "" is the package's own choice: OLLAMA_HOST, or else this machine's port 11434.

@@ -6,7 +6,7 @@ import sys
 import time
 
 from stages.common.errors import StageError
-from stages.servers.chat import Options, Reply
+from stages.servers.chat_server import Options, Reply
 from stages.servers.failures import Missing, Rejected
 from stages.servers.wire import http_options, translated
 
@@ -18,7 +18,7 @@ LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_t
 
 
 class OpenAIChat:
-    """See `stages.servers.chat.Chat`.
+    """See `stages.servers.chat_server.Chat`.
 
     Args:
         base_url: of the server, with its `/v1`; "" is OpenAI's own.

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from stages.common.errors import StageError
 from stages.common.http import pause
-from stages.servers.chat import LATER, Chat
+from stages.servers.chat_server import LATER, Chat
 from stages.servers.failures import Unanswered
 
 Item = TypeVar("Item")

@@ -215,7 +215,7 @@ def rows_of(file: SourceFile, reader) -> Iterator[dict]:
     """
     name = reader if isinstance(reader, str) else reader.kind
     if file.encoding == "auto" and name not in BINARY:
-        from stages.sources.text import detect
+        from stages.sources.encodings import detect
 
         file.encoding = detect(file)
     count = 0

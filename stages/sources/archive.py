@@ -22,7 +22,7 @@ from typing import IO
 
 from stages.common.errors import DISK, StageError
 from stages.common.temporary import Temporary
-from stages.common.text import shorten
+from stages.common.text_keys import shorten
 from stages.sources import SourceFile
 from stages.sources.unmeant import is_meant
 

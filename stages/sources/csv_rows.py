@@ -13,9 +13,9 @@ from itertools import chain, islice
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import Csv
-from stages.common.text import shorten
+from stages.common.text_keys import shorten
 from stages.sources import SourceFile
-from stages.sources.text import lines_of, open_text, undecodable
+from stages.sources.encodings import lines_of, open_text, undecodable
 
 csv.field_size_limit(1 << 24)  # characters in one field
 MOST_LINES = 10_000  # of one record; a quote that does not close before is an open one

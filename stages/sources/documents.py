@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from stages.common.schema_sources import Text
 from stages.sources import SourceFile
-from stages.sources.text import open_text, undecodable
+from stages.sources.encodings import open_text, undecodable
 
 MARKDOWN = (".md", ".markdown", ".mdown", ".mkd")
 _HEADING = re.compile(r"#{1,6}\s+(.*?)\s*#*\s*$")

@@ -46,7 +46,7 @@ class Download:
     def __init__(self, url: str, visitor: Visitor, params: WebSource):
         self.url, self.visitor, self.params = url, visitor, params
         host = re.sub(r"[^a-z0-9.-]", "_", urlsplit(url).hostname or "none")
-        self.folder = kept.brought("download", url, name=host).folder
+        self.folder = kept.fetched("download", url, name=host).folder
         self.partial, self.about = self.folder / "partial", self.folder / "partial.json"
 
     def entry(self) -> dict | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import Excel
-from stages.common.text import shorten
+from stages.common.text_keys import shorten
 from stages.sources import SourceFile
 
 FIX = "edit datasets.<name>.scrape.sources.<source>.reader, or the file"

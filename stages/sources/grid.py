@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from lxml import html
 
 from stages.common.errors import StageError
-from stages.common.text import loose_key
-from stages.sources.page import clean, is_hidden, text_of
+from stages.common.text_keys import loose_key
+from stages.sources.web_page import clean, is_hidden, text_of
 
 SLOTS = 1_000_000  # cells of one table, spans counted out; more is a bomb
 Row = dict[int, html.HtmlElement]  # cells by their columns, from 0; columns that a short row lacks are not in it

@@ -26,7 +26,7 @@ def fetch(name: str, params: HubSource | HubRows, source: Path, left_out: Counte
 
 
 def _fetch_files(name: str, params: HubSource, left_out: Counter) -> Iterator[SourceFile]:
-    before = kept.brought("data set of the hub", params.repo, params.revision, name=name)
+    before = kept.fetched("data set of the hub", params.repo, params.revision, name=name)
     where = f"{params.repo}@{params.revision[:12]}"
     there = before.named("listing", lambda: _ask(where, _list, params))
     files = sorted(file for file in there if matches(params.files, file) and is_meant(file, params.files, left_out))

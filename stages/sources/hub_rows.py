@@ -30,7 +30,7 @@ def fetch_rows(name: str, params: HubRows, left_out: Counter) -> SourceFile:
             more than `max_bytes`, or where they have values that JSON cannot hold.
     """
     where = f"{params.repo}@{params.revision[:12]}, configuration {params.configuration}, split {params.split}"
-    before = kept.brought(
+    before = kept.fetched(
         "data set of the hub", params.repo, params.revision, params.configuration, params.split, params.max_bytes, name=name
     )
     rows = before.folder / ROWS

@@ -8,10 +8,10 @@ from typing import TextIO
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import JsonLinesRecords, JsonRecords
-from stages.common.text import shorten
+from stages.common.text_keys import shorten
 from stages.sources import SourceFile
+from stages.sources.encodings import open_text, undecodable
 from stages.sources.json_path import rows_at, steps, value_at
-from stages.sources.text import open_text, undecodable
 
 READER = "datasets.<name>.scrape.sources.<source>.reader"
 WHOLE = 1 << 28  # bytes of a file that may be parsed whole, to say where it is broken
@@ -22,7 +22,10 @@ class _Odd(Exception):
 
 
 def read_jsonl(file: SourceFile, params: JsonLinesRecords | None = None) -> Iterator[dict]:
-    """One object a line, or the rows at a path in it; empty lines are skipped."""
+    """One object a line, or the rows at a path in it; empty lines are skipped.
+
+    Not `read_rows` of stages/common/files.py, which reads what our stages write: a source has an encoding, and paths.
+    """
     path = _steps(params.at if params else "")
     try:
         with open_text(file) as lines:

@@ -7,11 +7,11 @@ from lxml import etree, html
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import HtmlList, HtmlTable, HtmlXpath
-from stages.common.text import shorten
+from stages.common.text_keys import shorten
 from stages.sources import SourceFile
+from stages.sources.encodings import open_text, undecodable
 from stages.sources.grid import Grid
-from stages.sources.page import LISTS, clean, entries, load, text_of
-from stages.sources.text import open_text, undecodable
+from stages.sources.web_page import LISTS, clean, entries, load, text_of
 
 READER = "datasets.<name>.scrape.sources.<source>.reader"
 _NOTE = re.compile(r"\s*\(([^()]*)\)\s*")

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 
 from stages.common.errors import StageError
-from stages.common.text import shorten
+from stages.common.text_keys import shorten
 from stages.sources import SourceFile
-from stages.sources.text import lines_of, open_text, undecodable
+from stages.sources.encodings import lines_of, open_text, undecodable
 
 csv.field_size_limit(1 << 24)  # characters in one field
 

@@ -6,7 +6,7 @@ from lxml import etree
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import Xml
-from stages.common.text import shorten
+from stages.common.text_keys import shorten
 from stages.sources import SourceFile
 
 READER = "datasets.<name>.scrape.sources.<source>.reader"

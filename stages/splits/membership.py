@@ -29,7 +29,7 @@ from stages.common.errors import StageError, shorten
 from stages.common.row_keys import question_key
 from stages.common.rows import LabelledRow
 from stages.common.schema_data import Split
-from stages.common.text import folded_key, text_key
+from stages.common.text_keys import folded_key, text_key
 from stages.splits import PARTS
 
 Cuts = tuple[float, float]  # below the first lies test, below the second validation, then train

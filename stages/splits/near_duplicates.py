@@ -13,7 +13,7 @@ import numpy as np
 from rensa import RMinHash
 
 from stages.common.temporary import Temporary
-from stages.common.text import loose_key
+from stages.common.text_keys import loose_key
 
 PERMUTATIONS = 128
 TOGETHER = 1 << 15  # characters of texts whose runs are hashed together

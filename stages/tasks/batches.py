@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from stages.common.errors import StageError
 from stages.common.rows import FormattedText
 from stages.models import prompting, templates
-from stages.models.marks import Unreadable
+from stages.models.tokenizer_marks import Unreadable
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
 from stages.common.rows import FormattedLabel
-from stages.models import marks
+from stages.models import tokenizer_marks
 from stages.tasks.batches import Batch, left_out, micro_batches
 
 
@@ -35,7 +35,7 @@ def encode_texts(texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_t
     Raises:
         Unreadable: if a mark cannot be read as letters.
     """
-    return [marks.encode_text(tokenizer, text, max_tokens, bounds=True) for text in texts]
+    return [tokenizer_marks.encode_text(tokenizer, text, max_tokens, bounds=True) for text in texts]
 
 
 def encode_all(
@@ -59,13 +59,15 @@ def encode_all(
         counts["rows"] += 1
         try:
             (tokens,) = encode_texts([row["text"]], tokenizer, max_tokens)
-        except marks.Unreadable as reason:
+        except tokenizer_marks.Unreadable as reason:
             unreadable[row["id"]] = reason.reason
             continue
         if not tokens:
             raise StageError(f"row {row['id']}", "a text without a token", "at least one", "edit datasets.<name>.label")
-        counts["cut"] += len(tokens) == max_tokens and len(marks.encode_text(tokenizer, row["text"], bounds=True)) > max_tokens
-        counts["marked"] += marks.marks(tokenizer).inside(row["text"])
+        counts["cut"] += (
+            len(tokens) == max_tokens and len(tokenizer_marks.encode_text(tokenizer, row["text"], bounds=True)) > max_tokens
+        )
+        counts["marked"] += tokenizer_marks.marks(tokenizer).inside(row["text"])
         examples.append(Labelled(row["id"], tokens, place[row["label"]]))
     return examples, counts | left_out(unreadable)
 

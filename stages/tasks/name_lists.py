@@ -2,7 +2,7 @@
 
 import re
 
-from stages.common.text import folded_key
+from stages.common.text_keys import folded_key
 
 NOTHING = "none"
 

@@ -23,7 +23,7 @@ from stages.common.progress import Progress
 from stages.common.schema_models import LocalTraining
 from stages.models.runtime import autocast, blocks, compile_blocks, memory, precision
 from stages.tasks.score import score
-from stages.training import choosing, parallel
+from stages.training import choosing, processes
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import Logger
 from stages.training.memory import enough_memory, is_dear
@@ -115,7 +115,7 @@ class Run:
         torch.manual_seed(params.seed)
         self.task, self.params, self.checkpoints, self.logger = task, params, checkpoints, logger
         self.figure: choosing.Figure | None = None  # by which the best state is chosen, where it is not the loss
-        self.world, self.device = parallel.join(), model.device
+        self.world, self.device = processes.join(), model.device
         self.dtype = precision(params.precision, self.device)
         self.model = prepare(model, params.tune, params.seed, self.dtype)
         if self.world.rank:  # every process has a dropout of its own; that of the first is as it would be alone
@@ -124,9 +124,9 @@ class Run:
         if params.gradient_checkpointing and not compiled:  # compiled blocks do it more sparingly
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
             self.model.enable_input_require_grads()  # else nothing flows back through frozen blocks
-        self.sharded = self.world.size > 1 and parallel.sharded()
+        self.sharded = self.world.size > 1 and processes.sharded()
         if self.sharded:
-            parallel.shard(self.model, blocks(self.model))
+            processes.shard(self.model, blocks(self.model))
         self.optim = optimizer(self.model, params.weight_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
         whole = compiled and not is_dear(params)
@@ -210,7 +210,7 @@ class Run:
                 sums += torch.stack([losses.detach().double().sum(), correct.sum(), _whole(correct, part)]) * counted
         learning = list(trainable(self.model).values())
         if self.world.size > 1 and not self.sharded:
-            parallel.sum_gradients(learning)
+            processes.sum_gradients(learning)
         self.scaler.unscale_(self.optim)
         torch.nn.utils.clip_grad_norm_(learning, self.params.max_grad_norm)
         self.scaler.step(self.optim)
@@ -259,15 +259,15 @@ class Run:
             state.stopped = bool(self.params.patience) and state.waited >= self.params.patience
 
     def _weights(self) -> dict[str, torch.Tensor]:
-        return {name: parallel.whole(p.detach()).to("cpu", copy=True) for name, p in trainable(self.model).items()}
+        return {name: processes.whole(p.detach()).to("cpu", copy=True) for name, p in trainable(self.model).items()}
 
     def _restore(self, weights: dict[str, torch.Tensor]) -> None:
         for name, parameter in trainable(self.model).items():
-            parallel.fill(parameter, weights[name])
+            processes.fill(parameter, weights[name])
 
     def _save(self) -> None:
         random_states = self.world.gather(_random_state(self.device))
-        tensors = {"weights": self._weights(), "optimizer": parallel.optimizer_state(self.optim), "random": random_states}
+        tensors = {"weights": self._weights(), "optimizer": processes.optimizer_state(self.optim), "random": random_states}
         if self.world.first:
             self.checkpoints.save(tensors | {"scaler": self.scaler.state_dict(), "state": vars(self.state)})
         self.world.wait()
@@ -279,7 +279,7 @@ class Run:
         if saved is None:
             return None
         self._restore(saved["weights"])
-        parallel.load_optimizer(self.optim, saved["optimizer"])
+        processes.load_optimizer(self.optim, saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
         mine = saved["random"][self.world.rank % len(saved["random"])]
         torch.set_rng_state(mine["cpu"])

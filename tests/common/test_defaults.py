@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.defaults import ENTRIES, TASKS, as_read, resolve
 from stages.common.errors import StageError
 from stages.common.params import read, section

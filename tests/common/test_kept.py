@@ -22,19 +22,21 @@ def modules() -> list[str]:
 
 
 def calls(module: str) -> list[tuple[str, list[ast.expr]]]:
-    """The calls of `kept.made`, `kept.brought` and `kept.placed` in a module, with their arguments."""
+    """The calls of `kept.computed`, `kept.fetched` and `kept.placed` in a module, with their arguments."""
     tree = ast.parse(closure.read_source(closure.file_of(module)))
     return [
         (node.func.attr, node.args)
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "kept"
-        if node.func.attr in ("made", "brought", "placed")
+        if node.func.attr in ("computed", "fetched", "placed")
     ]
 
 
 def makers() -> dict[str, str]:
     """The module that makes each kind of work of our own."""
-    return {ast.literal_eval(args[0]): module for module in modules() for what, args in calls(module) if what == "made"}
+    return {
+        ast.literal_eval(args[0]): module for module in modules() for function, args in calls(module) if function == "computed"
+    }
 
 
 MAKERS = makers()
@@ -52,23 +54,23 @@ def test_no_key_is_made_elsewhere():
 
 
 def test_every_user_is_registered_and_every_entry_is_used():
-    assert MAKERS.keys() == kept.MADE.keys()
-    used = {ast.literal_eval(args[0]) for m in modules() for what, args in calls(m) if what in ("brought", "placed")}
-    assert used == kept.BROUGHT.keys()
+    assert MAKERS.keys() == kept.COMPUTED.keys()
+    used = {ast.literal_eval(args[0]) for m in modules() for function, args in calls(m) if function in ("fetched", "placed")}
+    assert used == kept.FETCHED.keys()
 
 
 def test_a_maker_names_itself():
     for module in MAKERS.values():
-        for what, args in calls(module):
-            assert what != "made" or ast.unparse(args[1]) == "__name__", module
+        for function, args in calls(module):
+            assert function != "computed" or ast.unparse(args[1]) == "__name__", module
 
 
-def again(work: str, tmp_path, settings=1, machine=None, text="x", what="what") -> bool:
+def again(work: str, tmp_path, settings=1, machine=None, text="x", request="what") -> bool:
     """Whether work of a kind is made (True) or was kept."""
     (tmp_path / "input").write_text(text)
     ran = []
-    place = kept.made(work, MAKERS[work], [tmp_path / "input"], settings, machine or MACHINE)
-    place.get(what, lambda: ran.append(1))
+    place = kept.computed(work, MAKERS[work], [tmp_path / "input"], settings, machine or MACHINE)
+    place.get(request, lambda: ran.append(1))
     return bool(ran)
 
 
@@ -85,7 +87,7 @@ def edited(monkeypatch):
     closure.code_hash.cache_clear()
 
 
-@pytest.mark.parametrize("work", kept.MADE)
+@pytest.mark.parametrize("work", kept.COMPUTED)
 def test_a_changed_statement_anywhere_in_its_closure_is_a_miss(work, tmp_path, edited):
     edited(None)
     files = sorted(closure.closure(closure.file_of(MAKERS[work])))
@@ -98,7 +100,7 @@ def test_a_changed_statement_anywhere_in_its_closure_is_a_miss(work, tmp_path, e
     assert not again(work, tmp_path)
 
 
-@pytest.mark.parametrize("work", kept.MADE)
+@pytest.mark.parametrize("work", kept.COMPUTED)
 @pytest.mark.parametrize("file", closure.WITHOUT_EFFECT)
 def test_what_has_no_effect_is_no_miss(work, file, tmp_path, edited):
     edited(None)
@@ -107,7 +109,7 @@ def test_what_has_no_effect_is_no_miss(work, file, tmp_path, edited):
     assert not again(work, tmp_path)
 
 
-@pytest.mark.parametrize("work", kept.MADE)
+@pytest.mark.parametrize("work", kept.COMPUTED)
 def test_a_comment_is_no_miss(work, tmp_path, edited):
     edited(None)
     again(work, tmp_path)
@@ -115,7 +117,7 @@ def test_a_comment_is_no_miss(work, tmp_path, edited):
     assert not again(work, tmp_path)
 
 
-@pytest.mark.parametrize("work", kept.MADE)
+@pytest.mark.parametrize("work", kept.COMPUTED)
 @pytest.mark.parametrize("library", kept.LIBRARIES)
 def test_another_version_is_a_miss(work, library, tmp_path, monkeypatch):
     again(work, tmp_path)
@@ -129,7 +131,7 @@ def test_another_version_is_a_miss(work, library, tmp_path, monkeypatch):
     [
         {"settings": 2},
         {"text": "y"},
-        {"what": "else"},
+        {"request": "else"},
         *({"machine": MACHINE | {name: "another"}} for name in MACHINE),
     ],
     ids=str,
@@ -138,7 +140,7 @@ def test_other_inputs_parameters_or_machines_are_a_miss(change, tmp_path):
     assert again("labels", tmp_path) and again("labels", tmp_path, **change)
 
 
-@pytest.mark.parametrize("work", kept.MADE)
+@pytest.mark.parametrize("work", kept.COMPUTED)
 def test_every_library_that_computes_is_in_the_key(work):
     """All packages that the closure imports, but for those that are known to compute nothing."""
     known, names = packages_distributions(), set()
@@ -154,10 +156,10 @@ def test_every_library_that_computes_is_in_the_key(work):
 
 def test_what_was_paid_or_fetched_has_no_code_in_its_key(edited):
     edited(None)
-    keys = {work: kept.brought(work, {"data": 1}, name="x").key for work in kept.BROUGHT}
+    keys = {work: kept.fetched(work, {"data": 1}, name="x").key for work in kept.FETCHED}
     for module in modules():
         edited(closure.file_of(module))
-    assert keys == {work: kept.brought(work, {"data": 1}, name="x").key for work in kept.BROUGHT}
+    assert keys == {work: kept.fetched(work, {"data": 1}, name="x").key for work in kept.FETCHED}
 
 
 def test_the_hash_of_a_closure_is_worked_out_once(monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.defaults import resolve
 from stages.common.errors import StageError
 from stages.common.params import read, section

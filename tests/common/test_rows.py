@@ -13,9 +13,9 @@ from stages import label, scrape, split
 from stages.common import rows
 from stages.common.files import read_rows, write_rows
 from stages.decoding.answers import Answer
-from stages.decoding.classifier.labels import answered
+from stages.decoding.classifier.label_answers import answered
 from stages.decoding.contestants import Contestant
-from stages.decoding.text import side_by_side
+from stages.decoding.text_answers import side_by_side
 from stages.judging.opinion import Opinion, verdict_rows
 from tests import tiny
 from tests.data_helpers import chat_params, classification_params, format_params, label_params, scrape_params, split_params

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stages import format, label, scrape, split
 from stages.common import spread
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
 from stages.common.params import read

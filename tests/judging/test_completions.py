@@ -7,7 +7,7 @@ import pytest
 
 from stages import generate, judge, train
 from stages.common.files import read_rows, write_json, write_rows
-from stages.decoding.text import expected
+from stages.decoding.text_answers import expected
 from stages.models import directory
 from stages.prompts import completion
 from stages.tasks.batches import encode

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stages.common.text import folded_key
+from stages.common.text_keys import folded_key
 from stages.judging.controls import GRADES, ORDER, controls, good, graded, question
 from tests import tiny
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stages.judging.intervals import Bootstrap
 from stages.judging.measures import best_constant, limerick, names, parts, rhymed_pairs, rhymes, rhymes_as_limerick
 from stages.judging.scoring import headline, summarize
-from stages.judging.text import references, task_figures
+from stages.judging.text_verdicts import references, task_figures
 
 PARTS = ["wheel", "seat", "hood", "door"]
 some_lists = st.lists(st.lists(st.sampled_from(PARTS), max_size=4, unique=True).map(", ".join), min_size=1, max_size=8)

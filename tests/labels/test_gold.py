@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.params import read
 from stages.labels.dictionary import build
 from stages.labels.parts import Finder

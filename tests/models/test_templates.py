@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from stages.common.errors import StageError
 from stages.models import templates
-from stages.models.marks import Unreadable, marks
 from stages.models.prompting import adopt_template, encode_prompt, encode_turn, end_tokens, render
 from stages.models.templates import Refusal, turn
+from stages.models.tokenizer_marks import Unreadable, marks
 from tests import tiny
 from tests.models import shapes
-from tests.models.test_marks import MARKS
+from tests.models.test_tokenizer_marks import MARKS
 
 ASKED = [{"role": "user", "content": "What is the colour of the apple?"}]
 DIALOGUE = [*ASKED, {"role": "assistant", "content": "Red."}, {"role": "user", "content": "And of the river?"}]

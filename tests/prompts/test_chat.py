@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.chat import NotUsable, conversation
+from stages.common.conversations import NotUsable, conversation
 from stages.models.prompting import adopt_template, encode_prompt, render
 from stages.prompts import chat
 from stages.tasks.batches import encode

@@ -12,7 +12,7 @@ import pytest
 from stages.judging.asking import Asker
 from stages.judging.prompt_files import INTEGER, SCORE, load
 from stages.judging.server import asked
-from stages.servers.chat import Options
+from stages.servers.chat_server import Options
 from stages.servers.families import connect
 from tests.imports import ROOT
 from tests.judging.test_server import options

@@ -11,7 +11,7 @@ from lxml import html
 from stages.common.errors import StageError
 from stages.common.schema_sources import HtmlList, HtmlTable, HtmlXpath
 from stages.sources.grid import Grid
-from stages.sources.page import clean, text_of
+from stages.sources.web_page import clean, text_of
 from tests.data_helpers import read_file
 
 PAGE = """<!DOCTYPE html><html><head><title>Parts</title><script>var a = "<li>script</li>"</script><style>li {}</style></head>

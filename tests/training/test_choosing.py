@@ -5,10 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.errors import StageError
 from stages.common.files import read_json, read_rows, write_rows
-from stages.decoding.causal import local
+from stages.decoding.causal import batch_answers
 from stages.judging.classes import macro_f1
 from stages.judging.measures import parts
 from stages.tasks.causal import task
@@ -43,7 +43,7 @@ def test_answers_are_those_that_generate_writes(architecture, packing):
     tokenizer, model = tiny.tokenizer(), tiny.model(architecture)
     examples = tiny.examples(6)
     options = tiny.generation(max_new_tokens=max(len(e.completion) for e in examples))
-    expected = [a.text for a in local.answer(model, tokenizer, [e.prompt for e in examples], options, [])]
+    expected = [a.text for a in batch_answers.answer(model, tokenizer, [e.prompt for e in examples], options, [])]
     task(model, 512, packing)
     state = torch.get_rng_state()
     written = figures.answers(model, examples, tokenizer)

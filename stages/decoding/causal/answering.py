@@ -9,12 +9,12 @@ from stages.common.progress import Progress
 from stages.common.rows import FormattedText
 from stages.common.schema_models import Generate
 from stages.decoding.answers import Answer, latencies, too_long, unreadable
-from stages.decoding.causal import local
+from stages.decoding.causal import batch_answers
 from stages.decoding.contestants import Contestant
 from stages.models import directory, runtime
-from stages.models.marks import Unreadable, marks
 from stages.models.prompting import Refusals
 from stages.models.templates import Refusal
+from stages.models.tokenizer_marks import Unreadable, marks
 
 NO_SAY = {"probes", "shots", "precision"}  # not in the key: probes and shots are in the prompts, precision is taken as resolved
 
@@ -35,14 +35,14 @@ def answers(
     def make(group: list[int]) -> list[dict]:
         if not loaded:
             loaded.append(directory.load(contestant.folder, dtype=dtype, device=device))
-        written = local.answer(loaded[0], contestant.tokenizer, [prompts[i] for i in group], options, contestant.stop)
+        written = batch_answers.answer(loaded[0], contestant.tokenizer, [prompts[i] for i in group], options, contestant.stop)
         fresh.extend(answer.tokens for answer in written)
         return [asdict(answer) for answer in written]
 
     settings = [options.model_dump(exclude=NO_SAY), contestant.stop]
-    before = kept.made("answers", __name__, [contestant.folder], settings, runtime.machine(dtype))
+    before = kept.computed("answers", __name__, [contestant.folder], settings, runtime.machine(dtype))
     room = directory.context_length(contestant.folder) - options.max_new_tokens
-    for group in local.groups(prompts, options.batch_rows, room):
+    for group in batch_answers.groups(prompts, options.batch_rows, room):
         group_answers = before.get([prompts[i] for i in group], partial(make, group))
         answered |= {i: Answer(**answer) for i, answer in zip(group, group_answers, strict=True)}
         progress.add(len(group), contestant=contestant.name)

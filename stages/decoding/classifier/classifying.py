@@ -17,7 +17,7 @@ Probabilities = list[dict[str, float]]
 def probabilities(folder: Path, texts: list[str], labels: list[str], options: Classify, progress: Progress) -> Probabilities:
     """What `classify` returns, made once for the same classifier, texts and code (stages/common/kept.py)."""
     dtype = runtime.precision(options.precision, runtime.device())
-    before = kept.made("labels", __name__, [folder], [options.batch_rows, labels], runtime.machine(dtype))
+    before = kept.computed("labels", __name__, [folder], [options.batch_rows, labels], runtime.machine(dtype))
     return before.get(texts, partial(classify, folder, texts, labels, options, progress))
 
 

@@ -10,15 +10,15 @@ from stages.common.files import read_json
 from stages.common.progress import Progress
 from stages.common.rows import FormattedText, Message
 from stages.common.schema_models import Generate
-from stages.common.text import until
+from stages.common.text_keys import until
 from stages.decoding.answers import Answer, latencies, unreadable
 from stages.decoding.contestants import Contestant
-from stages.servers.chat import LATER, Options
+from stages.servers.chat_server import LATER, Options
 from stages.servers.failures import Rejected, Unanswered
 from stages.servers.families import connect
 from stages.servers.known import identity
-from stages.servers.marks import REFUSED, first_mark
 from stages.servers.pool import Pool
+from stages.servers.turn_marks import REFUSED, first_mark
 
 SECONDS, ATTEMPTS = 300.0, 5  # for one answer
 LEAST_CONTEXT = 2048  # tokens asked of Ollama, at least
@@ -51,7 +51,7 @@ def answers(
         options.seed,
         tuple(contestant.stop),
     )
-    before = kept.brought("served answers", provider, identity(chat, provider, base_url, model), asdict(settings))
+    before = kept.fetched("served answers", provider, identity(chat, provider, base_url, model), asdict(settings))
     pool = Pool(chat, options.batch_rows, ATTEMPTS, SECONDS)
 
     def make(messages: list[Message]) -> dict:

@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.schema_models import CausalTraining
-from stages.common.text import until
+from stages.common.text_keys import until
 from stages.models import attention, templates
 from stages.models.prompting import end_tokens
 from stages.models.runtime import autocast, precision

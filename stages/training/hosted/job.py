@@ -30,7 +30,7 @@ def mark_of(service: Service, model: str, training: str, validation: str | None,
     It holds no code, and none of our prices, limits or names. None of these may ever cause a second payment.
     """
     asked = hyperparameters(params), params.seed, params.suffix, params.attempt
-    return kept.brought("hosted job", service.address.rstrip("/"), model, training, validation, *asked).key
+    return kept.fetched("hosted job", service.address.rstrip("/"), model, training, validation, *asked).key
 
 
 def hyperparameters(params: HostedTraining) -> dict:

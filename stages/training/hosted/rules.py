@@ -13,6 +13,9 @@ a text has at most as many tokens as bytes. Every message adds three for its fra
 cookbook). A row within the bound is within the limit. A row beyond the bound may still be within the limit: a higher limit lets
 it pass.
 
+stages/common/conversations.py reads turns too, but has another task: it takes what people write in many ways, and stops at the
+first thing that cannot be used. Here a file that is to be paid for is held against one service's rules, and all is named.
+
     python -m stages.training.hosted.rules FILE …
 """
 

@@ -19,13 +19,13 @@ from stages.common.speed import write_speed
 from stages.models.contract import write_prompt
 from stages.training.hosted import cost, job, uploads
 from stages.training.hosted.client import Missing, Service
-from stages.training.hosted.rows import Prepared, prepare
+from stages.training.hosted.job_rows import Prepared, prepare
+from stages.training.hosted.result_file import of_checkpoints, of_events, read
 from stages.training.hosted.rules import LEAST_ROWS
 from stages.training.hosted.state import State
-from stages.training.hosted.table import of_checkpoints, of_events, read
 from stages.training.paths import Paths
 from stages.training.selection import between
-from stages.training.table import mean_of_last, write_table
+from stages.training.step_table import mean_of_last, write_table
 
 
 def starting_model(name: str, params: HostedTraining, base: Path) -> tuple[dict, str]:

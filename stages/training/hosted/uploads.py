@@ -16,7 +16,7 @@ def name_of(sha256: str) -> str:
 
 def folder_of(service: Service, sha256: str) -> Path:
     """Scratch for the record of one file at one service."""
-    return kept.brought("file of a hosted job", service.address, sha256).folder
+    return kept.fetched("file of a hosted job", service.address, sha256).folder
 
 
 def find(service: Service, state: State, sha256: str, size: int) -> dict | None:

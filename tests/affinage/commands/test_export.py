@@ -10,7 +10,7 @@ import pytest
 
 from affinage.commands import export
 from affinage.exporting.card import card, chain
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.errors import StageError
 from stages.common.files import write_rows
 from stages.common.params import read

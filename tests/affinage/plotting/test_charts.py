@@ -6,7 +6,7 @@ import pytest
 import vl_convert
 
 from affinage.commands.plots import VEGA_LITE
-from affinage.plotting import charts, curves, parts
+from affinage.plotting import charts, curves, shared
 
 HEAD = "step,elapsed_tokens,elapsed_examples,training_loss,training_sequence_accuracy,training_token_accuracy,"
 HEAD += "validation_loss,validation_token_accuracy\n"
@@ -98,6 +98,6 @@ def test_every_chart_is_drawn(revisions):
 
 
 def test_text_cannot_end_the_script_it_stands_in():
-    text = parts.as_text({"title": "</script><script>alert(1)</script>"})
+    text = shared.as_text({"title": "</script><script>alert(1)</script>"})
     assert "</" not in text
     assert json.loads(text.replace("<\\/", "</")) == {"title": "</script><script>alert(1)</script>"}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.attention import varlen
 
-from stages.decoding.causal import caches, local
+from stages.decoding.causal import batch_answers, caches
 from stages.models.prompting import encode_prompt
 from tests import tiny
 from tests.varlen import attend, attend_once
@@ -63,9 +63,9 @@ def graphs(monkeypatch):
     return Recorded.made
 
 
-def answers(monkeypatch, kind, model, prompts=PROMPTS, stop=(), **options) -> list[local.Answer]:
+def answers(monkeypatch, kind, model, prompts=PROMPTS, stop=(), **options) -> list[batch_answers.Answer]:
     monkeypatch.setattr(caches, "steps", kind)
-    return local.answer(model, tiny.tokenizer(), prompts, tiny.generation(**options), list(stop))
+    return batch_answers.answer(model, tiny.tokenizer(), prompts, tiny.generation(**options), list(stop))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -9,11 +9,11 @@ import pytest
 
 from affinage.commands import recipe
 from stages import base, format, label, scrape, split, train
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.files import read_rows, write_rows
 from stages.common.params import read
 from stages.common.schema import Params
-from stages.training.table import COLUMNS
+from stages.training.step_table import COLUMNS
 from tests.imports import ROOT
 
 

@@ -3,7 +3,7 @@ import copy
 import pytest
 
 from affinage.commands import recipe
-from stages.common.check import check
+from stages.common.check_params import check
 from stages.common.defaults import resolve
 from stages.common.errors import StageError
 from stages.common.params import read

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from lxml import etree, html
 
 from stages.common.errors import StageError
-from stages.common.text import loose_key
+from stages.common.text_keys import loose_key
 from stages.sources import SourceFile
-from stages.sources.text import open_text, undecodable
+from stages.sources.encodings import open_text, undecodable
 
 LISTS = {"ul", "ol", "dl", "menu", "dir"}
 _DROPPED = {"head", "script", "style", "noscript", "template", "iframe", "object", "svg", "canvas", "audio", "video"}

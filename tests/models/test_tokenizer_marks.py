@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from stages.models.marks import CLOSE, OPEN, Unreadable, bare, encode, encode_text, marks, readable
+from stages.models.tokenizer_marks import CLOSE, OPEN, Unreadable, bare, encode, encode_text, marks, readable
 from tests.models import shapes
 
 MARKS = [

@@ -36,7 +36,7 @@ from stages.judging.server import ServerJudge, Texts
 from stages.judging.signals import Signals
 from stages.judging.training_rows import Answers, TrainingRows, shots_of
 from stages.models import runtime
-from stages.models.marks import readable
+from stages.models.tokenizer_marks import readable
 
 
 def embedded_opinion(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from affinage.adding.structure import is_turn
 from stages.common.errors import shorten
-from stages.common.text import text_key
+from stages.common.text_keys import text_key
 from stages.sources.json_path import steps
 
 _ID = {

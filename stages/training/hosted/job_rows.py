@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stages.common.errors import StageError
 from stages.common.files import atomic_file, clean_text
-from stages.servers.marks import first_mark
+from stages.servers.turn_marks import first_mark
 from stages.training.hosted import rules
 
 MOST_TOLD = 3  # rows left out that are named

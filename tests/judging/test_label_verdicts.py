@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, precision_recall
 
 from stages.common.files import read_json, read_rows, write_rows
 from stages.judging.intervals import Bootstrap
-from stages.judging.labels import LEAST, by_class, compare, figures
+from stages.judging.label_verdicts import LEAST, by_class, compare, figures
 from tests import labelled, tiny
 
 CLASSES = ["a", "b", "c"]

@@ -18,12 +18,12 @@ from stages.models import directory, prompting, runtime
 from stages.tasks import score
 from stages.tasks.causal import Causal
 from stages.tasks.classifier import Classifier
-from stages.training import choosing, loop, memory, parallel, selection, tune
+from stages.training import choosing, loop, memory, processes, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
 from stages.training.paths import Paths
+from stages.training.step_table import mean_of_last, write_table
 from stages.training.subject import Subject
-from stages.training.table import mean_of_last, write_table
 
 NOT_IN_RESULT = {"logger", "precision"}  # precision is taken as resolved
 SUBJECTS = {  # by method of training
@@ -105,7 +105,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     """Train on `rows`, choose the best state on formatted/validation."""
     start = time.monotonic()
     runtime.deterministic(params.deterministic)
-    world = parallel.join()
+    world = processes.join()
     prepared = prepare(name, params, paths)
     inputs = [
         paths.formatted / "prompt.json",
@@ -115,7 +115,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
         paths.base,
     ]
     machine = runtime.machine(runtime.precision(params.precision, runtime.device()))
-    before = kept.made("training", __name__, inputs, params.model_dump(exclude=NOT_IN_RESULT), machine, name)
+    before = kept.computed("training", __name__, inputs, params.model_dump(exclude=NOT_IN_RESULT), machine, name)
     fix = "give every host the same files (git pull, dvc pull), packages and kind of GPU"
     world.same(before.key, "other rows, base, parameters, code, packages or device", fix)
     checkpoints, watching = Checkpoints(before.folder), logger(params.logger if world.first else "none", name)
@@ -140,7 +140,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
         used = {"processes": world.size, "micro_tokens": run.task.micro_tokens}
         write_speed(paths.speed, times | used, runtime.environment())
         checkpoints.clear()
-    parallel.leave()
+    processes.leave()
 
 
 def _fresh(params: LocalTraining, base: Path, labels: list[str], tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:

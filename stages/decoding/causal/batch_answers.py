@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.schema_models import Generate
-from stages.common.text import until
+from stages.common.text_keys import until
 from stages.decoding.answers import Answer
 from stages.decoding.causal import caches
 from stages.decoding.causal.sampling import choose, penalize, stream

@@ -14,7 +14,7 @@ from stages.common.errors import StageError
 from stages.common.files import write_json
 from stages.common.params import read
 from stages.models import directory
-from stages.training import parallel
+from stages.training import processes
 from tests import tiny, trained
 from tests.imports import ROOT
 
@@ -89,23 +89,23 @@ def test_killed_processes_end_as_undisturbed_ones(work, way):
 
 def test_shares_are_disjoint_and_whole():
     for size in (1, 2, 3, 5):
-        shares = [parallel.World(rank, size).share([*range(7)]) for rank in range(size)]
+        shares = [processes.World(rank, size).share([*range(7)]) for rank in range(size)]
         assert sorted(row for share in shares for row in share) == [*range(7)]
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def test_one_process_needs_no_group(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    world = parallel.join()
-    assert world == parallel.World(0, 1) and world.first and not dist.is_initialized()
+    world = processes.join()
+    assert world == processes.World(0, 1) and world.first and not dist.is_initialized()
     assert world.gather("x") == ["x"] and world.most(3, torch.device("cpu")) == 3
     world.same(1, "", "")
     assert torch.equal(world.total(torch.ones(2)), torch.ones(2))
 
 
 def test_what_differs_between_processes_is_an_error(monkeypatch):
-    world = parallel.World(1, 2)
-    monkeypatch.setattr(parallel.World, "gather", lambda self, value: [8, value])
+    world = processes.World(1, 2)
+    monkeypatch.setattr(processes.World, "gather", lambda self, value: [8, value])
     world.same(8, "", "")
     with pytest.raises(StageError, match="process 1 of 2(.|\n)*step 4(.|\n)*share a folder"):
         world.same(4, "step 4", "share a folder")
@@ -114,7 +114,7 @@ def test_what_differs_between_processes_is_an_error(monkeypatch):
 @pytest.mark.parametrize(("value", "asked"), [("", False), ("0", False), ("1", True)])
 def test_sharing_is_asked_for_by_the_environment(monkeypatch, value, asked):
     monkeypatch.setenv("AFFINAGE_SHARD", value)
-    assert parallel.sharded() is asked
+    assert processes.sharded() is asked
 
 
 def parameters(training: dict) -> dict:

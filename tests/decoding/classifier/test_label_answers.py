@@ -7,7 +7,7 @@ from stages.common import closure
 from stages.common.files import read_json, write_rows
 from stages.common.progress import Progress
 from stages.decoding.classifier.classifying import classify, rounded
-from stages.decoding.classifier.labels import answered, majority, words
+from stages.decoding.classifier.label_answers import answered, majority, words
 from stages.models import directory
 from tests import labelled, tiny
 

@@ -1,6 +1,6 @@
 import pytest
 
-from stages.common.chat import NotUsable, conversation, learned
+from stages.common.conversations import NotUsable, conversation, learned
 from stages.common.row_keys import answer_key, question_key
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.common.text import folded_key, loose_key, same_text, text_key
+from stages.common.text_keys import folded_key, loose_key, same_text, text_key
 from tests.data_helpers import odd_text
 
 FAMILY = "\U0001f469\u200d\U0001f467"  # woman, joiner, girl

@@ -3,7 +3,7 @@
 import json
 
 from stages.common.rows import Message
-from stages.common.text import text_key
+from stages.common.text_keys import text_key
 
 ROLES = ("system", "user", "assistant")
 # other names of these, in lower case: OpenAI's newer one, ShareGPT's, those of its copies

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.servers.marks import first_mark
+from stages.servers.turn_marks import first_mark
 
 MARKS = """
     <|im_start|> <|im_end|> <|endoftext|> <|eot_id|> <|start_header_id|> <|end_header_id|> <|begin_of_text|> <|end|> <|user|>

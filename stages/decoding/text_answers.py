@@ -7,7 +7,7 @@ from stages.common.rows import FormattedText, TextAnswers
 from stages.common.schema_models import Generate
 from stages.common.speed import write_speed, write_times
 from stages.common.tables import entry
-from stages.common.text import until
+from stages.common.text_keys import until
 from stages.decoding.answers import Answer
 from stages.decoding.contestants import Contestant, choose_shots, contestants
 from stages.decoding.paths import Paths

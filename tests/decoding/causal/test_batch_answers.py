@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from stages.decoding.answers import Answer, latencies, too_long
-from stages.decoding.causal import local
-from stages.decoding.causal.local import answer, groups
+from stages.decoding.causal import batch_answers
+from stages.decoding.causal.batch_answers import answer, groups
 from stages.models.prompting import encode_prompt, end_tokens
 from tests import tiny
 
@@ -126,7 +126,7 @@ def test_sampling_depends_on_neither_company_nor_order():
 def test_an_answer_takes_as_long_as_its_batch_until_it_ends(monkeypatch):
     """By a clock that ticks once a step; the end token is a step, too."""
     ticks = itertools.count()
-    monkeypatch.setattr(local, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    monkeypatch.setattr(batch_answers, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     model = tiny.model("phi")
     with torch.no_grad():
         model.lm_head.bias[tiny.EOS] = 3.5

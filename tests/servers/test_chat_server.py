@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from stages.common.errors import StageError
-from stages.servers.chat import Options, separated
+from stages.servers.chat_server import Options, separated
 from stages.servers.failures import Rejected, Unanswered
 from stages.servers.families import connect
 from stages.servers.ollama_chat import was_cut
