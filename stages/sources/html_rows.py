@@ -9,11 +9,11 @@ from lxml import html
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import HtmlItems, HtmlRows
-from stages.common.text import loose_key, shorten
+from stages.common.text_keys import loose_key, shorten
 from stages.sources import SourceFile
 from stages.sources.grid import Grid, Row
 from stages.sources.names import READER, elements_within
-from stages.sources.page import LISTS, MARKS, clean, is_hidden, load, text_of
+from stages.sources.web_page import LISTS, MARKS, clean, is_hidden, load, text_of
 
 _HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 _BOLD = ("b", "strong")
