@@ -17,7 +17,7 @@ from tests.servers.loopback import Said, honest, texts
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def work(tmp_path_factory):
     """A base, a model tuned from it, an encoder and answers, one of them to a probe."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
@@ -31,18 +31,18 @@ def made(tmp_path_factory):
     return folder
 
 
-def run(tmp_path, made, answers=None, formatted=None, **params) -> dict:
+def run(tmp_path, work, answers=None, formatted=None, **params) -> dict:
     judge.main(
         "tuned",
         tiny.judging(**params),
         judge.Paths(
-            answers=answers or made / "answers.jsonl",
-            formatted=formatted or made / "formatted",
-            model=made / "tuned",
-            base=made / "base",
-            root=made / "base",
-            encoder=made / "encoder",
-            marks=made / "marks",
+            answers=answers or work / "answers.jsonl",
+            formatted=formatted or work / "formatted",
+            model=work / "tuned",
+            base=work / "base",
+            root=work / "base",
+            encoder=work / "encoder",
+            marks=work / "marks",
             verdicts=tmp_path / "verdicts.jsonl",
             metrics=tmp_path / "scores.json",
             details=tmp_path / "details.json",
@@ -57,15 +57,15 @@ def outputs(work) -> dict[str, bytes]:
     return tiny.contents(work / "verdicts.jsonl", work / "scores.json", work / "details.json", work / "scores.csv")
 
 
-def edited(tmp_path, made, change) -> object:
+def edited(tmp_path, work, change) -> object:
     """The answers, each row changed by `change`."""
-    write_rows(tmp_path / "edited.jsonl", [change(row) or row for row in read_rows(made / "answers.jsonl")])
+    write_rows(tmp_path / "edited.jsonl", [change(row) or row for row in read_rows(work / "answers.jsonl")])
     return tmp_path / "edited.jsonl"
 
 
-def test_every_figure_has_an_interval(tmp_path, made):
-    found = run(tmp_path, made)
-    for who in ("tuned", "base", "base_chat", "gain"):
+def test_every_figure_has_an_interval(tmp_path, work):
+    details = run(tmp_path, work)
+    for contestant in ("tuned", "base", "base_chat", "gain"):
         assert {
             "perplexity",
             "bits_per_byte",
@@ -77,77 +77,81 @@ def test_every_figure_has_an_interval(tmp_path, made):
             "exact_match_cased",
             "overlap",
             "embedded",
-        } <= (found[who].keys())
-        for name, one in found[who].items():
-            assert one["low"] <= one["value"] <= one["high"], (who, name)
-    assert found["rows"] == 7  # the probe has no expected answer
-    assert found["signatures"].keys() == {"bleu", "chrf"}
+        } <= (details[contestant].keys())
+        for name, interval in details[contestant].items():
+            assert interval["low"] <= interval["value"] <= interval["high"], (contestant, name)
+    assert details["rows"] == 7  # the probe has no expected answer
+    assert details["signatures"].keys() == {"bleu", "chrf"}
 
 
-def test_tuning_shows(tmp_path, made):
-    found = run(tmp_path, made)
-    assert found["tuned"]["perplexity"]["value"] < found["base"]["perplexity"]["value"]
-    assert found["gain"]["perplexity"]["high"] < 0
-    assert found["gain"]["embedded"]["over"] in ("base", "base_chat")
+def test_tuning_shows(tmp_path, work):
+    details = run(tmp_path, work)
+    assert details["tuned"]["perplexity"]["value"] < details["base"]["perplexity"]["value"]
+    assert details["gain"]["perplexity"]["high"] < 0
+    assert details["gain"]["embedded"]["over"] in ("base", "base_chat")
 
 
-def test_the_gain_is_paired(tmp_path, made):
-    found = run(tmp_path, made)["gain"]["embedded"]
+def test_the_gain_is_paired(tmp_path, work):
+    gain = run(tmp_path, work)["gain"]["embedded"]
     scores = [row["scores"]["embedded"] for row in read_rows(tmp_path / "verdicts.jsonl")]
-    tuned, base = (np.array([row[who] for row in scores]) for who in ("tuned", found["over"]))
+    tuned, base = (np.array([row[contestant] for row in scores]) for contestant in ("tuned", gain["over"]))
     paired = Bootstrap(7, 100, 0.95, 1).interval(with_count(tuned - base), lambda sums: sums[..., 0] / sums[..., 1])
-    assert {name: found[name] for name in paired} == pytest.approx(paired, abs=0.02)
+    assert {name: gain[name] for name in paired} == pytest.approx(paired, abs=0.02)
 
 
-def test_answers_the_same_as_the_base_gain_nothing(tmp_path, made):
+def test_answers_the_same_as_the_base_gain_nothing(tmp_path, work):
     def same(row):
         row["answers"]["tuned"] = row["answers"]["base_chat"] = row["answers"]["base"]
 
-    found = run(tmp_path, made, edited(tmp_path, made, same))["gain"]
-    assert "tokens" not in found  # neither more nor fewer is better
+    gain = run(tmp_path, work, edited(tmp_path, work, same))["gain"]
+    assert "tokens" not in gain  # neither more nor fewer is better
     for name in ("embedded", "bleu", "chrf", "rouge_l", "overlap", "exact_match"):
-        assert [found[name][part] for part in ("value", "low", "high")] == [0, 0, 0]
+        assert [gain[name][part] for part in ("value", "low", "high")] == [0, 0, 0]
 
 
-def test_perfect_answers_score_best(tmp_path, made):
+def test_perfect_answers_score_best(tmp_path, work):
     def perfect(row):
         row["answers"]["tuned"]["text"] = row["expected"] or "x"
 
-    found = run(tmp_path, made, edited(tmp_path, made, perfect))
-    assert found["tuned"]["exact_match"]["value"] == 1 and found["tuned"]["bleu"]["value"] == pytest.approx(100)
-    assert found["tuned"]["embedded"]["value"] > found["base"]["embedded"]["value"]
-    assert found["tuned"]["embedded"]["value"] == pytest.approx(found["judges"]["embedded"]["control_means"]["expected"])
+    details = run(tmp_path, work, edited(tmp_path, work, perfect))
+    assert details["tuned"]["exact_match"]["value"] == 1 and details["tuned"]["bleu"]["value"] == pytest.approx(100)
+    assert details["tuned"]["embedded"]["value"] > details["base"]["embedded"]["value"]
+    assert details["tuned"]["embedded"]["value"] == pytest.approx(details["judges"]["embedded"]["control_means"]["expected"])
 
 
-def test_empty_answers_score_nothing(tmp_path, made):
+def test_empty_answers_score_nothing(tmp_path, work):
     def empty(row):
         row["answers"]["tuned"]["text"] = ""
 
-    found = run(tmp_path, made, edited(tmp_path, made, empty))["tuned"]
-    assert [found[name]["value"] for name in ("embedded", "bleu", "chrf", "rouge_l", "overlap", "exact_match")] == [0] * 6
+    tuned = run(tmp_path, work, edited(tmp_path, work, empty))["tuned"]
+    assert [tuned[name]["value"] for name in ("embedded", "bleu", "chrf", "rouge_l", "overlap", "exact_match")] == [0] * 6
 
 
-def test_the_judge_is_judged(tmp_path, made):
-    health = run(tmp_path, made)["judges"]
-    found = health["embedded"]
+def test_the_judge_is_judged(tmp_path, work):
+    health = run(tmp_path, work)["judges"]
+    embedded = health["embedded"]
     kinds = {"other", "orders", "echo", "half", "shuffled", "repeated", "nearest", "spliced", "base", "base_chat"}
-    assert kinds <= found["auc"].keys() and kinds <= health["overlap"]["auc"].keys()
-    assert all(0 <= auc["low"] <= auc["value"] <= auc["high"] <= 1 for auc in found["auc"].values())
-    assert found["failed"] == {} and list(found["weak"]) == sorted(found["weak"]) and 0 <= found["fooled"]["value"] <= 1
-    assert all(weight >= 0 for name, weight in found["weights"].items() if name != "bias")
-    assert found["graded_steps"].keys() == {"half_of_sentences", "three_quarters", "expected"}
-    assert found["near_ends"].keys() == {"tuned", "base", "base_chat"}
-    assert found["agreement"]["spearman"] == "unknown"  # of another encoder than the weights were fitted with
-    assert {"quarter", "expected", "good"} <= found["control_means"].keys() and "quarter" not in found["auc"]
+    assert kinds <= embedded["auc"].keys() and kinds <= health["overlap"]["auc"].keys()
+    assert all(0 <= auc["low"] <= auc["value"] <= auc["high"] <= 1 for auc in embedded["auc"].values())
+    assert (
+        embedded["failed"] == {}
+        and list(embedded["weak"]) == sorted(embedded["weak"])
+        and 0 <= embedded["fooled"]["value"] <= 1
+    )
+    assert all(weight >= 0 for name, weight in embedded["weights"].items() if name != "bias")
+    assert embedded["graded_steps"].keys() == {"half_of_sentences", "three_quarters", "expected"}
+    assert embedded["near_ends"].keys() == {"tuned", "base", "base_chat"}
+    assert embedded["agreement"]["spearman"] == "unknown"  # of another encoder than the weights were fitted with
+    assert {"quarter", "expected", "good"} <= embedded["control_means"].keys() and "quarter" not in embedded["auc"]
 
 
-def test_verdicts_and_table_hold_every_score(tmp_path, made):
-    found = run(tmp_path, made)
+def test_verdicts_and_table_hold_every_score(tmp_path, work):
+    details = run(tmp_path, work)
     verdicts = list(read_rows(tmp_path / "verdicts.jsonl"))
     assert [row["id"] for row in verdicts] == [row["id"] for row in tiny.rows(7, 30)]
     scores = [row["scores"]["embedded"] for row in verdicts]
     assert {"tuned", "base", "base_chat", "control good", "control half"} <= scores[0].keys()
-    assert np.mean([row["tuned"] for row in scores]) == pytest.approx(found["tuned"]["embedded"]["value"], abs=0.01)
+    assert np.mean([row["tuned"] for row in scores]) == pytest.approx(details["tuned"]["embedded"]["value"], abs=0.01)
     with open(tmp_path / "scores.csv", newline="") as file:
         table = list(csv.DictReader(file))
     assert len(table) == 7 * 3 and table[0].keys() == {"judge", "answer", "id", "score"}
@@ -156,83 +160,83 @@ def test_verdicts_and_table_hold_every_score(tmp_path, made):
         assert float(line["score"]) == pytest.approx(verdict, rel=1e-3, abs=0.01)
 
 
-def test_perplexity_follows_from_the_likelihoods_of_the_verdicts(tmp_path, made):
-    found = run(tmp_path, made)
+def test_perplexity_follows_from_the_likelihoods_of_the_verdicts(tmp_path, work):
+    details = run(tmp_path, work)
     likelihoods = [row["likelihood"] for row in read_rows(tmp_path / "verdicts.jsonl")]
-    for who in ("tuned", "base", "base_chat"):
-        nats, tokens, right = np.sum([row[who] for row in likelihoods], 0)
-        assert np.exp(nats / tokens) == pytest.approx(found[who]["perplexity"]["value"], rel=1e-4)
-        assert right / tokens == pytest.approx(found[who]["token_accuracy"]["value"], rel=1e-5)
+    for contestant in ("tuned", "base", "base_chat"):
+        nats, tokens, right = np.sum([row[contestant] for row in likelihoods], 0)
+        assert np.exp(nats / tokens) == pytest.approx(details[contestant]["perplexity"]["value"], rel=1e-4)
+        assert right / tokens == pytest.approx(details[contestant]["token_accuracy"]["value"], rel=1e-5)
 
 
-def test_judging_twice_gives_the_same_bytes(tmp_path, made, monkeypatch):
-    run(tmp_path, made)
+def test_judging_twice_gives_the_same_bytes(tmp_path, work, monkeypatch):
+    run(tmp_path, work)
     first = outputs(tmp_path)
-    run(tmp_path, made)  # with what was kept
+    run(tmp_path, work)  # with what was kept
     assert outputs(tmp_path) == first
     monkeypatch.setenv("AFFINAGE_SCRATCH", str(tmp_path / "another"))
-    run(tmp_path, made)  # with nothing kept
+    run(tmp_path, work)  # with nothing kept
     assert outputs(tmp_path) == first
 
 
-def test_likelihoods_are_kept(tmp_path, made, monkeypatch):
-    run(tmp_path, made)
+def test_likelihoods_are_kept(tmp_path, work, monkeypatch):
+    run(tmp_path, work)
     load, names = directory.load, []
     monkeypatch.setattr(directory, "load", lambda folder, *rest: names.append(folder.name) or load(folder, *rest))
-    run(tmp_path, made)
+    run(tmp_path, work)
     assert "tuned" not in names
 
 
-def test_several_judges_are_kept_apart(tmp_path, made):
+def test_several_judges_are_kept_apart(tmp_path, work):
     kinds = {name: {"kind": "embedded", "controls": count, "warn_below": 0.5} for name, count in (("one", 8), ("two", 20))}
-    found = run(tmp_path, made, judges=kinds)
-    assert {"one", "two"} <= found["tuned"].keys() and found["judges"].keys() == {"overlap", "one", "two"}
+    details = run(tmp_path, work, judges=kinds)
+    assert {"one", "two"} <= details["tuned"].keys() and details["judges"].keys() == {"overlap", "one", "two"}
     assert next(read_rows(tmp_path / "verdicts.jsonl"))["scores"].keys() == {"one", "two"}
 
 
 @pytest.mark.parametrize(("test", "training"), [(1, 24), (0, 24), (7, 1)])
-def test_fewer_than_two_rows_is_an_error(tmp_path, made, test, training):
-    write_rows(tmp_path / "few.jsonl", list(read_rows(made / "answers.jsonl"))[:test])
+def test_fewer_than_two_rows_is_an_error(tmp_path, work, test, training):
+    write_rows(tmp_path / "few.jsonl", list(read_rows(work / "answers.jsonl"))[:test])
     tiny.formatted(tmp_path / "formatted", train=training)
     with pytest.raises(StageError, match=f"{test} test and {training} training rows"):
-        run(tmp_path, made, tmp_path / "few.jsonl", tmp_path / "formatted")
+        run(tmp_path, work, tmp_path / "few.jsonl", tmp_path / "formatted")
     assert not (tmp_path / "scores.json").exists()
 
 
-def test_two_rows_are_enough(tmp_path, made):
-    write_rows(tmp_path / "few.jsonl", list(read_rows(made / "answers.jsonl"))[:2])
+def test_two_rows_are_enough(tmp_path, work):
+    write_rows(tmp_path / "few.jsonl", list(read_rows(work / "answers.jsonl"))[:2])
     tiny.formatted(tmp_path / "formatted", train=2)
-    assert run(tmp_path, made, tmp_path / "few.jsonl", tmp_path / "formatted")["rows"] == 2
+    assert run(tmp_path, work, tmp_path / "few.jsonl", tmp_path / "formatted")["rows"] == 2
 
 
-def test_an_answer_too_long_for_the_context_leaves_the_figures_alone(tmp_path, made):
+def test_an_answer_too_long_for_the_context_leaves_the_figures_alone(tmp_path, work):
     def long(row):
         if row["id"] == "row#30":
             row["expected"] = " ".join([row["expected"]] * 40)
 
-    whole, cut = run(tmp_path, made), run(tmp_path, made, edited(tmp_path, made, long))
+    whole, cut = run(tmp_path, work), run(tmp_path, work, edited(tmp_path, work, long))
     assert cut["rows"] == 7 and cut["tuned"]["perplexity"]["value"] == pytest.approx(
         whole["tuned"]["perplexity"]["value"], rel=0.3
     )
     assert cut["tuned"]["bits_per_byte"]["value"] == pytest.approx(whole["tuned"]["bits_per_byte"]["value"], rel=0.3)
 
 
-def test_speed_stands_apart(tmp_path, made):
-    run(tmp_path, made)
+def test_speed_stands_apart(tmp_path, work):
+    run(tmp_path, work)
     assert "seconds" in json.loads((tmp_path / "speed.json").read_text())
     assert b"seconds" not in b"".join(outputs(tmp_path).values())
 
 
-def test_the_headline_is_taken_from_the_details(tmp_path, made):
-    found = run(tmp_path, made)
+def test_the_headline_is_taken_from_the_details(tmp_path, work):
+    details = run(tmp_path, work)
     short = json.loads((tmp_path / "scores.json").read_text())
     assert short.keys() == {"perplexity", "chrf", "embedded", "flagged", "alarms"}
     assert short["alarms"].keys() == {"cut_answers", "long_references"}  # random weights never end
-    assert short["perplexity"]["tuned"] == found["tuned"]["perplexity"]["value"]
-    assert short["embedded"]["low"] == found["gain"]["embedded"]["low"]
+    assert short["perplexity"]["tuned"] == details["tuned"]["perplexity"]["value"]
+    assert short["embedded"]["low"] == details["gain"]["embedded"]["low"]
     assert short["embedded"]["agreement"] == "unknown"
-    assert short["flagged"]["tuned"] == found["tuned"]["flagged"]["value"]
-    assert short["embedded"]["auc"] == min(area["value"] for area in found["judges"]["embedded"]["auc"].values())
+    assert short["flagged"]["tuned"] == details["tuned"]["flagged"]["value"]
+    assert short["embedded"]["auc"] == min(area["value"] for area in details["judges"]["embedded"]["auc"].values())
 
 
 def served(server, kind="ollama", **changes) -> dict:
@@ -255,10 +259,10 @@ def served(server, kind="ollama", **changes) -> dict:
 
 
 @pytest.mark.parametrize("kind", ["ollama", "openai"])
-def test_a_language_model_judges_beside_the_embedded_judge(tmp_path, made, serve, kind):
-    found = run(tmp_path, made, judges=served(serve(honest), kind))
-    about = found["judges"]["llama"]
-    assert 1 <= found["tuned"]["llama"]["value"] <= 5 and "over" in found["gain"]["llama"]
+def test_a_language_model_judges_beside_the_embedded_judge(tmp_path, work, serve, kind):
+    details = run(tmp_path, work, judges=served(serve(honest), kind))
+    about = details["judges"]["llama"]
+    assert 1 <= details["tuned"]["llama"]["value"] <= 5 and "over" in details["gain"]["llama"]
     assert about["failed"] == {} and about["bounds"]["tuned"]["low"] == about["bounds"]["tuned"]["high"]
     assert {"other", "orders", "half", "base"} <= about["auc"].keys() and about["auc"]["other"]["value"] == 1
     assert about["fooled"]["value"] == 0 and -1 <= about["length_correlation"]["tuned"]["value"] <= 1
@@ -274,15 +278,15 @@ def test_a_language_model_judges_beside_the_embedded_judge(tmp_path, made, serve
     assert speed["verdicts"] > speed["kept_from_before"] == 0
 
 
-def test_failed_verdicts_stand_in_every_report(tmp_path, made, serve):
-    first = next(read_rows(made / "answers.jsonl"))
+def test_failed_verdicts_stand_in_every_report(tmp_path, work, serve):
+    first = next(read_rows(work / "answers.jsonl"))
     evil = first["answers"]["tuned"]["text"]
 
     def speak(body):
         return Said('{"reasons": "?", "score": "high"}') if texts(body)[2:] == [evil] else honest(body)
 
-    found = run(tmp_path, made, judges=served(serve(speak), pairwise=""))
-    about = found["judges"]["llama"]
+    details = run(tmp_path, work, judges=served(serve(speak), pairwise=""))
+    about = details["judges"]["llama"]
     assert about["failed"]["unparsable"] >= 1 and about["bounds"]["tuned"]["low"] < about["bounds"]["tuned"]["high"]
     row = next(read_rows(tmp_path / "verdicts.jsonl"))
     assert row["scores"]["llama"]["tuned"] is None and row["failed"]["llama"]["tuned"] == "unparsable"
@@ -290,58 +294,58 @@ def test_failed_verdicts_stand_in_every_report(tmp_path, made, serve):
     assert b"nan" not in b"".join(outputs(tmp_path).values()).lower()
 
 
-def test_a_judge_that_cannot_judge_is_marked(tmp_path, made, serve, capsys):
-    found = run(
-        tmp_path, made, judges=served(serve(lambda body: Said('{"reasons": "nice", "score": 4}')), pairwise="", warn_below=0.9)
+def test_a_judge_that_cannot_judge_is_marked(tmp_path, work, serve, capsys):
+    details = run(
+        tmp_path, work, judges=served(serve(lambda body: Said('{"reasons": "nice", "score": 4}')), pairwise="", warn_below=0.9)
     )
-    assert set(found["judges"]["llama"]["weak"]) == found["judges"]["llama"]["auc"].keys() | {"graded"}
-    assert json.loads((tmp_path / "scores.json").read_text())["llama"]["weak"] == len(found["judges"]["llama"]["weak"])
+    assert set(details["judges"]["llama"]["weak"]) == details["judges"]["llama"]["auc"].keys() | {"graded"}
+    assert json.loads((tmp_path / "scores.json").read_text())["llama"]["weak"] == len(details["judges"]["llama"]["weak"])
     assert "warning: judge 'llama'" in capsys.readouterr().err
 
 
-def test_offline_replay_gives_the_same_bytes(tmp_path, made, serve):
+def test_offline_replay_gives_the_same_bytes(tmp_path, work, serve):
     server = serve(honest)
-    run(tmp_path, made, judges=served(server))
+    run(tmp_path, work, judges=served(server))
     first = outputs(tmp_path)
     server.close()
-    run(tmp_path, made, judges=served(server))
+    run(tmp_path, work, judges=served(server))
     assert outputs(tmp_path) == first
 
 
 @pytest.fixture(scope="module")
-def prompted(made):
+def prompted(work):
     """The answers, those of the base shown two examples among them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AFFINAGE_SCRATCH", str(made / "scratch"))
-        places = {"formatted": made / "formatted", "model": made / "tuned", "base": made / "base", "root": made / "base"}
+        patch.setenv("AFFINAGE_SCRATCH", str(work / "scratch"))
+        places = {"formatted": work / "formatted", "model": work / "tuned", "base": work / "base", "root": work / "base"}
         options = tiny.generation(max_new_tokens=24, shots=2)
-        generate.main("tuned", options, generate.Paths(**places, out=made / "prompted.jsonl", speed=made / "speed.json"))
-    return made / "prompted.jsonl"
+        generate.main("tuned", options, generate.Paths(**places, out=work / "prompted.jsonl", speed=work / "speed.json"))
+    return work / "prompted.jsonl"
 
 
-def test_a_prompted_base_is_judged_with_its_examples_and_their_cost(tmp_path, made, prompted):
-    found = run(tmp_path, made, prompted)
-    assert found["base_shots"]["perplexity"]["value"] != found["base_chat"]["perplexity"]["value"]
-    assert found["base_shots"]["prompt_tokens"]["value"] > found["base_chat"]["prompt_tokens"]["value"] > 0
-    assert "base_shots" in found["judges"]["embedded"]["auc"] and "prompt_tokens" not in found["gain"]
+def test_a_prompted_base_is_judged_with_its_examples_and_their_cost(tmp_path, work, prompted):
+    details = run(tmp_path, work, prompted)
+    assert details["base_shots"]["perplexity"]["value"] != details["base_chat"]["perplexity"]["value"]
+    assert details["base_shots"]["prompt_tokens"]["value"] > details["base_chat"]["prompt_tokens"]["value"] > 0
+    assert "base_shots" in details["judges"]["embedded"]["auc"] and "prompt_tokens" not in details["gain"]
     row = next(row for row in read_rows(prompted) if row["expected"])
-    shown = {one["id"]: one for one in read_rows(made / "formatted" / "train")}
+    shown = {train_row["id"]: train_row for train_row in read_rows(work / "formatted" / "train")}
     turns = [
         turn
-        for one in row["answers"]["base_shots"]["shots"]
-        for turn in (*shown[one]["messages"], {"role": "assistant", "content": shown[one]["completion"]})
+        for shot in row["answers"]["base_shots"]["shots"]
+        for turn in (*shown[shot]["messages"], {"role": "assistant", "content": shown[shot]["completion"]})
     ]
     example = encode({**row, "messages": [*turns, *row["messages"]], "completion": row["expected"]}, tiny.tokenizer(), 256)
-    (score,) = score_of(directory.load(made / "base"), [example], tiny.scoring(512))
-    verdict = next(one for one in read_rows(tmp_path / "verdicts.jsonl") if one["id"] == row["id"])
+    (score,) = score_of(directory.load(work / "base"), [example], tiny.scoring(512))
+    verdict = next(line for line in read_rows(tmp_path / "verdicts.jsonl") if line["id"] == row["id"])
     assert verdict["likelihood"]["base_shots"] == [pytest.approx(score.nll, rel=1e-4), score.tokens, score.correct]
 
 
-def test_examples_that_are_no_training_rows_any_more_are_named(tmp_path, made, prompted):
+def test_examples_that_are_no_training_rows_any_more_are_named(tmp_path, work, prompted):
     lost = tiny.formatted(tmp_path / "formatted", train=0)
     write_rows(lost / "train" / "000.jsonl", tiny.rows(24, 100))
     with pytest.raises(StageError, match="answers after an example(.|\n)*run generate again"):
-        run(tmp_path, made, prompted, formatted=lost)
+        run(tmp_path, work, prompted, formatted=lost)
 
 
 def lists_in(tree: object):
@@ -355,9 +359,9 @@ def lists_in(tree: object):
 
 def test_dvc_finds_no_empty_list_in_the_details():
     """It takes any list of the file for a plot's data, and warns of one without a first row."""
-    texts = {who: ["a", "b", "c", "d"] for who in ("tuned", "base")}
+    texts = {contestant: ["a", "b", "c", "d"] for contestant in ("tuned", "base")}
     good, bad = np.full(4, 5.0), np.full(4, 1.0)
     scores = dict.fromkeys(texts, np.full(4, 3.0))
-    made = Opinion(scores, list(range(4)), {"good": good, "orders": bad}, (0, 5), {"kind": "embedded"})
-    found = health("j", made, texts, Bootstrap(4, 50, 0.95, 1), 0.8)
-    assert found["weak"] == {} and all(lists_in({"judges": {"j": found}}))
+    judged = Opinion(scores, list(range(4)), {"good": good, "orders": bad}, (0, 5), {"kind": "embedded"})
+    judge_health = health("j", judged, texts, Bootstrap(4, 50, 0.95, 1), 0.8)
+    assert judge_health["weak"] == {} and all(lists_in({"judges": {"j": judge_health}}))

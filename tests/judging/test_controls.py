@@ -18,25 +18,25 @@ def said(*answers: str) -> list[dict]:
 
 
 def test_every_kind_is_made_for_every_row():
-    assert all(made.keys() == BAD | {"good"} for made in make(tiny.rows(9)))
+    assert all(answers.keys() == BAD | {"good"} for answers in make(tiny.rows(9)))
 
 
 def test_kinds_are_what_they_say():
     rows = tiny.rows(9)
-    for row, made in zip(rows, make(rows), strict=True):
+    for row, answers in zip(rows, make(rows), strict=True):
         expected = row["completion"]
         others = {other["completion"] for other in rows} - {expected}
-        assert made["other"] in others and made["nearest"] in others
-        assert made["orders"] == made["other"] + ORDER
-        assert made["echo"] == question(row) == row["messages"][0]["content"]
-        assert expected.startswith(made["half"]) and len(made["half"].split()) == (len(expected.split()) + 1) // 2
-        assert sorted(made["shuffled"].split()) == sorted(expected.split())
-        assert made["repeated"] == f"{expected} {expected}"
+        assert answers["other"] in others and answers["nearest"] in others
+        assert answers["orders"] == answers["other"] + ORDER
+        assert answers["echo"] == question(row) == row["messages"][0]["content"]
+        assert expected.startswith(answers["half"]) and len(answers["half"].split()) == (len(expected.split()) + 1) // 2
+        assert sorted(answers["shuffled"].split()) == sorted(expected.split())
+        assert answers["repeated"] == f"{expected} {expected}"
 
 
 def test_nearest_is_the_most_alike_of_the_others():
     vectors = np.array([[1, 0], [0, 1], [0.8, 0.6]])
-    assert [made["nearest"] for made in make(said("a b", "c d", "e f"), vectors=vectors)] == ["e f", "e f", "a b"]
+    assert [answers["nearest"] for answers in make(said("a b", "c d", "e f"), vectors=vectors)] == ["e f", "e f", "a b"]
 
 
 def test_a_paraphrase_is_the_good_answer():
@@ -64,8 +64,8 @@ def test_a_paraphrase_is_the_good_answer():
 def test_no_bad_answer_is_the_expected_one(answers, seed):
     rows = said(*answers)
     alike = np.full((3, 3), 0.5) + np.eye(3) / 2
-    for row, made in zip(rows, make(rows, seed, np.linalg.cholesky(alike)), strict=True):
-        assert {kind for kind in BAD if folded_key(made[kind]) == folded_key(row["completion"])} == set()
+    for row, by_kind in zip(rows, make(rows, seed, np.linalg.cholesky(alike)), strict=True):
+        assert {kind for kind in BAD if folded_key(by_kind[kind]) == folded_key(row["completion"])} == set()
 
 
 def test_the_seed_alone_decides():

@@ -52,9 +52,9 @@ def encoder(tmp_path_factory):
 
 
 def test_order_is_not_looked_at_by_an_encoder_that_the_weights_do_not_fit(encoder):
-    found = Form(encoder)([("What?", EXPECTED, EXPECTED), ("What?", EXPECTED, "")])
-    assert list(found) == ["breaks_off", "repeats", "echoes", "too_long"]
-    assert all(not flags.any() and flags.shape == (2,) for flags in found.values())
+    form_flags = Form(encoder)([("What?", EXPECTED, EXPECTED), ("What?", EXPECTED, "")])
+    assert list(form_flags) == ["breaks_off", "repeats", "echoes", "too_long"]
+    assert all(not flags.any() and flags.shape == (2,) for flags in form_flags.values())
 
 
 def test_words_in_disorder_are_flagged_where_the_expected_ones_are_not(encoder, monkeypatch):
@@ -64,8 +64,8 @@ def test_words_in_disorder_are_flagged_where_the_expected_ones_are_not(encoder, 
     mixed = "red apple the is"
     monkeypatch.setattr(Form, "_disorder", lambda _, texts: [1.0 if text == mixed else -1.0 for text in texts])
     items = [("What?", "the apple is red", mixed), ("What?", mixed, mixed), ("What?", mixed, "the apple is red")]
-    found = Form(encoder)(items)
-    assert found["shuffled"].tolist() == [True, False, False] and list(found)[2] == "shuffled"
+    form_flags = Form(encoder)(items)
+    assert form_flags["shuffled"].tolist() == [True, False, False] and list(form_flags)[2] == "shuffled"
     monkeypatch.setattr(Form, "_disorder", lambda _, texts: [1.0 if "door" in text else -1.0 for text in texts])
     assert not Form(encoder)([("What?", "hood, brake, seat", "the door is, hood, red apple")])["shuffled"].any()
 

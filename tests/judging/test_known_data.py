@@ -7,7 +7,7 @@ SENTENCE = "The treatment of the disease is a combination of rest and of a medic
 
 
 @pytest.mark.parametrize(
-    ("expected", "found"),
+    ("expected", "answer_kind"),
     [
         (["Lulu", "in the city of Rome"], "a few words"),
         ([SENTENCE] * 2, "a sentence"),
@@ -18,8 +18,8 @@ SENTENCE = "The treatment of the disease is a combination of rest and of a medic
         (["def f(x):\n    return {x: 1};\n\ng = f(2)\n"] * 2, "code"),
     ],
 )
-def test_kinds_of_expected_answers(expected, found):
-    assert kind(expected, QUESTIONS) == found
+def test_kinds_of_expected_answers(expected, answer_kind):
+    assert kind(expected, QUESTIONS) == answer_kind
 
 
 def test_other_languages_are_unknown():
@@ -30,8 +30,8 @@ def test_other_languages_are_unknown():
 
 
 def test_the_table_answers_for_known_kinds_alone():
-    found = known_agreement([SENTENCE] * 2, QUESTIONS, True)
-    assert found["low"] <= found["spearman"] <= found["high"] and set(found["sets"].split(", ")) <= set(
+    agreement = known_agreement([SENTENCE] * 2, QUESTIONS, True)
+    assert agreement["low"] <= agreement["spearman"] <= agreement["high"] and set(agreement["sets"].split(", ")) <= set(
         LENGTHS["a sentence"][2]
     )
     assert known_agreement([SENTENCE] * 2, QUESTIONS, False)["spearman"] == "unknown"

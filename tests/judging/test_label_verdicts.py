@@ -27,33 +27,33 @@ def row(number: int, expected: str, **answers: dict) -> dict:
 
 def drawn(count: int = 40, classes: list[str] = CLASSES) -> list[dict]:
     """Rows whose shares are drawn at random."""
-    dice, made = np.random.default_rng(3), []
+    dice, rows = np.random.default_rng(3), []
     for i in range(count):
         answers = {}
-        for who in ("tuned", "majority", "tfidf"):
+        for contestant in ("tuned", "majority", "tfidf"):
             shares = dict(zip(CLASSES, dice.dirichlet([1, 1, 1]).tolist(), strict=True))
-            answers[who] = {"label": max(shares, key=shares.get), "probabilities": shares}
-        made.append(row(i, classes[int(dice.integers(len(classes)))], **answers))
-    return made
+            answers[contestant] = {"label": max(shares, key=shares.get), "probabilities": shares}
+        rows.append(row(i, classes[int(dice.integers(len(classes)))], **answers))
+    return rows
 
 
-def values(rows: list[dict], who: str = "tuned", labels: list[str] = CLASSES) -> dict[str, float]:
-    return {name: float(statistic(sums.sum(0))) for name, (sums, statistic) in figures(rows, who, labels).items()}
+def values(rows: list[dict], contestant: str = "tuned", labels: list[str] = CLASSES) -> dict[str, float]:
+    return {name: float(statistic(sums.sum(0))) for name, (sums, statistic) in figures(rows, contestant, labels).items()}
 
 
 @pytest.mark.parametrize("classes", [CLASSES, ["a", "b"]], ids=["all", "one absent from test"])
 def test_figures_are_those_of_scikit_learn(classes):
     rows = drawn(classes=classes)
-    meant, given = [row["expected"] for row in rows], [row["answers"]["tuned"]["label"] for row in rows]
+    meant, answered = [row["expected"] for row in rows], [row["answers"]["tuned"]["label"] for row in rows]
     shares = [[row["answers"]["tuned"]["probabilities"][label] for label in CLASSES] for row in rows]
-    assert set(given) == set(CLASSES) and set(meant) == set(classes)
-    found = values(rows)
-    assert found["accuracy"] == pytest.approx(accuracy_score(meant, given))
+    assert set(answered) == set(CLASSES) and set(meant) == set(classes)
+    figure_values = values(rows)
+    assert figure_values["accuracy"] == pytest.approx(accuracy_score(meant, answered))
     # averaged over the labels that the test rows have
-    assert found["macro_f1"] == pytest.approx(f1_score(meant, given, labels=classes, average="macro"))
-    assert found["log_loss"] == pytest.approx(log_loss(meant, shares, labels=CLASSES))
+    assert figure_values["macro_f1"] == pytest.approx(f1_score(meant, answered, labels=classes, average="macro"))
+    assert figure_values["log_loss"] == pytest.approx(log_loss(meant, shares, labels=CLASSES))
     table = by_class(rows, "tuned", CLASSES)
-    expected = precision_recall_fscore_support(meant, given, labels=CLASSES, zero_division=0)
+    expected = precision_recall_fscore_support(meant, answered, labels=CLASSES, zero_division=0)
     for i, label in enumerate(CLASSES):
         assert list(table[label].values()) == pytest.approx([column[i] for column in expected])
 
@@ -81,9 +81,9 @@ def test_perfect_and_worst():
     perfect = [row(i, label, tuned=sure(label)) for i, label in enumerate("abcab")]
     assert values(perfect) == {"accuracy": 1, "macro_f1": 1, "log_loss": 0, "calibration_error": 0}
     worst = [row(i, label, tuned=sure("abc"["abc".index(label) - 1])) for i, label in enumerate("abcab")]
-    found = values(worst)
-    assert (found["accuracy"], found["macro_f1"], found["calibration_error"]) == (0, 0, 1)
-    assert found["log_loss"] == pytest.approx(-np.log(LEAST))  # finite, though the right label was ruled out
+    figure_values = values(worst)
+    assert (figure_values["accuracy"], figure_values["macro_f1"], figure_values["calibration_error"]) == (0, 0, 1)
+    assert figure_values["log_loss"] == pytest.approx(-np.log(LEAST))  # finite, though the right label was ruled out
 
 
 def test_a_label_that_an_answer_does_not_know_has_no_share():
@@ -92,32 +92,36 @@ def test_a_label_that_an_answer_does_not_know_has_no_share():
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc"), st.floats(0.34, 1)), min_size=1, max_size=20))
-def test_figures_stay_in_their_bounds(made):
-    rows = [row(i, expected, tuned=sure(label, share)) for i, (expected, label, share) in enumerate(made)]
-    found = values(rows)
-    assert all(0 <= found[name] <= 1 + 1e-12 for name in ("accuracy", "macro_f1", "calibration_error"))
-    assert 0 <= found["log_loss"] <= -np.log(LEAST)
-    assert (found["macro_f1"] == 1) == (found["accuracy"] == 1) == all(expected == label for expected, label, _ in made)
+def test_figures_stay_in_their_bounds(triples):
+    rows = [row(i, expected, tuned=sure(label, share)) for i, (expected, label, share) in enumerate(triples)]
+    figure_values = values(rows)
+    assert all(0 <= figure_values[name] <= 1 + 1e-12 for name in ("accuracy", "macro_f1", "calibration_error"))
+    assert 0 <= figure_values["log_loss"] <= -np.log(LEAST)
+    assert (
+        (figure_values["macro_f1"] == 1)
+        == (figure_values["accuracy"] == 1)
+        == all(expected == label for expected, label, _ in triples)
+    )
 
 
 def test_intervals_and_the_paired_gain_over_the_better_rival():
     rows = drawn()
-    for one in rows[:30]:
-        one["answers"]["tuned"] = sure(one["expected"], 0.9)
-    found = {who: figures(rows, who, CLASSES) for who in ("tuned", "majority", "tfidf")}
+    for answer_row in rows[:30]:
+        answer_row["answers"]["tuned"] = sure(answer_row["expected"], 0.9)
+    by_contestant = {contestant: figures(rows, contestant, CLASSES) for contestant in ("tuned", "majority", "tfidf")}
     bootstrap = Bootstrap(len(rows), 300, 0.95, 1)
-    result = compare(found, bootstrap)
-    for who in ("tuned", "majority", "tfidf", "gain"):
-        for one in result[who].values():
-            assert one["low"] <= one["value"] <= one["high"] and one["low"] < one["high"]
+    result = compare(by_contestant, bootstrap)
+    for contestant in ("tuned", "majority", "tfidf", "gain"):
+        for interval in result[contestant].values():
+            assert interval["low"] <= interval["value"] <= interval["high"] and interval["low"] < interval["high"]
     for name, pick in (("accuracy", max), ("macro_f1", max), ("log_loss", min), ("calibration_error", min)):
-        over = pick(("majority", "tfidf"), key=lambda who, name=name: result[who][name]["value"])
+        over = pick(("majority", "tfidf"), key=lambda contestant, name=name: result[contestant][name]["value"])
         gain = result["gain"][name]
         assert gain["over"] == over
         assert gain["value"] == pytest.approx(result["tuned"][name]["value"] - result[over][name]["value"])
     over, right = result["gain"]["accuracy"]["over"], {}
-    for who in ("tuned", over):
-        right[who] = np.array([row["answers"][who]["label"] == row["expected"] for row in rows], float)
+    for contestant in ("tuned", over):
+        right[contestant] = np.array([row["answers"][contestant]["label"] == row["expected"] for row in rows], float)
     means = (bootstrap.counts @ (right["tuned"] - right[over])) / len(rows)
     bounds = np.percentile(means, [2.5, 97.5])
     assert [result["gain"]["accuracy"][key] for key in ("low", "high")] == pytest.approx(bounds.tolist())
@@ -127,7 +131,9 @@ def test_a_tie_of_the_rivals_and_the_same_answers_gain_nothing():
     rows = [
         row(i, label, tuned=sure("a", 0.8), majority=sure("a", 0.8), tfidf=sure("a", 0.8)) for i, label in enumerate("aabc")
     ]
-    result = compare({who: figures(rows, who, CLASSES) for who in rows[0]["answers"]}, Bootstrap(4, 100, 0.95, 1))
+    result = compare(
+        {contestant: figures(rows, contestant, CLASSES) for contestant in rows[0]["answers"]}, Bootstrap(4, 100, 0.95, 1)
+    )
     for gain in result["gain"].values():
         assert gain == {"over": "majority", "value": 0, "low": 0, "high": 0}
 
@@ -136,39 +142,44 @@ def test_what_is_written(tmp_path):
     rows = drawn(12, ["a", "b"])
     write_rows(tmp_path / "answers.jsonl", rows)
     verdicts, metrics, details, table = labelled.judged(tmp_path, tmp_path / "answers.jsonl")
-    found = read_json(details)
-    assert found["rows"] == 12 and set(found["classes"]) == {"tuned", "majority", "tfidf"}
-    assert set(found["classes"]["tuned"]) == set(CLASSES) and found["classes"]["tuned"]["c"]["rows"] == 0
+    written = read_json(details)
+    assert written["rows"] == 12 and set(written["classes"]) == {"tuned", "majority", "tfidf"}
+    assert set(written["classes"]["tuned"]) == set(CLASSES) and written["classes"]["tuned"]["c"]["rows"] == 0
     assert set(read_json(metrics)) == {"accuracy", "macro_f1", "calibration_error"}
     for name, headline in read_json(metrics).items():
-        gain = found["gain"][name]
+        gain = written["gain"][name]
         assert headline == {
-            "tuned": found["tuned"][name]["value"],
+            "tuned": written["tuned"][name]["value"],
             "gain": gain["value"],
             "low": gain["low"],
             "high": gain["high"],
         }
-    right = [{who: int(a["label"] == one["expected"]) for who, a in one["answers"].items()} for one in rows]
-    expected = [{"id": one["id"], "scores": {"right": of}} for one, of in zip(rows, right, strict=True)]
+    right = [
+        {contestant: int(a["label"] == answer_row["expected"]) for contestant, a in answer_row["answers"].items()}
+        for answer_row in rows
+    ]
+    expected = [{"id": answer_row["id"], "scores": {"right": of}} for answer_row, of in zip(rows, right, strict=True)]
     assert list(read_rows(verdicts)) == expected
     with open(table, newline="") as file:
         lines = list(csv.DictReader(file))
     assert list(lines[0]) == ["id", "actual", "predicted", "probability", "majority", "tfidf"]
-    for line, one in zip(lines, rows, strict=True):
-        labels = {who: answer["label"] for who, answer in one["answers"].items()}
-        assert (line["id"], line["actual"], line["predicted"]) == (one["id"], one["expected"], labels["tuned"])
+    for line, answer_row in zip(lines, rows, strict=True):
+        labels = {contestant: answer["label"] for contestant, answer in answer_row["answers"].items()}
+        assert (line["id"], line["actual"], line["predicted"]) == (answer_row["id"], answer_row["expected"], labels["tuned"])
         assert (line["majority"], line["tfidf"]) == (labels["majority"], labels["tfidf"])
-        assert float(line["probability"]) == pytest.approx(max(one["answers"]["tuned"]["probabilities"].values()), rel=1e-3)
+        assert float(line["probability"]) == pytest.approx(
+            max(answer_row["answers"]["tuned"]["probabilities"].values()), rel=1e-3
+        )
 
 
 def test_a_parent_is_judged_too_and_is_no_rival(tmp_path):
     rows = drawn(12)
-    for one in rows:
-        one["answers"]["parent"] = sure(one["expected"])
+    for answer_row in rows:
+        answer_row["answers"]["parent"] = sure(answer_row["expected"])
     write_rows(tmp_path / "answers.jsonl", rows)
-    found = read_json(labelled.judged(tmp_path, tmp_path / "answers.jsonl")[2])
-    assert found["parent"]["accuracy"]["value"] == 1
-    assert {gain["over"] for gain in found["gain"].values()} <= {"majority", "tfidf"}
+    written = read_json(labelled.judged(tmp_path, tmp_path / "answers.jsonl")[2])
+    assert written["parent"]["accuracy"]["value"] == 1
+    assert {gain["over"] for gain in written["gain"].values()} <= {"majority", "tfidf"}
 
 
 def test_a_classifier_from_its_answers_to_its_figures_the_same_bytes_twice(tmp_path):
@@ -176,7 +187,7 @@ def test_a_classifier_from_its_answers_to_its_figures_the_same_bytes_twice(tmp_p
     model = labelled.tuned(formatted, base, tmp_path / "tuned")
     rows = labelled.answer(tmp_path, formatted, model, base, base)
     first = tiny.contents(*(outs := labelled.judged(tmp_path, tmp_path / "answers.jsonl")))
-    right = [one["answers"]["tuned"]["label"] == one["expected"] for one in rows]
+    right = [answer_row["answers"]["tuned"]["label"] == answer_row["expected"] for answer_row in rows]
     assert read_json(outs[1])["accuracy"]["tuned"] == pytest.approx(np.mean(right), abs=1e-6)
     assert tiny.contents(*labelled.judged(tmp_path, tmp_path / "answers.jsonl")) == first
     assert tiny.contents(*labelled.judged(tmp_path, tmp_path / "answers.jsonl", seed=2)) != first

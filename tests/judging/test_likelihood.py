@@ -10,7 +10,7 @@ from tests import tiny
 
 
 @pytest.fixture
-def who(tmp_path):
+def contestant(tmp_path):
     folder = tiny.base(tmp_path / "base")
     return Contestant("base", folder, directory.load_tokenizer(folder), [])
 
@@ -27,41 +27,41 @@ def rows(count: int = 4, first: int = 0) -> list[dict]:
     return [{"expected": row.pop("completion"), **row} for row in tiny.rows(count, first)]
 
 
-def test_scores_are_of_the_expected_answers_under_its_own_prompt(who):
-    examples = [encode(row, who.tokenizer, 256) for row in tiny.rows(4)]
-    assert tiny.tokenizer().decode(examples[0].prompt) == who.prompt(rows()[0]["messages"])
-    found = expected_scores(who, rows())
-    assert [s.nll for s in found] == pytest.approx([s.nll for s in score(tiny.model(), examples, tiny.scoring(512))], rel=1e-5)
-    assert [s.tokens for s in found] == [len(e.completion) for e in examples]
+def test_scores_are_of_the_expected_answers_under_its_own_prompt(contestant):
+    examples = [encode(row, contestant.tokenizer, 256) for row in tiny.rows(4)]
+    assert tiny.tokenizer().decode(examples[0].prompt) == contestant.prompt(rows()[0]["messages"])
+    scores = expected_scores(contestant, rows())
+    assert [s.nll for s in scores] == pytest.approx([s.nll for s in score(tiny.model(), examples, tiny.scoring(512))], rel=1e-5)
+    assert [s.tokens for s in scores] == [len(e.completion) for e in examples]
 
 
-def test_what_was_read_is_not_read_again(who, loads):
-    first = expected_scores(who, rows())
-    assert expected_scores(who, rows()) == first and len(loads) == 1
-    assert expected_scores(who, rows(4, 1))[:3] != first[1:] or len(loads) == 2
+def test_what_was_read_is_not_read_again(contestant, loads):
+    first = expected_scores(contestant, rows())
+    assert expected_scores(contestant, rows()) == first and len(loads) == 1
+    assert expected_scores(contestant, rows(4, 1))[:3] != first[1:] or len(loads) == 2
     assert len(loads) == 2
 
 
-def test_other_weights_are_read_anew(who, loads, tmp_path):
-    other = Contestant("base", tiny.base(tmp_path / "other", seed=1), who.tokenizer, [])
-    assert expected_scores(who, rows()) != expected_scores(other, rows())
-    assert loads == [who.folder, other.folder]
+def test_other_weights_are_read_anew(contestant, loads, tmp_path):
+    other = Contestant("base", tiny.base(tmp_path / "other", seed=1), contestant.tokenizer, [])
+    assert expected_scores(contestant, rows()) != expected_scores(other, rows())
+    assert loads == [contestant.folder, other.folder]
 
 
-def test_an_answer_that_does_not_fit_the_context_has_no_tokens(who):
+def test_an_answer_that_does_not_fit_the_context_has_no_tokens(contestant):
     long = rows(3)
     long[0]["expected"] *= 60
     long[1]["messages"] = [{"role": "user", "content": "why " * 300}]
-    found = expected_scores(who, long)
-    assert found[:2] == [Score(0.0, 0, 0)] * 2
-    assert found[2].nll == pytest.approx(expected_scores(who, rows(3))[2].nll, rel=1e-5)
+    scores = expected_scores(contestant, long)
+    assert scores[:2] == [Score(0.0, 0, 0)] * 2
+    assert scores[2].nll == pytest.approx(expected_scores(contestant, rows(3))[2].nll, rel=1e-5)
 
 
-def test_large_models_are_read_in_half_precision_where_it_is_asked_for(who, monkeypatch):
+def test_large_models_are_read_in_half_precision_where_it_is_asked_for(contestant, monkeypatch):
     load, asked = directory.load, []
     monkeypatch.setattr(directory, "load", lambda *rest, **more: asked.append(more["dtype"]) or load(*rest, **more))
-    plain, half = expected_scores(who, rows()), expected_scores(who, rows(), "bf16")
-    assert expected_scores(who, rows(), "fp32") == plain  # what auto means on a CPU: nothing is read again
+    plain, half = expected_scores(contestant, rows()), expected_scores(contestant, rows(), "bf16")
+    assert expected_scores(contestant, rows(), "fp32") == plain  # what auto means on a CPU: nothing is read again
     assert asked == [torch.float32, torch.bfloat16]
     assert [s.nll for s in half] == pytest.approx([s.nll for s in plain], rel=0.05)
     assert half != plain and [s.tokens for s in half] == [s.tokens for s in plain]

@@ -25,8 +25,8 @@ def table(path, *lines: dict) -> None:
         writer.writerows({"question": "Why?", "expected": "So.", "answer_a": "'-1", "answer_b": "b", **line} for line in lines)
 
 
-def saved(path, *given: dict, **more) -> None:
-    lines = [{"question": "Why?", "expected": "So.", "answer": "b", **one} for one in given]
+def saved(path, *entries: dict, **more) -> None:
+    lines = [{"question": "Why?", "expected": "So.", "answer": "b", **changes} for changes in entries]
     path.write_text(json.dumps({"format": "affinage marks", "model": "m", "marks": lines, **more}))
 
 
@@ -34,8 +34,8 @@ def test_tables_and_pages_are_read_together(tmp_path):
     table(tmp_path / "a.csv", {"mark_a": "5", "mark_b": "2"}, {"mark_a": "", "mark_b": "", "question": "unmarked"})
     saved(tmp_path / "b.json", {"mark": 4}, {"mark": None, "answer": "c"}, {"mark": 1, "answer": "d", "question": "How? "})
     (tmp_path / "README.md").write_text("not read")
-    found = {one.texts: one.value for one in read_marks(tmp_path)}
-    assert found == {("Why?", "So.", "-1"): 1.0, ("Why?", "So.", "b"): 0.5, ("How? ", "So.", "d"): 0.0}  # b: 2 and 4
+    levels = {mark.texts: mark.value for mark in read_marks(tmp_path)}
+    assert levels == {("Why?", "So.", "-1"): 1.0, ("Why?", "So.", "b"): 0.5, ("How? ", "So.", "d"): 0.0}  # b: 2 and 4
     assert read_marks(tmp_path / "absent") == []
 
 
@@ -66,27 +66,34 @@ def test_a_judge_that_agrees_is_left_as_it_is():
 def test_a_calibration_comes_nearer_to_the_marks_on_answers_that_it_has_not_seen():
     values = DICE.uniform(0, 1, 120)
     scores = 100 * np.clip(0.4 * values + DICE.normal(0, 0.05, 120), 0, 1)  # far too strict
-    made = Calibration(marks(values), scores, (0, 100))
-    found = made.describe(BOOTSTRAP)
-    assert found["error_calibrated"]["high"] < found["error"]["low"] and found["spearman"]["value"] > 0.8
-    assert found["disagree"] and found["mark_less_score"]["low"] > 20 and found["marks"] == 120 and found["questions"] == 60
-    assert all(one["low"] <= one["value"] <= one["high"] for one in (found["spearman"], found["error"]))
+    fitted = Calibration(marks(values), scores, (0, 100))
+    agreement = fitted.describe(BOOTSTRAP)
+    assert agreement["error_calibrated"]["high"] < agreement["error"]["low"] and agreement["spearman"]["value"] > 0.8
+    assert (
+        agreement["disagree"]
+        and agreement["mark_less_score"]["low"] > 20
+        and agreement["marks"] == 120
+        and agreement["questions"] == 60
+    )
+    assert all(
+        interval["low"] <= interval["value"] <= interval["high"] for interval in (agreement["spearman"], agreement["error"])
+    )
 
 
 def test_an_answer_is_never_scored_by_marks_of_its_own_question():
     values = DICE.uniform(0, 1, 60)
     scores = 100 * values
-    made = Calibration(marks(values), scores, (0, 100))
-    own = made.apply(scores[:2], ["Question 0?"] * 2)
+    fitted = Calibration(marks(values), scores, (0, 100))
+    own = fitted.apply(scores[:2], ["Question 0?"] * 2)
     values[:2] = 1 - values[:2]
     changed = Calibration(marks(values), scores, (0, 100))
     assert np.array_equal(changed.apply(scores[:2], ["question  0?", "Question 0?"])[1:], own[1:])
-    assert not np.array_equal(changed.apply(scores[:2], ["New?"] * 2), made.apply(scores[:2], ["New?"] * 2))
+    assert not np.array_equal(changed.apply(scores[:2], ["New?"] * 2), fitted.apply(scores[:2], ["New?"] * 2))
 
 
 def test_failed_verdicts_stay_failed():
-    made = Calibration(marks(DICE.uniform(0, 1, 60)), DICE.uniform(1, 5, 60), (1, 5))
-    assert np.isnan(made.apply(np.array([np.nan, 3.0]), ["New?"] * 2)).tolist() == [True, False]
+    fitted = Calibration(marks(DICE.uniform(0, 1, 60)), DICE.uniform(1, 5, 60), (1, 5))
+    assert np.isnan(fitted.apply(np.array([np.nan, 3.0]), ["New?"] * 2)).tolist() == [True, False]
 
 
 def test_few_marks_make_no_calibration():
@@ -99,4 +106,4 @@ def test_few_marks_make_no_calibration():
 def test_marks_of_answers_that_were_not_scored_are_stale():
     items = [("Question 0?", "It is  so.", "answer 0"), ("Question 0?", "It is so.", "answer 1")]
     there, scores = matched(marks(np.full(4, 0.5)), items, np.array([70.0, np.nan]))
-    assert [one.texts[2] for one in there] == ["answer 0"] and scores.tolist() == [70]
+    assert [mark.texts[2] for mark in there] == ["answer 0"] and scores.tolist() == [70]

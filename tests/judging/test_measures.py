@@ -33,7 +33,7 @@ def values(expected: list[str], answers: list[str], whole: list[bool] | None = N
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected_names"),
     [
         ("wheel, seat", ["wheel", "seat"]),
         ("  Wheel ,SEAT,", ["wheel", "seat"]),
@@ -49,13 +49,13 @@ def values(expected: list[str], answers: list[str], whole: list[bool] | None = N
         ("I found nothing", ["i found nothing"]),
     ],
 )
-def test_names_of_an_answer(text, found):
-    assert names(text) == found
+def test_names_of_an_answer(text, expected_names):
+    assert names(text) == expected_names
 
 
 def test_figures_by_hand():
-    found = values(["wheel, seat", "none", "hood"], ["Wheel, door", "none", "seat\nhood, wheel"], [True, True, False])
-    assert found == pytest.approx(
+    figure_values = values(["wheel, seat", "none", "hood"], ["Wheel, door", "none", "seat\nhood, wheel"], [True, True, False])
+    assert figure_values == pytest.approx(
         {
             "parts_f1": 2 * 2 / (5 + 3),
             "parts_precision": 2 / 5,
@@ -70,24 +70,26 @@ def test_figures_by_hand():
 def test_what_broke_off_is_unreadable_and_counts_by_what_it_names():
     rows = [{"expected": "wheel"}] * 3
     answers = [{"text": "wheel", "finish": finish} for finish in ("stop", "length", "prompt too long")]
-    found = task_figures(["parts"], rows, answers, [])
-    assert value(found["unreadable"]) == pytest.approx(2 / 3) and value(found["parts_f1"]) == 1
+    figure_values = task_figures(["parts"], rows, answers, [])
+    assert value(figure_values["unreadable"]) == pytest.approx(2 / 3) and value(figure_values["parts_f1"]) == 1
 
 
 @given(st.lists(st.tuples(st.sets(st.sampled_from(PARTS)), st.sets(st.sampled_from(PARTS))), min_size=1, max_size=6))
 def test_f1_lies_between_0_and_1_and_is_perfect_for_equal_sets_alone(pairs):
-    expected, answers = ([", ".join(sorted(one)) or "none" for one in side] for side in zip(*pairs, strict=True))
-    found, same = values(list(expected), list(answers)), all(meant == given for meant, given in pairs)
-    assert all(0 <= found[name] <= 1 for name in found if name != "count_error")
-    assert (found["parts_f1"] == 1) == (found["parts_f1_per_review"] == 1) == same
-    assert found["count_error"] == sum(abs(len(meant) - len(given)) for meant, given in pairs) / len(pairs)
-    assert (found["parts_f1"] == 0) == (not any(meant & given for meant, given in pairs) and any(m or g for m, g in pairs))
+    expected, answers = ([", ".join(sorted(part_names)) or "none" for part_names in side] for side in zip(*pairs, strict=True))
+    figure_values, same = values(list(expected), list(answers)), all(meant == answered for meant, answered in pairs)
+    assert all(0 <= figure_values[name] <= 1 for name in figure_values if name != "count_error")
+    assert (figure_values["parts_f1"] == 1) == (figure_values["parts_f1_per_review"] == 1) == same
+    assert figure_values["count_error"] == sum(abs(len(meant) - len(answered)) for meant, answered in pairs) / len(pairs)
+    assert (figure_values["parts_f1"] == 0) == (
+        not any(meant & answered for meant, answered in pairs) and any(m or g for m, g in pairs)
+    )
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
 def test_any_text_is_read(expected, answer):
-    found = values([expected], [answer])
-    assert 0 <= found["parts_f1"] <= 1
+    figure_values = values([expected], [answer])
+    assert 0 <= figure_values["parts_f1"] <= 1
     assert values([expected], [expected])["parts_f1"] == 1
 
 
@@ -114,11 +116,11 @@ def test_the_best_constant_by_hand():
 
 def test_references_need_no_model():
     rows = [{"expected": "wheel, seat", "weak": "wheel"}, {"expected": "none", "weak": "none"}]
-    found = references(["parts"], rows, ["wheel", "wheel", "seat, wheel"])
-    assert set(found) == {"constant", "labeller"}
-    assert value(found["constant"]["parts_f1"]) == pytest.approx(2 * 1 / (2 + 2))  # `wheel` twice
-    assert value(found["labeller"]["parts_f1"]) == pytest.approx(2 * 1 / (1 + 2))
-    assert value(found["labeller"]["unreadable"]) == 0
+    by_contestant = references(["parts"], rows, ["wheel", "wheel", "seat, wheel"])
+    assert set(by_contestant) == {"constant", "labeller"}
+    assert value(by_contestant["constant"]["parts_f1"]) == pytest.approx(2 * 1 / (2 + 2))  # `wheel` twice
+    assert value(by_contestant["labeller"]["parts_f1"]) == pytest.approx(2 * 1 / (1 + 2))
+    assert value(by_contestant["labeller"]["unreadable"]) == 0
     assert set(references(["parts"], [rows[0], {"expected": "none"}], ["wheel"])) == {"constant"}
     assert references(["limerick"], rows, ["wheel"]) == references([], rows, ["wheel"]) == {}
 
@@ -127,15 +129,15 @@ def test_the_gain_is_over_the_base_or_the_constant_and_the_labeller_is_no_rival(
     rows = [{"expected": "wheel, seat", "weak": "wheel, seat"}, {"expected": "wheel", "weak": "wheel"}]
     said = {"tuned": ["wheel, seat", "wheel"], "base": ["hood", "door"]}
     figures = {
-        who: task_figures(["parts"], rows, [{"text": text, "finish": "stop"} for text in texts], [])
-        for who, texts in said.items()
+        contestant: task_figures(["parts"], rows, [{"text": text, "finish": "stop"} for text in texts], [])
+        for contestant, texts in said.items()
     }
     figures |= references(["parts"], rows, ["wheel", "wheel"])
-    found = summarize(figures, Bootstrap(2, 100, 0.95, 1)) | {"judges": {}}
-    gain = found["gain"]["parts_f1"]
+    results = summarize(figures, Bootstrap(2, 100, 0.95, 1)) | {"judges": {}}
+    gain = results["gain"]["parts_f1"]
     assert gain["over"] == "constant" and gain["value"] == pytest.approx(1 - 2 * 2 / (2 + 3))
-    assert found["gain"]["count_error"]["over"] in ("base", "constant")  # fewer is better: a tie of 0.5
-    shown = headline(found, [], ["parts"])["parts_f1"]
+    assert results["gain"]["count_error"]["over"] in ("base", "constant")  # fewer is better: a tie of 0.5
+    shown = headline(results, [], ["parts"])["parts_f1"]
     assert shown["tuned"] == shown["labeller"] == 1 and shown["constant"] == pytest.approx(0.8)
     assert (shown["gain"], shown["low"], shown["high"]) == (gain["value"], gain["low"], gain["high"])
 
@@ -144,15 +146,15 @@ def test_fewer_errors_are_better():
     rows = [{"expected": "wheel"}, {"expected": "wheel, seat"}]
     said = {"tuned": ["wheel", "wheel, seat"], "base": ["wheel, seat, hood", "none"], "base_chat": ["wheel", "wheel"]}
     figures = {
-        who: task_figures(["parts"], rows, [{"text": text, "finish": "stop"} for text in texts], [])
-        for who, texts in said.items()
+        contestant: task_figures(["parts"], rows, [{"text": text, "finish": "stop"} for text in texts], [])
+        for contestant, texts in said.items()
     }
     gain = summarize(figures, Bootstrap(2, 100, 0.95, 1))["gain"]["count_error"]
     assert gain["over"] == "base_chat" and gain["value"] == -0.5
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "found"),
+    ("first", "second", "rhyming"),
     [
         ("a ring of gold", "out in the cold!", True),
         ("it was GOLD.", "'I am told'", True),
@@ -167,8 +169,8 @@ def test_fewer_errors_are_better():
         ("I don’t", "they won't", True),
     ],
 )
-def test_rhymes(first, second, found):
-    assert rhymes(first, second) == rhymes(second, first) == found
+def test_rhymes(first, second, rhyming):
+    assert rhymes(first, second) == rhymes(second, first) == rhyming
 
 
 @pytest.mark.parametrize("verse", [GOLD, IRON, f"\n{GOLD}\n\n"])
@@ -185,7 +187,7 @@ def test_what_is_no_limerick():
         (2, "He slept like a stone"),
         (4, "And he sold it at last for gold"),
     ):
-        changed = [line if i == place else kept for i, kept in enumerate(lines)]
+        changed = [line if i == place else kept_line for i, kept_line in enumerate(lines)]
         assert not rhymes_as_limerick("\n".join(changed))
 
 
@@ -193,8 +195,8 @@ def test_figures_of_limericks():
     asked = ["Write a limerick about gold.", "Write a limerick about iron."]
     training = ["A limerick about a cat", "Write about a dog", "Write a limerick"]
     answers = [GOLD, "\n".join(GOLD.splitlines()[:4])]
-    found = {name: value(figure) for name, figure in limerick(asked, [GOLD, IRON], answers, training).items()}
-    assert found == {"five_lines": 0.5, "rhyme": 0.5, "rhymed_pairs": 1, "names_subject": 0.5}
+    figure_values = {name: value(figure) for name, figure in limerick(asked, [GOLD, IRON], answers, training).items()}
+    assert figure_values == {"five_lines": 0.5, "rhyme": 0.5, "rhymed_pairs": 1, "names_subject": 0.5}
 
 
 @pytest.mark.parametrize(

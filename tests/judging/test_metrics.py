@@ -39,7 +39,7 @@ def test_no_judge_can_be_named_like_a_figure():
 
 def test_perplexity_is_that_of_the_loss_of_transformers():
     model, examples = tiny.model(), tiny.examples(5)
-    found = likelihood(list(score(model, examples, tiny.scoring(512))), [row["completion"] for row in tiny.rows(5)])
+    figures = likelihood(list(score(model, examples, tiny.scoring(512))), [row["completion"] for row in tiny.rows(5)])
     nats = tokens = octets = 0
     for example, row in zip(examples, tiny.rows(5), strict=True):
         ids = torch.tensor([[*example.prompt, *example.completion]])
@@ -48,15 +48,15 @@ def test_perplexity_is_that_of_the_loss_of_transformers():
         nats += model(ids, labels=labels).loss.item() * len(example.completion)
         tokens += len(example.completion)
         octets += len(row["completion"].encode())
-    assert value(found["perplexity"]) == pytest.approx(math.exp(nats / tokens), rel=1e-5)
-    assert value(found["bits_per_byte"]) == pytest.approx(nats / math.log(2) / octets, rel=1e-5)
+    assert value(figures["perplexity"]) == pytest.approx(math.exp(nats / tokens), rel=1e-5)
+    assert value(figures["bits_per_byte"]) == pytest.approx(nats / math.log(2) / octets, rel=1e-5)
 
 
 def test_likelihood_by_hand():
-    found = likelihood([Score(2.0, 4, 1), Score(4.0, 2, 2)], ["abcd", "é"])
-    assert value(found["perplexity"]) == pytest.approx(math.e)
-    assert value(found["bits_per_byte"]) == pytest.approx(6 / math.log(2) / 6)
-    assert value(found["token_accuracy"]) == pytest.approx(0.5)
+    figures = likelihood([Score(2.0, 4, 1), Score(4.0, 2, 2)], ["abcd", "é"])
+    assert value(figures["perplexity"]) == pytest.approx(math.e)
+    assert value(figures["bits_per_byte"]) == pytest.approx(6 / math.log(2) / 6)
+    assert value(figures["token_accuracy"]) == pytest.approx(0.5)
 
 
 def test_a_row_that_was_not_read_has_no_say_in_the_likelihood():
@@ -74,9 +74,9 @@ def test_bleu_and_chrf_equal_sacrebleu(figures):
 def test_resampled_bleu_is_that_of_the_resampled_corpus(figures):
     bootstrap = Bootstrap(4, 100, 0.95, 1)
     rows, statistic = figures["bleu"]
-    for draw, found in zip(bootstrap.draws[:5], statistic(bootstrap.counts @ rows), strict=False):
+    for draw, bleu in zip(bootstrap.draws[:5], statistic(bootstrap.counts @ rows), strict=False):
         answers, expected = [ANSWERS[i] for i in draw], [EXPECTED[i] for i in draw]
-        assert found == pytest.approx(BLEU().corpus_score(answers, [expected]).score)
+        assert bleu == pytest.approx(BLEU().corpus_score(answers, [expected]).score)
 
 
 def test_exact_match_folds_case_and_space_alone():
@@ -94,7 +94,7 @@ def test_exact_match_tells_powers_from_digits_and_sees_no_zero_width_space():
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected", "found"),
+    ("answer", "expected", "f1"),
     [
         ("police kill the gunman", "police killed the gunman", 3 / 4),  # the examples of Lin 2004
         ("the gunman kill police", "police killed the gunman", 2 / 4),
@@ -106,25 +106,25 @@ def test_exact_match_tells_powers_from_digits_and_sees_no_zero_width_space():
         ("same words here", "same words here", 1),
     ],
 )
-def test_rouge_l(answer, expected, found):
-    assert rouge_l(answer, expected) == pytest.approx(found)
-    assert rouge_l(expected, answer) == pytest.approx(found)
+def test_rouge_l(answer, expected, f1):
+    assert rouge_l(answer, expected) == pytest.approx(f1)
+    assert rouge_l(expected, answer) == pytest.approx(f1)
 
 
 @given(*[st.lists(st.sampled_from("abcd"), max_size=70)] * 2)
 def test_the_longest_common_subsequence_is_that_of_the_table(first, second):
     row = [0] * (len(second) + 1)
-    for one in first:
+    for letter in first:
         diagonal = 0
         for place, other in enumerate(second, 1):
-            diagonal, row[place] = row[place], diagonal + 1 if one == other else max(row[place], row[place - 1])
+            diagonal, row[place] = row[place], diagonal + 1 if letter == other else max(row[place], row[place - 1])
     assert common_subsequence(first, second) == row[-1]
 
 
 def test_overlap_is_one_for_the_same_and_nothing_for_other_words():
     items = [("?", "red apple", answer) for answer in ("red apple", "Apple, red!", "apple", "blue pear", "", "unheard")]
-    found = Overlap(["red apple", "blue pear"]).score(items)
-    assert found[:2] == pytest.approx([1, 1]) and 0 < found[2] < 1 and found[3:].tolist() == [0, 0, 0]
+    overlaps = Overlap(["red apple", "blue pear"]).score(items)
+    assert overlaps[:2] == pytest.approx([1, 1]) and 0 < overlaps[2] < 1 and overlaps[3:].tolist() == [0, 0, 0]
 
 
 def test_tokens_are_the_mean(figures):

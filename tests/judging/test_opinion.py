@@ -15,56 +15,56 @@ ANSWERS = {"tuned": ["a", "bb", "ccc", "dddd"], "base": ["a"] * 4}
 
 
 def opinion(tuned=(80, 60, NAN, 100), base=(10, NAN, 30, 20), good=(90, 80), bad=(10, NAN)) -> Opinion:
-    made = Opinion(
+    judged = Opinion(
         {"tuned": np.array(tuned, float), "base": np.array(base, float)},
         [1, 3],
         {kind: np.array(bad, float) for kind in ("other", "orders")} | {"good": np.array(good, float)},
         (0, 100),
         {"model": "m"},
     )
-    made.failed = {"tuned": {2: "timeout"}, "base": {1: "unparsable"}, "control other": {3: "unparsable"}}
-    made.said = {"timeout": "nothing", "unparsable": "Well…"}
-    made.reasons = {"tuned": {0: "well put"}}
-    made.pairs = {0: {"winner": "tie"}}
-    return made
+    judged.failed = {"tuned": {2: "timeout"}, "base": {1: "unparsable"}, "control other": {3: "unparsable"}}
+    judged.said = {"timeout": "nothing", "unparsable": "Well…"}
+    judged.reasons = {"tuned": {0: "well put"}}
+    judged.pairs = {0: {"winner": "tie"}}
+    return judged
 
 
 def test_failed_verdicts_are_neither_scored_nor_dropped():
     rows, mean = figure(np.array([80, 60, NAN, 100]))
     assert mean(rows.sum(0)) == 80
-    found = health("j", opinion(), ANSWERS, BOOTSTRAP, 0.5)
-    assert found["failed"] == {"timeout": 1, "unparsable": 2}
-    assert found["bounds"]["tuned"] == {"low": 60, "high": 85}
+    judge_health = health("j", opinion(), ANSWERS, BOOTSTRAP, 0.5)
+    assert judge_health["failed"] == {"timeout": 1, "unparsable": 2}
+    assert judge_health["bounds"]["tuned"] == {"low": 60, "high": 85}
 
 
 def test_bounds_hold_whatever_the_missing_would_have_been():
     values = np.array([4, NAN, 2, NAN])
-    found = bounds(values, 1, 5)
+    bound = bounds(values, 1, 5)
     for missing in ([1, 1], [5, 5], [1, 5], [3, 2]):
         filled = values.copy()
         filled[np.isnan(values)] = missing
-        assert found["low"] <= filled.mean() <= found["high"]
-    assert (found["low"], found["high"]) == (2, 4)
+        assert bound["low"] <= filled.mean() <= bound["high"]
+    assert (bound["low"], bound["high"]) == (2, 4)
 
 
 def test_gains_are_those_of_rows_with_both_verdicts():
-    made = opinion()
-    figures = {who: {"j": figure(scores)} for who, scores in made.scores.items()}
+    judged = opinion()
+    figures = {contestant: {"j": figure(scores)} for contestant, scores in judged.scores.items()}
     assert summarize(figures, BOOTSTRAP)["gain"]["j"]["value"] == pytest.approx(((80 - 10) + (100 - 20)) / 2)
 
 
 def test_a_weak_judge_is_marked_and_said(capsys):
-    found = health("j", opinion(good=(50, 60), bad=(70, 55)), ANSWERS, BOOTSTRAP, 0.8)
-    assert list(found["weak"]) == ["orders", "other"]
+    judge_health = health("j", opinion(good=(50, 60), bad=(70, 55)), ANSWERS, BOOTSTRAP, 0.8)
+    assert list(judge_health["weak"]) == ["orders", "other"]
     assert "warning: judge 'j'" in capsys.readouterr().err
     assert health("j", opinion(), ANSWERS, BOOTSTRAP, 0.8)["weak"] == {}
     assert capsys.readouterr().err == ""
 
 
 def test_fooled_is_half_of_the_scale():
-    made = opinion(good=(5, 5), bad=(3, 2.9))
-    made.scale = (1, 5)
-    assert health("j", made, ANSWERS, BOOTSTRAP, 0)["fooled"]["value"] == 0.5
+    judged = opinion(good=(5, 5), bad=(3, 2.9))
+    judged.scale = (1, 5)
+    assert health("j", judged, ANSWERS, BOOTSTRAP, 0)["fooled"]["value"] == 0.5
 
 
 def test_no_verdict_at_all_is_an_error():

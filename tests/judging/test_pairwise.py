@@ -21,20 +21,20 @@ DICE = np.random.default_rng(5)
     ],
 )
 def test_a_win_only_where_both_orders_agree(first, second, winner, flipped):
-    found = settle(first, second)
-    assert (found["winner"], found["flipped"]) == (winner, flipped)
+    comparison = settle(first, second)
+    assert (comparison["winner"], comparison["flipped"]) == (winner, flipped)
 
 
 def test_the_rates_by_hand():
     pairs = dict(enumerate(settle(*orders) for orders in [("A", "B"), ("A", "B"), ("B", "A"), ("A", "A"), ("tie", "tie")]))
-    found = rates(pairs, np.array([5.0, -5, 5, -5, 0, 100]), Bootstrap(6, 200, 0.95, 1))  # the sixth has no verdicts
-    assert found["compared"] == 5
-    assert found["win_rate"]["value"] == pytest.approx((2 + 0.5 + 0.5) / 5)
-    assert found["ties"]["value"] == pytest.approx(2 / 5)
-    assert found["flip_rate"]["value"] == pytest.approx(1 / 5)
-    assert found["first_preferred"]["value"] == pytest.approx(5 / 8)  # each of the eight decided verdicts
+    figures = rates(pairs, np.array([5.0, -5, 5, -5, 0, 100]), Bootstrap(6, 200, 0.95, 1))  # the sixth has no verdicts
+    assert figures["compared"] == 5
+    assert figures["win_rate"]["value"] == pytest.approx((2 + 0.5 + 0.5) / 5)
+    assert figures["ties"]["value"] == pytest.approx(2 / 5)
+    assert figures["flip_rate"]["value"] == pytest.approx(1 / 5)
+    assert figures["first_preferred"]["value"] == pytest.approx(5 / 8)  # each of the eight decided verdicts
     for name in ("win_rate", "win_rate_lc", "ties", "flip_rate", "first_preferred"):
-        assert 0 <= found[name]["low"] <= found[name]["value"] <= found[name]["high"] <= 1
+        assert 0 <= figures[name]["low"] <= figures[name]["value"] <= figures[name]["high"] <= 1
 
 
 def test_the_fit_is_the_best_point():
@@ -52,8 +52,8 @@ def test_the_fit_is_the_best_point():
 def test_a_row_drawn_twice_counts_twice():
     longer, outcomes = np.tanh(DICE.normal(size=30)), DICE.choice([0, 0.5, 1], 30)
     counts = DICE.integers(0, 3, (4, 30))
-    found = controlled(counts, outcomes, longer)
-    for drawn, rate in zip(counts, found, strict=True):
+    win_rates = controlled(counts, outcomes, longer)
+    for drawn, rate in zip(counts, win_rates, strict=True):
         whole = controlled(np.ones(drawn.sum()), np.repeat(outcomes, drawn), np.repeat(longer, drawn))
         assert rate == pytest.approx(whole, abs=1e-6)
 
@@ -62,9 +62,9 @@ def test_wins_by_length_alone_are_taken_back():
     lengths = DICE.normal(60, 100, 400)  # mostly longer
     wins = (DICE.random(400) < 1 / (1 + np.exp(-lengths / 30))).astype(int)
     pairs = {i: settle("A", "B") if won else settle("B", "A") for i, won in enumerate(wins)}
-    found = rates(pairs, lengths, Bootstrap(400, 100, 0.95, 1))
-    assert found["win_rate"]["value"] > 0.65
-    assert abs(found["win_rate_lc"]["value"] - 0.5) < 0.1
+    figures = rates(pairs, lengths, Bootstrap(400, 100, 0.95, 1))
+    assert figures["win_rate"]["value"] > 0.65
+    assert abs(figures["win_rate_lc"]["value"] - 0.5) < 0.1
 
 
 def test_length_is_no_excuse_where_it_explains_nothing():

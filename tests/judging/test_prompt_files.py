@@ -119,7 +119,7 @@ def test_an_unknown_prompt_names_the_known_ones():
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "problem"),
     [
         ("reply: integer\nscale: 0 100\n---\n{question} {answer}", "places for answer, question"),
         ("reply: integer\n---\n{question} {expected} {answer}", "scale None"),
@@ -128,11 +128,11 @@ def test_an_unknown_prompt_names_the_known_ones():
         ("{question} {expected} {answer}", "reply None"),
     ],
 )
-def test_a_broken_prompt_file_is_refused(tmp_path, text, found):
+def test_a_broken_prompt_file_is_refused(tmp_path, text, problem):
     (tmp_path / "mine.v1.txt").write_text(text)
     with pytest.raises(StageError) as caught:
         load("mine.v1", ALL, tmp_path)
-    assert found in caught.value.found
+    assert problem in caught.value.found
 
 
 def test_a_prompt_for_pairs_gives_no_scores():

@@ -14,9 +14,9 @@ def graded(*means: float) -> dict[str, np.ndarray]:
 
 def test_more_has_to_get_more():
     scores = {"tuned": np.linspace(10, 90, 30)}
-    found = scale(graded(20, 40, 60, 80), scores, BOOTSTRAP, (0, 100))
-    assert found["wrong"] == {} and list(found["graded_steps"]) == ["half_of_sentences", "three_quarters", "expected"]
-    assert all(step["low"] > 15 and step["low"] <= step["value"] <= step["high"] for step in found["graded_steps"].values())
+    usage = scale(graded(20, 40, 60, 80), scores, BOOTSTRAP, (0, 100))
+    assert usage["wrong"] == {} and list(usage["graded_steps"]) == ["half_of_sentences", "three_quarters", "expected"]
+    assert all(step["low"] > 15 and step["low"] <= step["value"] <= step["high"] for step in usage["graded_steps"].values())
     assert scale(graded(20, 40, 39, 80), scores, BOOTSTRAP, (0, 100))["wrong"].keys() == {"graded"}
 
 
@@ -35,8 +35,8 @@ def test_answers_at_one_end_are_told():
 def test_failed_verdicts_do_not_count():
     controls = graded(2, 3, 4, 5)
     controls["quarter"][:10] = np.nan
-    found = scale(
+    usage = scale(
         controls, {"tuned": np.r_[np.full(5, np.nan), np.full(5, 3.0)], "base": np.full(3, np.nan)}, BOOTSTRAP, (1, 5)
     )
-    assert found["near_ends"] == {"tuned": {"under": 0.0, "over": 0.0}, "base": {"under": 0.0, "over": 0.0}}
-    assert np.isfinite([step["low"] for step in found["graded_steps"].values()]).all()
+    assert usage["near_ends"] == {"tuned": {"under": 0.0, "over": 0.0}, "base": {"under": 0.0, "over": 0.0}}
+    assert np.isfinite([step["low"] for step in usage["graded_steps"].values()]).all()

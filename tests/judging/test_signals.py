@@ -44,8 +44,8 @@ def test_the_expected_answer_is_never_worse_than_another(signals):
     asked = [(row["messages"][0]["content"], row["completion"]) for row in tiny.rows(12)[::3]]
     best = signals([(*pair, pair[1]) for pair in asked])
     for bad in ("No idea", "", asked[0][0], "apple " * 40, "Apples are of many kinds, they say"):
-        found = signals([(*pair, bad) for pair in asked])
-        assert (best >= found - 1e-5).all() and (best.sum(-1) > found.sum(-1)).all()
+        worse = signals([(*pair, bad) for pair in asked])
+        assert (best >= worse - 1e-5).all() and (best.sum(-1) > worse.sum(-1)).all()
 
 
 def test_words_of_the_question_earn_nothing(signals):
