@@ -123,14 +123,14 @@ def test_places_count_formatted_rows_from_0_in_each_part_and_over_shards(tmp_pat
     turns = [user("a"), assistant("b"), user("c"), assistant("d")]
     train = [row(1), {"id": "f#2", "task": "text", "messages": turns}, row(3)]
     formatted(tmp_path, chat_params(shard_rows=2), train=train, validation=[row(4)], test=[row(5), row(6)])
-    found = {part: [(one["id"], one["place"]) for one in read_rows(tmp_path / "out" / part)] for part in PARTS}
-    assert found["train"] == [("f#1", 0), ("f#2/turn1", 1), ("f#2", 2), ("f#3", 3)]
-    assert (found["validation"], found["test"]) == ([("f#4", 0)], [("f#5", 0), ("f#6", 1)])
+    places = {part: [(row["id"], row["place"]) for row in read_rows(tmp_path / "out" / part)] for part in PARTS}
+    assert places["train"] == [("f#1", 0), ("f#2/turn1", 1), ("f#2", 2), ("f#3", 3)]
+    assert (places["validation"], places["test"]) == ([("f#4", 0)], [("f#5", 0), ("f#6", 1)])
 
 
 def test_a_refused_row_takes_no_place(tmp_path):
     formatted(tmp_path, completion_params(), train=[row(1), row(2, instruction="a -> b"), row(3)], test=[row(4)])
-    assert [(one["id"], one["place"]) for one in read_rows(tmp_path / "out" / "train")] == [("f#1", 0), ("f#3", 1)]
+    assert [(row["id"], row["place"]) for row in read_rows(tmp_path / "out" / "train")] == [("f#1", 0), ("f#3", 1)]
 
 
 def label_row(number: int, label: str, **more) -> dict:
@@ -243,11 +243,11 @@ def test_lengths_as_counted_by_hand(tmp_path):
     stage.main(
         "set", format_params(), stage.Paths(tmp_path / "splits", tmp_path / "out", tmp_path / "m.json", tmp_path / "m.csv")
     )
-    found = read_json(tmp_path / "m.json")
-    assert found["rows"] == {"train": 4, "validation": 1, "test": 1}
-    assert found["completion"]["words"] == {"mean": 3.0, "median": 1, "p95": 10, "max": 10}
-    assert found["completion"]["characters"] == {"mean": 7.33333, "median": 3, "p95": 19, "max": 19}  # 1 1 3 7 13 19
-    assert found["prompt"]["words"] == {"mean": 1.33333, "median": 1, "p95": 2, "max": 2}
+    metrics = read_json(tmp_path / "m.json")
+    assert metrics["rows"] == {"train": 4, "validation": 1, "test": 1}
+    assert metrics["completion"]["words"] == {"mean": 3.0, "median": 1, "p95": 10, "max": 10}
+    assert metrics["completion"]["characters"] == {"mean": 7.33333, "median": 3, "p95": 19, "max": 19}  # 1 1 3 7 13 19
+    assert metrics["prompt"]["words"] == {"mean": 1.33333, "median": 1, "p95": 2, "max": 2}
 
 
 def test_a_percentile_is_the_smallest_length_that_enough_texts_do_not_exceed():
@@ -271,14 +271,14 @@ def test_alpaca_from_its_source_to_prompts(tmp_path, real_data):
         format_params(shard_rows=100),
         stage.Paths(tmp_path / "splits", tmp_path / "out", tmp_path / "f.json", tmp_path / "f.csv"),
     )
-    found = {r["id"]: r for part in PARTS for r in read_rows(tmp_path / "out" / part)}
+    by_id = {r["id"]: r for part in PARTS for r in read_rows(tmp_path / "out" / part)}
     labeled = jsonl(tmp_path / "l.jsonl")
-    assert sum(read_json(tmp_path / "f.json")["rows"].values()) == len(labeled) == len(found)
+    assert sum(read_json(tmp_path / "f.json")["rows"].values()) == len(labeled) == len(by_id)
     for r in labeled:
-        prompt = render(found[r["id"]]["messages"], add_generation_prompt=True)
+        prompt = render(by_id[r["id"]]["messages"], add_generation_prompt=True)
         assert prompt.startswith(f"### Instruction:\n{r['instruction']}\n\n### ")
         assert ("### Input:\n" + r["input"] in prompt) == bool(r["input"])
-        assert found[r["id"]]["completion"] == r["response"]
+        assert by_id[r["id"]]["completion"] == r["response"]
 
 
 @pytest.mark.parametrize("params", [chat_params(shard_rows=2), completion_params()])

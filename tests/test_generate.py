@@ -71,11 +71,11 @@ def test_every_row_and_probe_is_answered_by_everyone(work, models):
     assert [row["messages"][0]["content"] for row in rows[-2:]] == PROBES
     for row in rows:
         assert list(row["answers"]) == ["tuned", "base", "base_chat"]
-        for found in row["answers"].values():
-            assert found.keys() == {"prompt", "text", "tokens", "prompt_tokens", "finish"}
-            assert found["finish"] in ("stop", "length") and 0 <= found["tokens"] <= 12
+        for answer in row["answers"].values():
+            assert answer.keys() == {"prompt", "text", "tokens", "prompt_tokens", "finish"}
+            assert answer["finish"] in ("stop", "length") and 0 <= answer["tokens"] <= 12
     asked = rows[0]["messages"][0]["content"]
-    assert [found["prompt"] for found in rows[0]["answers"].values()] == [
+    assert [answer["prompt"] for answer in rows[0]["answers"].values()] == [
         *[f"### Instruction:\n{asked}\n\n### Response:\n"] * 2,
         f"<user> {asked}\n<assistant> ",
     ]
@@ -86,8 +86,8 @@ def test_answers_are_those_of_the_model_that_is_named(work, models):
     for name, folder in (("tuned", "second"), ("base", "base"), ("parent", "tuned")):
         tokenizer = directory.load_tokenizer(models / folder)
         prompts = [tokenizer(row["answers"][name]["prompt"], add_special_tokens=False)["input_ids"] for row in rows]
-        found = batch_answers.answer(directory.load(models / folder), tokenizer, prompts, tiny.generation(), [])
-        assert [answer.text for answer in found] == [row["answers"][name]["text"] for row in rows]
+        replies = batch_answers.answer(directory.load(models / folder), tokenizer, prompts, tiny.generation(), [])
+        assert [answer.text for answer in replies] == [row["answers"][name]["text"] for row in rows]
 
 
 def test_a_paraphrase_is_carried_along(work, models):
@@ -113,9 +113,9 @@ def test_a_prompt_without_room_says_so(work, models):
     rows = tiny.rows(3)
     rows[1]["messages"][0]["content"] = "why " * 200
     write_rows(work / "formatted" / "test" / "000.jsonl", rows)
-    found = [row["answers"]["tuned"] for row in run(work, models)]
-    assert [answer["finish"] == "prompt too long" for answer in found] == [False, True, False]
-    assert (found[1]["text"], found[1]["tokens"]) == ("", 0) and found[1]["prompt_tokens"] > 244
+    answers = [row["answers"]["tuned"] for row in run(work, models)]
+    assert [answer["finish"] == "prompt too long" for answer in answers] == [False, True, False]
+    assert (answers[1]["text"], answers[1]["tokens"]) == ("", 0) and answers[1]["prompt_tokens"] > 244
 
 
 def test_room_is_kept_for_the_whole_answer(work, models):
@@ -181,10 +181,10 @@ def test_speed_stands_apart(work, models):
     speed = json.loads((work / "speed.json").read_text())
     totals = {"seconds", "tokens", "tokens_per_second", "latency_median", "latency_highest", "marked"}
     assert speed["base"]["tokens"] > 0 and speed["tuned"].keys() == totals
-    for who in ("tuned", "base", "base_chat"):
-        times = read_times(work / "speed.json", (work / "answers.jsonl").read_bytes())[who]
+    for contestant in ("tuned", "base", "base_chat"):
+        times = read_times(work / "speed.json", (work / "answers.jsonl").read_bytes())[contestant]
         assert list(times) == [row["id"] for row in rows]
-        assert all(0 < seconds < speed[who]["seconds"] for seconds in times.values())
+        assert all(0 < seconds < speed[contestant]["seconds"] for seconds in times.values())
     assert "seconds" not in (work / "answers.jsonl").read_text()
 
 
@@ -202,12 +202,12 @@ def test_kept_answers_keep_their_latency(work, models, groups):
 def test_examples_add_a_contestant_and_change_no_other(work, models, groups):
     without = run(work, models, probes=PROBES)
     groups.clear()
-    found = run(work, models, probes=PROBES, shots=2)
-    assert sum(groups) == len(found)  # only the new contestant was asked
+    rows = run(work, models, probes=PROBES, shots=2)
+    assert sum(groups) == len(rows)  # only the new contestant was asked
     training = {row["id"]: row for row in read_rows(work / "formatted" / "train")}
-    for row, before in zip(found, without, strict=True):
+    for row, before in zip(rows, without, strict=True):
         shown = row["answers"].pop("base_shots")
         assert row == before
-        assert len(shown["shots"]) == 2 and all(training[one]["completion"] in shown["prompt"] for one in shown["shots"])
+        assert len(shown["shots"]) == 2 and all(training[shot]["completion"] in shown["prompt"] for shot in shown["shots"])
         assert shown["prompt"].endswith(row["answers"]["base_chat"]["prompt"])
         assert shown["prompt_tokens"] > row["answers"]["base_chat"]["prompt_tokens"]

@@ -53,16 +53,16 @@ def test_the_table_has_the_columns_of_the_completion_era(work):
 
 
 def test_metrics_agree_with_the_table_and_the_model(work):
-    found, rows = run(work), trained.table(work)
-    assert found["rows"] == {"rows": 24, "cut": 0, "prompt_too_long": 0, "marked": 0} and found["validation_rows"] == 6
-    assert (found["steps"], found["tokens"]) == (6, int(rows[-1]["elapsed_tokens"]))
-    assert found["validation_loss"] == min(float(row["validation_loss"]) for row in rows if row["validation_loss"])
-    assert found["trained_parameters"] == sum(p.numel() for p in tiny.model().parameters())
+    metrics, rows = run(work), trained.table(work)
+    assert metrics["rows"] == {"rows": 24, "cut": 0, "prompt_too_long": 0, "marked": 0} and metrics["validation_rows"] == 6
+    assert (metrics["steps"], metrics["tokens"]) == (6, int(rows[-1]["elapsed_tokens"]))
+    assert metrics["validation_loss"] == min(float(row["validation_loss"]) for row in rows if row["validation_loss"])
+    assert metrics["trained_parameters"] == sum(p.numel() for p in tiny.model().parameters())
     examples, _ = encode_all(tiny.rows(6, 24), load_tokenizer(work / "model"), 128)
     scores = list(score(load(work / "model"), examples, tiny.scoring(512)))
     loss = sum(s.nll for s in scores) / sum(s.tokens for s in scores)
-    assert found["validation_loss"] == pytest.approx(loss, abs=1e-5)
-    assert found["validation_loss"] < found["validation_loss_start"]
+    assert metrics["validation_loss"] == pytest.approx(loss, abs=1e-5)
+    assert metrics["validation_loss"] < metrics["validation_loss_start"]
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_more_tokens_than_the_context_is_an_error(work):
 
 def test_without_validation_rows(work):
     (work / "formatted" / "validation" / "000.jsonl").unlink()
-    found = run(work)
-    assert found["validation_loss"] is None and found["validation_loss_start"] is None and found["best_step"] == 6
+    metrics = run(work)
+    assert metrics["validation_loss"] is None and metrics["validation_loss_start"] is None and metrics["best_step"] == 6
     assert not any(row["validation_loss"] for row in trained.table(work))
 
 

@@ -44,8 +44,8 @@ def test_one_revision_is_taken_into_scratch(snapshots, own_scratch):
 
 
 def test_weights_that_could_run_code_and_code_are_left_out(snapshots):
-    found = {path.name for path in hub.fetch("base", PARAMS).iterdir()}
-    assert found == set(REPOSITORY[:7])
+    names = {path.name for path in hub.fetch("base", PARAMS).iterdir()}
+    assert names == set(REPOSITORY[:7])
 
 
 def test_another_revision_is_another_folder(snapshots):

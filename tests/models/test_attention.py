@@ -28,17 +28,17 @@ MODELS = {name: (lambda name=name: tiny.model(name)) for name in tiny.ARCHITECTU
 
 @pytest.mark.parametrize("name", MODELS)
 def test_packed_rows_give_the_losses_and_gradients_of_padded_ones(way, name):
-    examples, found = tiny.examples(6), []
+    examples, outputs = tiny.examples(6), []
     for packing in (False, True):
         model = MODELS[name]()
         batch = (task := causal.task(model, 10_000, packing)).collate(examples)
         assert ("attention_mask" in batch.inputs) == (not packing)
         loss, right = task.forward(model, batch)
         loss.sum().backward()
-        found.append((loss.detach(), right, {name: p.grad for name, p in model.named_parameters()}))
-    torch.testing.assert_close(found[0][0], found[1][0], atol=1e-4, rtol=1e-4)
-    assert torch.equal(found[0][1], found[1][1])
-    torch.testing.assert_close(found[0][2], found[1][2], atol=2e-3, rtol=1e-3)
+        outputs.append((loss.detach(), right, {name: p.grad for name, p in model.named_parameters()}))
+    torch.testing.assert_close(outputs[0][0], outputs[1][0], atol=1e-4, rtol=1e-4)
+    assert torch.equal(outputs[0][1], outputs[1][1])
+    torch.testing.assert_close(outputs[0][2], outputs[1][2], atol=2e-3, rtol=1e-3)
 
 
 def test_another_row_changes_nothing(way):
@@ -56,7 +56,9 @@ def test_no_mask_is_made(way):
     model, seen = tiny.model(), []
     model.set_attn_implementation(attention.NAME)
     for block in model.model.layers:
-        block.self_attn.register_forward_pre_hook(lambda _, __, given: seen.append(given["attention_mask"]), with_kwargs=True)
+        block.self_attn.register_forward_pre_hook(
+            lambda _, __, options: seen.append(options["attention_mask"]), with_kwargs=True
+        )
     model(**collate(tiny.examples(3), "packed", tiny.PAD).inputs)
     assert seen == [None] * 3
 
@@ -73,7 +75,7 @@ def test_row_ends_are_named_as_transformers_names_them():
 
 
 @pytest.mark.parametrize(
-    ("where", "dtype", "capability", "runs"),
+    ("device", "dtype", "capability", "runs"),
     [
         ("cuda", torch.bfloat16, (8, 0), True),
         ("cuda", torch.float16, (9, 0), True),
@@ -82,9 +84,9 @@ def test_row_ends_are_named_as_transformers_names_them():
         ("cpu", torch.bfloat16, None, False),
     ],
 )
-def test_the_kernel_runs_on_a_gpu_in_half_precision(monkeypatch, where, dtype, capability, runs):
+def test_the_kernel_runs_on_a_gpu_in_half_precision(monkeypatch, device, dtype, capability, runs):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    assert attention.has_flash(torch.device(where), dtype) is runs
+    assert attention.has_flash(torch.device(device), dtype) is runs
 
 
 def test_dropout_in_attention_takes_the_rows_one_by_one(monkeypatch):
@@ -95,11 +97,11 @@ def test_dropout_in_attention_takes_the_rows_one_by_one(monkeypatch):
     task = causal.task(model, 10_000)
     for block in model.transformer.h[1:]:
         block.attn.attn_dropout.p = 0.5
-    batch, found = task.collate(tiny.examples(3)), []
+    batch, outputs = task.collate(tiny.examples(3)), []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        found.append(task.forward(model, batch)[0])
-    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+        outputs.append(task.forward(model, batch)[0])
+    assert torch.equal(outputs[0], outputs[1]) and not torch.equal(outputs[0], outputs[2])
 
 
 def test_a_cap_on_scores_keeps_rows_padded():
@@ -138,13 +140,13 @@ def test_a_half_precision_stream_keeps_the_logits(architecture):
     streamed, seen = tiny.model(architecture), []
     runtime.narrow_stream(runtime.blocks(streamed), torch.bfloat16)
     last = runtime.blocks(streamed)[-1]
-    last.register_forward_pre_hook(lambda _, given: seen.append(given[0].dtype))
+    last.register_forward_pre_hook(lambda _, options: seen.append(options[0].dtype))
     with torch.autocast("cpu", torch.bfloat16):
-        found = streamed(ids).logits.float()
+        logits = streamed(ids).logits.float()
     assert seen == [torch.bfloat16]
     expected = plain(ids).logits
-    assert (found - expected).norm() < 0.05 * expected.norm()
-    found.sum().backward()
+    assert (logits - expected).norm() < 0.05 * expected.norm()
+    logits.sum().backward()
     assert all(
         torch.isfinite(p.grad).all() and p.grad.dtype is torch.float32 for p in streamed.parameters() if p.grad is not None
     )

@@ -48,7 +48,7 @@ def test_tied_weights_are_stored_once(tmp_path, architecture, tied):
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 def test_one_shard_a_block(tmp_path, architecture):
     places = weight_map(tiny.base(tmp_path / "base", architecture))
-    blocks = {name: found[1] for name in places if (found := re.match(r"\w+\.\w+\.(\d)\.", name))}
+    blocks = {name: place[1] for name in places if (place := re.match(r"\w+\.\w+\.(\d)\.", name))}
     assert len(set(blocks.values())) == 3
     assert len({(block, places[name]) for name, block in blocks.items()}) == 3
     others = [places[name] for name in places if name not in blocks]
@@ -99,9 +99,9 @@ def test_no_version_and_no_path_is_written(tmp_path, architecture):
 
 
 def test_tokenizer_round_trip(tmp_path):
-    loaded, made = load_tokenizer(tiny.base(tmp_path / "base", begins=True)), tiny.tokenizer(begins=True)
+    loaded, fresh = load_tokenizer(tiny.base(tmp_path / "base", begins=True)), tiny.tokenizer(begins=True)
     for text in ("The apple is red.", " two  spaces\n\n", "naïve café, 東京 🍎", "</s> and <s>"):
-        assert loaded(text)["input_ids"] == made(text)["input_ids"]
+        assert loaded(text)["input_ids"] == fresh(text)["input_ids"]
         assert loaded.decode(loaded(text, add_special_tokens=False)["input_ids"]) == text
     assert (loaded.bos_token_id, loaded.eos_token_id, loaded.pad_token_id) == (tiny.BOS, tiny.EOS, tiny.PAD)
     assert loaded.chat_template == tiny.CHAT

@@ -25,23 +25,23 @@ TEXTS = st.lists(st.sampled_from([*MARKS, "The apple", " is", "red.", "\n", " ",
 def reader() -> PreTrainedTokenizerFast:
     """A tokenizer of words, as BERT has it."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "apple", "is", "red", "[", "]", "se", "##p", "cl", "##s"]
-    made = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
-    made.add_special_tokens(words[:4])
-    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    backend = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    backend.normalizer, backend.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    backend.add_special_tokens(words[:4])
+    backend.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     return PreTrainedTokenizerFast(
-        tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+        tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
     )
 
 
 def pieces() -> PreTrainedTokenizerFast:
     """A unigram model that has its marks among its pieces: it makes them out of letters, too."""
-    made = Tokenizer(
+    backend = Tokenizer(
         models.Unigram([("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), ("▁", -2.0)] + [(c, -3.0) for c in "<s>/abc"], 0)
     )
-    made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
-    made.add_special_tokens(["<unk>", "<s>", "</s>"])
-    return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>", eos_token="</s>")
+    backend.pre_tokenizer, backend.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    backend.add_special_tokens(["<unk>", "<s>", "</s>"])
+    return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", eos_token="</s>")
 
 
 @pytest.mark.parametrize("shape", shapes.SHAPES)
@@ -110,7 +110,7 @@ def test_the_private_characters_are_refused():
 
 @given(TEXTS)
 def test_a_shield_hides_marks_and_nothing_else(text):
-    known = marks(shapes.tokenizer("chatml"))
-    shielded = known.shielded(text)
-    assert bare(shielded) == text and known.written(shielded) == 0
-    assert (shielded == text) == (not known.inside(text))
+    own_marks = marks(shapes.tokenizer("chatml"))
+    shielded = own_marks.shielded(text)
+    assert bare(shielded) == text and own_marks.written(shielded) == 0
+    assert (shielded == text) == (not own_marks.inside(text))

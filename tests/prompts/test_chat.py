@@ -39,9 +39,9 @@ def test_earlier_turns_to_learn_are_rows_of_their_own():
 
 def test_questions_and_answers_become_conversations():
     plain = {"id": "f#1", "task": "text", "instruction": "q", "input": "i", "response": "r"}
-    (found,) = chat.rows(plain, chat_params(system="Be brief."))
-    assert found["messages"] == [turn("system", "Be brief."), turn("user", "q\n\ni")]
-    assert found["completion"] == "r"
+    (formatted,) = chat.rows(plain, chat_params(system="Be brief."))
+    assert formatted["messages"] == [turn("system", "Be brief."), turn("user", "q\n\ni")]
+    assert formatted["completion"] == "r"
     own = row(turn("system", "own"), turn("user", "a"), turn("assistant", "b"))
     assert chat.rows(own, chat_params(system="Be brief."))[0]["messages"][0]["content"] == "own"
 
@@ -68,12 +68,12 @@ some_turns = st.lists(
 
 @given(some_turns)
 def test_every_weighted_turn_is_learned_once_and_no_other(turns):
-    found = chat.rows(row(*turns), chat_params())
-    learned = {len(one["messages"]): one["completion"] for one in found}
+    rows = chat.rows(row(*turns), chat_params())
+    learned = {len(part["messages"]): part["completion"] for part in rows}
     assert learned == {i: t["content"] for i, t in enumerate(turns) if t["role"] == "assistant" and t.get("weight", 1)}
-    assert len(learned) == len(found) == len({one["id"] for one in found})
-    for one in found:
-        assert [t["content"] for t in one["messages"]] == [t["content"] for t in turns[: len(one["messages"])]]
+    assert len(learned) == len(rows) == len({part["id"] for part in rows})
+    for part in rows:
+        assert [t["content"] for t in part["messages"]] == [t["content"] for t in turns[: len(part["messages"])]]
 
 
 @given(some_turns)
@@ -81,7 +81,7 @@ def test_the_prompt_is_a_prefix_of_the_training_text_under_the_base_s_own_templa
     words = tiny.tokenizer()
     adopt_template(words, chat.contract(chat_params())["chat_template"])
     assert words.chat_template == tiny.CHAT
-    for one in chat.rows(row(*turns), chat_params()):
-        whole = words.apply_chat_template([*one["messages"], turn("assistant", one["completion"])], tokenize=False)
-        assert whole.startswith(render(words, one["messages"]) + one["completion"])
-        assert encode(one, words, 100_000).prompt == encode_prompt(words, one["messages"])
+    for part in chat.rows(row(*turns), chat_params()):
+        whole = words.apply_chat_template([*part["messages"], turn("assistant", part["completion"])], tokenize=False)
+        assert whole.startswith(render(words, part["messages"]) + part["completion"])
+        assert encode(part, words, 100_000).prompt == encode_prompt(words, part["messages"])

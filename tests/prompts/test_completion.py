@@ -16,18 +16,18 @@ def row(instruction: str, response: str = "Wheel", **more) -> dict:
 
 
 def tokenizer():
-    made = tiny.tokenizer()
-    adopt_template(made, completion.contract(PARAMS)["chat_template"])
-    return made
+    own = tiny.tokenizer()
+    adopt_template(own, completion.contract(PARAMS)["chat_template"])
+    return own
 
 
 def test_marks_end_the_prompt_and_the_answer():
-    (found,) = completion.rows(row("The wheel squeaks.", input="2016 model"), PARAMS)
-    assert found == {
+    (formatted,) = completion.rows(row("The wheel squeaks.", input="2016 model"), PARAMS)
+    assert formatted == {
         **{"id": "f#1", "task": "text", "messages": [{"role": "user", "content": "The wheel squeaks.\n\n2016 model"}]},
         "completion": " Wheel END",
     }
-    assert render(tokenizer(), found["messages"]) == "The wheel squeaks.\n\n2016 model ->"
+    assert render(tokenizer(), formatted["messages"]) == "The wheel squeaks.\n\n2016 model ->"
     contract = completion.contract(PARAMS)
     assert (contract["style"], contract["stop"], contract["prompt_ending"]) == ("completion", [" END"], " ->")
 
@@ -58,10 +58,10 @@ marks = st.text(min_size=1, max_size=4)
 def test_text_round_trips(question, answer, prompt_ending, ending, start):
     params = completion_params(prompt_ending=prompt_ending, completion_ending=ending, completion_start=start)
     try:
-        (found,) = completion.rows(row(question, answer), params)
+        (formatted,) = completion.rows(row(question, answer), params)
     except Refused:
         assume(False)
-    whole = found["messages"][0]["content"] + prompt_ending + found["completion"]
+    whole = formatted["messages"][0]["content"] + prompt_ending + formatted["completion"]
     asked, _, rest = whole.partition(prompt_ending)
     assert (asked, rest.partition(ending)[0]) == (question, start + answer)
 
@@ -69,13 +69,13 @@ def test_text_round_trips(question, answer, prompt_ending, ending, start):
 @given(st.text(), st.text(min_size=1))
 def test_the_prompt_is_a_prefix_of_the_training_text(question, answer):
     try:
-        (found,) = completion.rows(row(question, answer), PARAMS)
+        (formatted,) = completion.rows(row(question, answer), PARAMS)
     except Refused:
         assume(False)
-    words, messages = tokenizer(), found["messages"]
-    example = encode(found, words, 100_000)
+    words, messages = tokenizer(), formatted["messages"]
+    example = encode(formatted, words, 100_000)
     assert example.prompt == encode_prompt(words, messages)
-    whole = words.apply_chat_template([*messages, {"role": "assistant", "content": found["completion"]}], tokenize=False)
+    whole = words.apply_chat_template([*messages, {"role": "assistant", "content": formatted["completion"]}], tokenize=False)
     assert words.decode(example.prompt + example.completion) == whole.removesuffix("\n\n")
     assert whole.startswith(f"{question} -> {answer} END</s>")
 

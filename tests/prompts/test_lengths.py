@@ -5,10 +5,10 @@ from stages.prompts.lengths import Lengths, edges, histogram
 
 
 def lengths(*words: int) -> Lengths:
-    found = Lengths()
+    counted = Lengths()
     for count in words:
-        found.add("x " * count)
-    return found
+        counted.add("x " * count)
+    return counted
 
 
 def test_bins_are_single_words_then_four_to_a_doubling():

@@ -62,7 +62,7 @@ def _by_hand(data: object, wanted: object, where: str):
         if not isinstance(data, list):
             yield f"{where}: no list"
             return
-        for i, one in enumerate(data):
-            yield from _by_hand(one, wanted[0], f"{where}[{i}]")
+        for i, item in enumerate(data):
+            yield from _by_hand(item, wanted[0], f"{where}[{i}]")
     elif not isinstance(data, wanted):
         yield f"{where}: {type(data).__name__}"

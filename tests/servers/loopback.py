@@ -213,9 +213,9 @@ def killed(work: Callable[[], object], reached: threading.Event) -> None:
         os.waitpid(child, 0)
 
 
-def likeness(one: str, other: str) -> float:
+def likeness(text: str, other: str) -> float:
     """Share of words in common, word order included: what a good judge may go by."""
-    a, b = ({(x, y) for x, y in zip(words, words[1:], strict=False)} for words in (one.split(), other.split()))
+    a, b = ({(x, y) for x, y in zip(words, words[1:], strict=False)} for words in (text.split(), other.split()))
     return len(a & b) / max(1, len(a | b))
 
 

@@ -77,8 +77,8 @@ def test_an_answer_cut_at_its_limit_says_so(serve, provider):
 def test_refusals(serve):
     said = [Said("", refusal="I will not."), Said("", "content_filter")]
     server = serve(lambda body: said.pop())
-    found = chat(server, "openai")
-    assert [found.ask(MESSAGES, options()).finish for _ in range(2)] == ["refused", "refused"]
+    client = chat(server, "openai")
+    assert [client.ask(MESSAGES, options()).finish for _ in range(2)] == ["refused", "refused"]
 
 
 def test_a_server_without_schemas_is_asked_without(serve):
@@ -86,10 +86,10 @@ def test_a_server_without_schemas_is_asked_without(serve):
         return Fault(400, b'{"error": {"message": "no response_format here"}}') if "response_format" in body else Said("{}")
 
     server = serve(speak)
-    found = chat(server, "openai")
+    client = chat(server, "openai")
     for _ in range(2):
-        assert found.ask(MESSAGES, options(schema=SCHEMA)).text == "{}"
-    found.ask(MESSAGES, options(schema={**SCHEMA, "title": "another"}))
+        assert client.ask(MESSAGES, options(schema=SCHEMA)).text == "{}"
+    client.ask(MESSAGES, options(schema={**SCHEMA, "title": "another"}))
     assert ["response_format" in body for body in server.bodies] == [True, False, False, True, False]
 
 
@@ -184,11 +184,11 @@ def test_a_server_that_drips(serve, provider):
 @BOTH
 def test_nobody_listens(provider, free_port, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    found = connect(provider, f"http://127.0.0.1:{free_port}", "llama3", 2.0, 512)
+    client = connect(provider, f"http://127.0.0.1:{free_port}", "llama3", 2.0, 512)
     with pytest.raises(Unanswered) as caught:
-        found.ask(MESSAGES, options())
+        client.ask(MESSAGES, options())
     assert caught.value.kind == "unreachable"
-    fix = found.down(caught.value.reason).fix
+    fix = client.down(caught.value.reason).fix
     assert "ollama serve" in fix and "ollama pull llama3" in fix if provider == "ollama" else "base_url" in fix
 
 
@@ -299,23 +299,23 @@ FINICKY = {  # what is refused, and how a server says so
 def test_an_option_that_a_server_refuses_is_left_out_and_recorded(serve, habit, capsys):
     refuses, refusal, left_out = FINICKY[habit]
     server = serve(lambda body: refusal if refuses(body) else Said("{}"))
-    found = chat(server, "openai")
-    replies = [found.ask(MESSAGES, options(stop=(" END",), schema=SCHEMA)) for _ in range(2)]
+    client = chat(server, "openai")
+    replies = [client.ask(MESSAGES, options(stop=(" END",), schema=SCHEMA)) for _ in range(2)]
     assert [reply.left_out for reply in replies] == [(left_out,)] * 2
     assert [left_out in body for body in server.bodies] == [True, False, False]
     assert capsys.readouterr().err.count(f"refuses {left_out}") == 1
 
 
-@pytest.mark.parametrize("known", ["max_tokens", "max_completion_tokens"])
-def test_the_limit_of_tokens_goes_by_the_name_that_the_server_knows(serve, known, monkeypatch):
-    other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}[known]
-    refusal = openai_error(f"Unsupported parameter: '{other}'. Use '{known}' instead.", "unsupported_parameter", other)
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_the_limit_of_tokens_goes_by_the_name_that_the_server_knows(serve, name, monkeypatch):
+    other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}[name]
+    refusal = openai_error(f"Unsupported parameter: '{other}'. Use '{name}' instead.", "unsupported_parameter", other)
     server = serve(lambda body: refusal if other in body else Said("so"))
-    found = chat(server, "openai")
-    found.limit = other
+    client = chat(server, "openai")
+    client.limit = other
     for _ in range(2):
-        assert found.ask(MESSAGES, options()).left_out == ()
-    assert [known in body for body in server.bodies] == [False, True, True]
+        assert client.ask(MESSAGES, options()).left_out == ()
+    assert [name in body for body in server.bodies] == [False, True, True]
 
 
 def test_a_limit_that_is_refused_under_both_names_stops_the_run(serve):
@@ -332,26 +332,26 @@ def test_a_server_that_names_nothing_is_asked_without_all_that_is_optional(serve
         return Fault(400, b"bad request") if "seed" in body else Said("so")
 
     server = serve(speak)
-    found = chat(server, "openai")
-    assert found.ask(MESSAGES, options(schema=SCHEMA)).left_out == ("response_format", "seed", "temperature", "top_p")
-    found.ask(MESSAGES, options(schema=SCHEMA))
+    client = chat(server, "openai")
+    assert client.ask(MESSAGES, options(schema=SCHEMA)).left_out == ("response_format", "seed", "temperature", "top_p")
+    client.ask(MESSAGES, options(schema=SCHEMA))
     assert len(server.bodies) == 4
 
 
 def test_a_row_that_is_refused_for_its_own_sake_is_asked_once(serve):
     server = serve(lambda body: Said("so") if len(server.bodies) == 1 else Fault(400, b"bad words"))
-    found = chat(server, "openai")
-    found.ask(MESSAGES, options(schema=SCHEMA))
+    client = chat(server, "openai")
+    client.ask(MESSAGES, options(schema=SCHEMA))
     with pytest.raises(Rejected, match="bad words"):
-        found.ask(MESSAGES, options(schema=SCHEMA))
+        client.ask(MESSAGES, options(schema=SCHEMA))
     assert len(server.bodies) == 2
-    assert found.refused == {}
+    assert client.refused == {}
 
 
 def test_ollama_without_schemas(serve):
     server = serve(lambda body: Fault(400, b'{"error": "invalid format: expected json"}') if body.get("format") else Said("5"))
-    found = chat(server, "ollama")
-    assert [found.ask(MESSAGES, options(schema=SCHEMA)).left_out for _ in range(2)] == [("format",)] * 2
+    client = chat(server, "ollama")
+    assert [client.ask(MESSAGES, options(schema=SCHEMA)).left_out for _ in range(2)] == [("format",)] * 2
     assert len(server.bodies) == 3
 
 
@@ -402,8 +402,8 @@ def test_thinking_that_stands_in_the_text(text, thought, answer):
     ids=str,
 )
 def test_a_prompt_that_does_not_fit(serve, status, error):
-    found = fault(serve, "openai", Fault(status, json.dumps({"error": error}).encode()))
-    assert isinstance(found, Rejected) and found.too_long
+    error_ = fault(serve, "openai", Fault(status, json.dumps({"error": error}).encode()))
+    assert isinstance(error_, Rejected) and error_.too_long
 
 
 @BOTH

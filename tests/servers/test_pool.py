@@ -147,8 +147,8 @@ def test_a_limit_holds_everyone_back():
             raise Unanswered("rate_limited", "429", 0.3)
         return "done"
 
-    one = pool(1, seconds=10)
-    list(one.map(lambda _: one.persist(attempt), [1, 2, 3]))
+    single = pool(1, seconds=10)
+    list(single.map(lambda _: single.persist(attempt), [1, 2, 3]))
     assert all(moment >= told[0] + 0.3 for moment in times[1:])
 
 

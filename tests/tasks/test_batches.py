@@ -33,7 +33,7 @@ def test_a_row_is_read_as_if_it_were_alone(architecture, packing):
 def test_another_row_changes_nothing(packing):
     first, second, third = tiny.examples(3)
     changed = Example("changed", first.prompt[::-1], first.completion[::-1])
-    before, after = (targets_logits(tiny.model(), [one, second, third], packing) for one in (first, changed))
+    before, after = (targets_logits(tiny.model(), [head, second, third], packing) for head in (first, changed))
     assert not torch.allclose(before[0], after[0])
     torch.testing.assert_close(before[1:], after[1:], atol=1e-6, rtol=0)
 
@@ -44,13 +44,13 @@ def test_targets_are_the_completions_alone(packing):
     batch = collate(examples, "packed" if packing else "padded", tiny.PAD)
     assert batch.targets.tolist() == [token for e in examples for token in e.completion]
     assert batch.rows.tolist() == [i for i, e in enumerate(examples) for _ in e.completion]
-    ids, kept = batch.inputs["input_ids"], batch.inputs["logits_to_keep"]
-    lines, columns = (torch.zeros_like(kept), kept) if packing else (batch.take[0], kept[batch.take[1]])
+    ids, keep = batch.inputs["input_ids"], batch.inputs["logits_to_keep"]
+    lines, columns = (torch.zeros_like(keep), keep) if packing else (batch.take[0], keep[batch.take[1]])
     for example in examples:  # where a token is predicted, the one before it stands
-        found = batch.rows == examples.index(example)
+        own = batch.rows == examples.index(example)
         before = [*example.prompt[-1:], *example.completion[:-1]]
-        assert ids[lines[found], columns[found]].tolist() == before
-    assert len(kept) == len(set(columns.tolist())) < ids.shape[1]
+        assert ids[lines[own], columns[own]].tolist() == before
+    assert len(keep) == len(set(columns.tolist())) < ids.shape[1]
 
 
 def test_a_completion_ends_with_the_end_token():

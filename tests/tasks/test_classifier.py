@@ -25,12 +25,12 @@ TUNES = [{"kind": "full"}, {"kind": "top_layers", "layers": 1}, LORA, LORA | {"s
 def make(tmp_path):
     """Lays a base and labelled rows into a folder."""
 
-    def made(architecture="bert", folder=tmp_path):
+    def load(architecture="bert", folder=tmp_path):
         tiny.headless(folder / "base", architecture)
         tiny.labelled(folder / "formatted")
         return folder
 
-    return made
+    return load
 
 
 def run(work, base="base", out="model", **params):
@@ -57,8 +57,8 @@ def scored(model, tokenizer, rows: list[dict], micro_tokens=512) -> list:
 @pytest.mark.parametrize("architecture", tiny.CLASSIFIERS)
 def test_it_learns_and_any_program_can_load_it(make, architecture):
     work = make(architecture)
-    found, rows = run(work, epochs=6), trained.table(work)
-    assert found["validation_loss"] < 0.7 * found["validation_loss_start"]
+    metrics, rows = run(work, epochs=6), trained.table(work)
+    assert metrics["validation_loss"] < 0.7 * metrics["validation_loss_start"]
     assert float(rows[-1]["training_loss"]) < 0.5 * float(rows[0]["training_loss"])
     assert float(rows[-1]["training_token_accuracy"]) > float(rows[0]["training_token_accuracy"])
     assert all(row["training_sequence_accuracy"] == row["training_token_accuracy"] for row in rows)  # one target a row
@@ -68,7 +68,7 @@ def test_it_learns_and_any_program_can_load_it(make, architecture):
     assert model.config.pad_token_id == tokenizer.pad_token_id == tiny.PAD
     held_back = tiny.label_rows(12, 48)
     scores = scored(directory.load(work / "model", "classifier"), directory.load_tokenizer(work / "model"), held_back)
-    assert found["validation_loss"] == pytest.approx(sum(s.nll for s in scores) / 12, abs=1e-5)
+    assert metrics["validation_loss"] == pytest.approx(sum(s.nll for s in scores) / 12, abs=1e-5)
     guessed = labels_of(model, tokenizer, held_back)
     assert [label == row["label"] for label, row in zip(guessed, held_back, strict=True)] == [s.correct == 1 for s in scores]
 
@@ -96,14 +96,14 @@ def test_how_a_batch_is_cut_changes_nothing(make, architecture):
 @pytest.mark.parametrize("tune", TUNES, ids=["full", "top_layers", "merged", "adapter"])
 @pytest.mark.parametrize("architecture", ["camembert", "phi"])
 def test_two_runs_give_the_same_bytes(make, tmp_path, monkeypatch, architecture, tune):
-    found = []
+    shares = []
     for name in ("first", "second"):
         monkeypatch.setenv("AFFINAGE_SCRATCH", str(tmp_path / name / "scratch"))
         work = make(architecture, tmp_path / name)
         run(work, tune=tune, epochs=1)
-        found.append(tiny.contents(*trained.outputs(work)))
-    assert found[0] == found[1] and len(found[0]) > 8
-    assert not any(str(tmp_path).encode() in content for content in found[0].values())
+        shares.append(tiny.contents(*trained.outputs(work)))
+    assert shares[0] == shares[1] and len(shares[0]) > 8
+    assert not any(str(tmp_path).encode() in content for content in shares[0].values())
 
 
 @pytest.mark.parametrize("tune", TUNES, ids=["full", "top_layers", "merged", "adapter"])
@@ -142,9 +142,9 @@ def test_the_head_learns_whatever_else_is_frozen(make, architecture):
 
 def test_adapters_train_the_whole_head_of_an_encoder(make):
     model = directory.load_classifier(make("bert") / "base", tiny.LABELS["labels"], 1)
-    found = trainable(prepare(model, tiny.classifying(tune=LORA).tune, 1))
-    assert any("classifier" in name and "lora_" not in name for name in found)
-    assert not any("embeddings" in name for name in found)
+    learning = trainable(prepare(model, tiny.classifying(tune=LORA).tune, 1))
+    assert any("classifier" in name and "lora_" not in name for name in learning)
+    assert not any("embeddings" in name for name in learning)
 
 
 def test_the_start_of_the_head_follows_the_seed(make):
@@ -224,9 +224,9 @@ def test_the_loss_is_weighted_as_transformers_weighs_it(make):
     task = classifier.Classifier(10_000, tiny.PAD, weights)
     batch = task.collate(examples)
     with torch.no_grad():
-        found = task.forward(model, batch)[0].sum() / task.weight(examples)
+        loss = task.forward(model, batch)[0].sum() / task.weight(examples)
         logits = model(**batch.inputs).logits
-    assert found == pytest.approx(torch.nn.CrossEntropyLoss(torch.tensor(weights))(logits, batch.targets).item(), rel=1e-5)
+    assert loss == pytest.approx(torch.nn.CrossEntropyLoss(torch.tensor(weights))(logits, batch.targets).item(), rel=1e-5)
 
 
 def test_balanced_weights_reach_the_loss(make):

@@ -19,20 +19,20 @@ def by_transformers(model, example):
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
 def test_equals_the_loss_of_transformers(architecture):
     model, examples = tiny.model(architecture), tiny.examples(5)
-    for found, example in zip(score(model, examples, tiny.scoring(256)), examples, strict=True):
+    for own, example in zip(score(model, examples, tiny.scoring(256)), examples, strict=True):
         nll, correct = by_transformers(model, example)
-        assert found.nll == pytest.approx(nll, rel=1e-5)
-        assert (found.correct, found.tokens) == (correct, len(example.completion))
+        assert own.nll == pytest.approx(nll, rel=1e-5)
+        assert (own.correct, own.tokens) == (correct, len(example.completion))
 
 
 @pytest.mark.parametrize("packing", [True, False])
 @pytest.mark.parametrize("micro_tokens", [1, 100, 10_000])
 def test_how_rows_are_batched_changes_nothing(micro_tokens, packing):
     examples = tiny.examples(7)
-    found = list(score(tiny.model(), examples, tiny.scoring(micro_tokens, packing)))
+    scores = list(score(tiny.model(), examples, tiny.scoring(micro_tokens, packing)))
     whole = list(score(tiny.model(), examples, tiny.scoring(512)))
-    assert [s.nll for s in found] == pytest.approx([s.nll for s in whole], rel=1e-5)
-    assert [(s.tokens, s.correct) for s in found] == [(s.tokens, s.correct) for s in whole]
+    assert [s.nll for s in scores] == pytest.approx([s.nll for s in whole], rel=1e-5)
+    assert [(s.tokens, s.correct) for s in scores] == [(s.tokens, s.correct) for s in whole]
 
 
 def test_scores_come_in_the_order_of_the_rows():
@@ -49,5 +49,5 @@ def test_a_sure_model_gets_every_token_right():
     model, example = tiny.model("phi"), tiny.examples(1)[0]
     with torch.no_grad():
         model.lm_head.bias[example.completion[0]] = 1e4
-    found = next(score(model, [example], tiny.scoring(64)))
-    assert found.correct == example.completion.count(example.completion[0])
+    own = next(score(model, [example], tiny.scoring(64)))
+    assert own.correct == example.completion.count(example.completion[0])

@@ -21,7 +21,7 @@ ADAPTER, MERGED = {**LORA, "save": "adapter"}, {**LORA, "save": "merged"}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def built(tmp_path_factory):
     """`models/`: a base, the same training kept as an adapter and merged, and a second round on the adapter."""
     folder = tmp_path_factory.mktemp("adapters") / "models"
     with pytest.MonkeyPatch.context() as patch:
@@ -35,9 +35,9 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def models(made, tmp_path):
+def models(built, tmp_path):
     """All of them at another place."""
-    shutil.copytree(made, tmp_path / "moved" / "models")
+    shutil.copytree(built, tmp_path / "moved" / "models")
     return tmp_path / "moved" / "models"
 
 
@@ -76,9 +76,9 @@ def test_peft_alone_can_load_it(models):
     from peft import PeftModel
 
     plain = directory.load(models / "base")
-    found = PeftModel.from_pretrained(plain, models / "adapter" / "adapter").eval()
+    adapted = PeftModel.from_pretrained(plain, models / "adapter" / "adapter").eval()
     ids = torch.tensor([[5, 40, 41, 7, 300, 12]])
-    torch.testing.assert_close(found(ids).logits, directory.load(models / "adapter")(ids).logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(adapted(ids).logits, directory.load(models / "adapter")(ids).logits, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("loss", ["missing", "changed", "renamed"])
@@ -102,8 +102,8 @@ def test_a_later_round_may_start_from_it(models):
         "sha256": content_hash(models / "adapter"),
     }
     targets = sum(e.targets for e in encode_all(tiny.rows(6, 24), directory.load_tokenizer(models / "second"), 128)[0])
-    found = sum(losses(models / "second")) / targets
-    assert found == pytest.approx(metrics(models, "second")["validation_loss"], abs=1e-5)
+    mean_loss = sum(losses(models / "second")) / targets
+    assert mean_loss == pytest.approx(metrics(models, "second")["validation_loss"], abs=1e-5)
     (models / "base" / "config.json").write_text("{}")
     with pytest.raises(StageError, match=f"the base of the adapter {models / 'adapter'}"):  # two rounds below
         directory.load(models / "second")
@@ -111,16 +111,16 @@ def test_a_later_round_may_start_from_it(models):
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2"])
 def test_two_runs_give_the_same_bytes(tmp_path, monkeypatch, architecture):
-    found = []
+    runs = []
     for name in ("first", "second"):
         work = tmp_path / name
         monkeypatch.setenv("AFFINAGE_SCRATCH", str(work / "scratch"))
         tiny.base(work / "base", architecture)
         tiny.formatted(work / "formatted")
         trained.run(work, tiny.training(tune=ADAPTER))
-        found.append(tiny.contents(*trained.outputs(work)))
-    assert found[0] == found[1] and "model/adapter/adapter_model.safetensors" in found[0]
-    texts = [content for name, content in found[0].items() if not name.endswith(".safetensors")]
+        runs.append(tiny.contents(*trained.outputs(work)))
+    assert runs[0] == runs[1] and "model/adapter/adapter_model.safetensors" in runs[0]
+    texts = [content for name, content in runs[0].items() if not name.endswith(".safetensors")]
     assert not any(str(tmp_path).encode() in content or b'peft_version": "' in content for content in texts)
 
 
@@ -156,7 +156,7 @@ def test_answers_under_another_base_are_not_taken_from_the_cache(models):
 
 def test_it_is_judged_as_the_merged_model_is(models):
     tiny.encoder(models / "encoder")
-    found = []
+    scores = []
     for name in ("adapter", "merged"):
         answers(models, name, f"{name}.jsonl")
         judge.main(
@@ -177,8 +177,8 @@ def test_it_is_judged_as_the_merged_model_is(models):
                 speed=models / "speed.json",
             ),
         )
-        found.append(json.loads((models / f"{name}.scores.json").read_text()))
-    assert found[0]["perplexity"] == pytest.approx(found[1]["perplexity"], rel=1e-4)
+        scores.append(json.loads((models / f"{name}.scores.json").read_text()))
+    assert scores[0]["perplexity"] == pytest.approx(scores[1]["perplexity"], rel=1e-4)
 
 
 def test_narrow_frozen_weights_leave_the_stored_ones_as_they_were(models, monkeypatch):

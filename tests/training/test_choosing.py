@@ -32,9 +32,9 @@ def test_the_figure_of_lists_is_that_of_the_judge(expected, dice):
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))
 def test_the_figure_of_labels_is_that_of_the_judge(pairs):
-    expected, given = zip(*pairs, strict=True)
-    rows, statistic = macro_f1([LABELS[i] for i in expected], [LABELS[i] for i in given], LABELS)
-    assert mean_f1(expected, given) == pytest.approx(float(statistic(rows.sum(0))))
+    expected, answered = zip(*pairs, strict=True)
+    rows, statistic = macro_f1([LABELS[i] for i in expected], [LABELS[i] for i in answered], LABELS)
+    assert mean_f1(expected, answered) == pytest.approx(float(statistic(rows.sum(0))))
 
 
 @pytest.mark.parametrize("packing", [True, False])
@@ -79,11 +79,11 @@ def lists(tmp_path):
 def test_the_state_of_the_best_figure_is_kept_and_of_equal_ones_that_of_the_lowest_loss(lists, monkeypatch):
     measured = iter([0.2, 0.5, 0.5, 0.1])
     monkeypatch.setattr(figures, "parts_f1", lambda *_: lambda model: next(measured))
-    found = trained.run(lists, tiny.training(epochs=4, choose_by="parts_f1"))
+    metrics = trained.run(lists, tiny.training(epochs=4, choose_by="parts_f1"))
     losses = [float(row["validation_loss"]) for row in trained.table(lists) if row["validation_loss"]]
     assert losses == sorted(losses, reverse=True)  # the loss alone would have kept the last state
-    assert (found["best_step"], found["chosen_by"], found["validation_parts_f1"]) == (9, "parts_f1", 0.5)
-    assert found["validation_loss"] == pytest.approx(losses[2], abs=1e-5)
+    assert (metrics["best_step"], metrics["chosen_by"], metrics["validation_parts_f1"]) == (9, "parts_f1", 0.5)
+    assert metrics["validation_loss"] == pytest.approx(losses[2], abs=1e-5)
 
 
 def test_by_loss_nothing_more_is_written(lists):
@@ -93,8 +93,8 @@ def test_by_loss_nothing_more_is_written(lists):
 def test_patience_counts_evaluations_without_a_better_figure(lists, monkeypatch):
     measured = iter([0.5, 0.4, 0.3, 0.9])
     monkeypatch.setattr(figures, "parts_f1", lambda *_: lambda model: next(measured))
-    found = trained.run(lists, tiny.training(epochs=4, choose_by="parts_f1", patience=2))
-    assert (found["steps"], found["best_step"]) == (9, 3)
+    metrics = trained.run(lists, tiny.training(epochs=4, choose_by="parts_f1", patience=2))
+    assert (metrics["steps"], metrics["best_step"]) == (9, 3)
 
 
 def test_the_parts_figure_is_that_of_the_kept_model(lists):
@@ -102,13 +102,13 @@ def test_the_parts_figure_is_that_of_the_kept_model(lists):
     from stages.tasks.batches import encode_all
 
     params = tiny.training(epochs=12, learning_rate=2e-2, choose_by="parts_f1", evaluations=2)
-    found = trained.run(lists, params)
-    assert 0 < found["validation_parts_f1"] <= 1
+    metrics = trained.run(lists, params)
+    assert 0 < metrics["validation_parts_f1"] <= 1
     model, tokenizer = load(lists / "model"), load_tokenizer(lists / "model")
     rows = list(read_rows(lists / "formatted" / "validation"))
     examples = encode_all(rows, tokenizer, 128)[0]
     stop = read_json(lists / "model" / "prompt.json")["stop"]
-    assert figures.parts_f1(examples, tokenizer, stop, params)(model) == pytest.approx(found["validation_parts_f1"])
+    assert figures.parts_f1(examples, tokenizer, stop, params)(model) == pytest.approx(metrics["validation_parts_f1"])
 
 
 def test_an_interrupted_training_ends_in_the_same_bytes(lists, monkeypatch):
@@ -127,13 +127,13 @@ def test_an_interrupted_training_ends_in_the_same_bytes(lists, monkeypatch):
 def test_a_classifier_is_chosen_by_its_figures(tmp_path, choose_by):
     tiny.headless(tmp_path / "base", "bert")
     tiny.labelled(tmp_path / "formatted")
-    found = trained.run(tmp_path, tiny.classifying(choose_by=choose_by, learning_rate=1e-2, evaluations=3))
+    metrics = trained.run(tmp_path, tiny.classifying(choose_by=choose_by, learning_rate=1e-2, evaluations=3))
     rows = [row for row in trained.table(tmp_path) if row["validation_loss"]]
     accuracy = {int(row["step"]): float(row["validation_token_accuracy"]) for row in rows}
     if choose_by == "accuracy":
-        assert found["validation_accuracy"] == pytest.approx(max(accuracy.values()), abs=1e-5)
-        assert accuracy[found["best_step"]] == max(accuracy.values())
-    assert 0 < found[f"validation_{choose_by}"] <= 1 and found["chosen_by"] == choose_by
+        assert metrics["validation_accuracy"] == pytest.approx(max(accuracy.values()), abs=1e-5)
+        assert accuracy[metrics["best_step"]] == max(accuracy.values())
+    assert 0 < metrics[f"validation_{choose_by}"] <= 1 and metrics["chosen_by"] == choose_by
 
 
 def test_without_validation_rows_only_the_loss_may_be_named(lists):

@@ -28,9 +28,9 @@ def told(monkeypatch):
             calls.append((name, (value,), {}))
 
     def module(name, **members):
-        made = ModuleType(name)
-        vars(made).update(members)
-        monkeypatch.setitem(sys.modules, name, made)
+        fake = ModuleType(name)
+        vars(fake).update(members)
+        monkeypatch.setitem(sys.modules, name, fake)
 
     module("torch.utils.tensorboard", SummaryWriter=Told)
     module("dvclive", Live=Told)
@@ -59,11 +59,11 @@ def test_dvclive_makes_no_experiment_and_no_file_of_the_pipeline(told):
     name, (folder,), options = told[0]
     assert (name, folder) == ("start", ".cache/dvclive/medical")
     assert options["save_dvc_exp"] is False and options["dvcyaml"] is None
-    each = [
+    steps = [
         [("step", (r["step"],), {}), *[("log_metric", (k, r[k]), {}) for k in list(r)[1:]], ("make_summary", (), {})]
         for r in ROWS
     ]
-    assert told[1:] == [*each[0], *each[1], ("end", (), {})]
+    assert told[1:] == [*steps[0], *steps[1], ("end", (), {})]
 
 
 def test_weights_and_biases(told):
@@ -100,7 +100,7 @@ def test_a_training_tells_every_step_and_its_outputs_stay_the_same(told, tmp_pat
     assert logged == [(int(row["step"]), pytest.approx(float(row["training_loss"]), rel=1e-4)) for row in table]
     assert told[-1][0] == "finish"
     outputs = (tiny.contents(*trained.outputs(tmp_path, out)) for out in ("model", "plain"))
-    first, second = ([*found.values()] for found in outputs)
+    first, second = ([*outcome.values()] for outcome in outputs)
     assert first == second
 
 

@@ -19,9 +19,9 @@ def train(tmp_path):
         checkpoints = Checkpoints(tmp_path)
         model = model or tiny.model(architecture)
         options = tiny.training(**params)
-        found = loop.Run(model, tiny.task(options), options, checkpoints, Silent()).train(examples, held_back, "train")
+        result = loop.Run(model, tiny.task(options), options, checkpoints, Silent()).train(examples, held_back, "train")
         checkpoints.clear()
-        return found
+        return result
 
     return run
 
@@ -54,12 +54,12 @@ def test_how_a_batch_is_cut_changes_nothing(gradients, change):
 
 def test_weights_after_a_step_are_the_same_for_one_micro_batch_and_for_eight(train):
     options = {"rows": 8, "validation": 0, "epochs": 1, "learning_rate": 1e-4}
-    (one, _), (eight, _) = train(micro_tokens=10_000, **options), train(micro_tokens=1, **options)
-    torch.testing.assert_close(one.state_dict(), eight.state_dict(), atol=1e-5, rtol=0)
+    (one_batch, _), (eight_batches, _) = train(micro_tokens=10_000, **options), train(micro_tokens=1, **options)
+    torch.testing.assert_close(one_batch.state_dict(), eight_batches.state_dict(), atol=1e-5, rtol=0)
 
 
 def test_the_gradient_is_that_of_the_mean_over_answer_tokens(gradients):
-    found, (row,) = gradients()
+    by_name, (row,) = gradients()
     model, total = tiny.model(), 0
     for example in tiny.examples(8):
         ids = torch.tensor([[*example.prompt, *example.completion]])
@@ -69,12 +69,12 @@ def test_the_gradient_is_that_of_the_mean_over_answer_tokens(gradients):
     loss = total / sum(len(e.completion) for e in tiny.examples(8))
     loss.backward()
     assert row["training_loss"] == pytest.approx(loss.item(), rel=1e-5)
-    torch.testing.assert_close(found, {name: p.grad for name, p in model.named_parameters()}, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(by_name, {name: p.grad for name, p in model.named_parameters()}, atol=1e-5, rtol=1e-4)
 
 
 def test_long_gradients_are_clipped(gradients):
-    found, _ = gradients(max_grad_norm=0.25)
-    assert torch.stack([g.norm() for g in found.values()]).norm().item() == pytest.approx(0.25, rel=1e-3)
+    by_name, _ = gradients(max_grad_norm=0.25)
+    assert torch.stack([g.norm() for g in by_name.values()]).norm().item() == pytest.approx(0.25, rel=1e-3)
 
 
 def changed(model, before) -> set[str]:
@@ -148,8 +148,8 @@ def test_the_best_state_is_returned(train):
     losses = [point["validation_loss"] for point in state.history[1:]]
     assert min(losses) < losses[-1] - 0.01  # else this shows nothing
     assert state.best["loss"] == min(losses)
-    found = loop.validate(model, tiny.examples(6, 8), tiny.task(tiny.training()), tiny.training())
-    assert found["validation_loss"] == pytest.approx(min(losses), abs=1e-5)
+    measured = loop.validate(model, tiny.examples(6, 8), tiny.task(tiny.training()), tiny.training())
+    assert measured["validation_loss"] == pytest.approx(min(losses), abs=1e-5)
 
 
 def test_without_validation_rows_the_last_state_is_returned(train):

@@ -66,9 +66,9 @@ def test_two_processes_give_the_table_and_the_weights_of_one(work, run, way):
     alone, together = work / f"{run}_one", work / f"{run}_{way}"
     assert json.loads((together / "ends.json").read_text()) == [[0, 0]]
     assert len(steps(alone)) == len(steps(together)) > 2
-    for one, other in zip(steps(alone), steps(together), strict=True):
-        for name in one:
-            assert float(one[name] or 0) == pytest.approx(float(other[name] or 0), abs=1e-4), (one["step"], name)
+    for step, step_together in zip(steps(alone), steps(together), strict=True):
+        for name in step:
+            assert float(step[name] or 0) == pytest.approx(float(step_together[name] or 0), abs=1e-4), (step["step"], name)
     torch.testing.assert_close(weights(alone, run), weights(together, run), atol=1e-4, rtol=0)
     for name, value in json.loads((alone / "train.json").read_text()).items():
         assert json.loads((together / "train.json").read_text())[name] == pytest.approx(value, abs=1e-4), name
@@ -119,8 +119,8 @@ def test_sharing_is_asked_for_by_the_environment(monkeypatch, value, asked):
 
 def parameters(training: dict) -> dict:
     """This repository's own, with one model that trains by `training`."""
-    given = read(ROOT / "params.yaml")
-    return given | {"models": {"medical": given["models"]["medical"] | {"train": training}}}
+    whole = read(ROOT / "params.yaml")
+    return whole | {"models": {"medical": whole["models"]["medical"] | {"train": training}}}
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_the_stage_starts_itself_under_a_launcher(tmp_path):
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "speed.json").read_text())["processes"] == 2
     trained.run(tmp_path, tiny.training(epochs=1), out="alone")
-    found, alone = steps(tmp_path), trained.table(tmp_path, "alone")
-    assert [float(row["training_loss"]) for row in found] == pytest.approx(
+    together, alone = steps(tmp_path), trained.table(tmp_path, "alone")
+    assert [float(row["training_loss"]) for row in together] == pytest.approx(
         [float(row["training_loss"]) for row in alone], abs=1e-4
     )

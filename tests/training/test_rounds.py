@@ -55,8 +55,8 @@ def repro(folder, *rounds: tuple[str, str, str]) -> list[str]:
     }
     datasets = {"d": {"format": {"style": "alpaca", "shard_rows": 24}}}
     defaults = {"format": {"all": {}, "alpaca": {}}, "train": {"all": {}, "causal": {}}}
-    given = {"defaults": defaults, "bases": {"b": {"base": {"kind": "x"}}}, "datasets": datasets, "models": models}
-    dump(folder / "params.yaml", given)
+    params = {"defaults": defaults, "bases": {"b": {"base": {"kind": "x"}}}, "datasets": datasets, "models": models}
+    dump(folder / "params.yaml", params)
     run(folder, "repro", "-q")
     return (folder / "trained.txt").read_text().split()
 

@@ -112,11 +112,11 @@ def test_rows_that_the_base_gets_wrong_come_again(work, seen, monkeypatch):
     monkeypatch.setattr(
         loop.Run, "train", lambda self, examples, *rest: ids.extend(e.id for e in examples) or prepared(self, examples, *rest)
     )
-    found = trained.run(work, tiny.training(rows=[8, 24], wrong_rows=[0, 8], wrong_times=3, epochs=1), "t_001", "t_002")
+    metrics = trained.run(work, tiny.training(rows=[8, 24], wrong_rows=[0, 8], wrong_times=3, epochs=1), "t_001", "t_002")
     wrong = named(0, 8) - right
     assert {name: ids.count(name) for name in wrong} == dict.fromkeys(wrong, 3)
     assert not right & {*ids} and named(8, 24) <= {*ids}
-    assert found["rows"]["repeated"] == 3 * len(wrong) and found["rows"]["rows"] == 16 + 3 * len(wrong)
+    assert metrics["rows"]["repeated"] == 3 * len(wrong) and metrics["rows"]["rows"] == 16 + 3 * len(wrong)
 
 
 def test_rows_too_long_to_be_looked_at_count_as_wrong():

@@ -25,8 +25,8 @@ def forced(text: str, strength: float = 1e4):
 def by_transformers(model, prompt, **options) -> list[int]:
     """New tokens, the end token left out."""
     ids = torch.tensor([prompt])
-    made = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, pad_token_id=tiny.PAD, **options)
-    new = made[0, len(prompt) :].tolist()
+    generated = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, pad_token_id=tiny.PAD, **options)
+    new = generated[0, len(prompt) :].tolist()
     return new[: new.index(tiny.EOS)] if tiny.EOS in new else new
 
 
@@ -37,11 +37,11 @@ def test_greedy_answers_equal_transformers_and_one_by_one(architecture, penalty)
     options = tiny.generation(max_new_tokens=20, repetition_penalty=penalty)
     together = answer(model, tokenizer, PROMPTS, options, [])
     assert together == [answer(model, tokenizer, [prompt], options, [])[0] for prompt in PROMPTS]
-    for found, prompt in zip(together, PROMPTS, strict=True):
+    for reply, prompt in zip(together, PROMPTS, strict=True):
         theirs = by_transformers(model, prompt, max_new_tokens=20, repetition_penalty=penalty)
-        assert found.text == tokenizer.decode(theirs, skip_special_tokens=True).strip()
-        assert (found.tokens, found.prompt_tokens) == (len(theirs), len(prompt))
-        assert found.finish == ("length" if len(theirs) == 20 else "stop")
+        assert reply.text == tokenizer.decode(theirs, skip_special_tokens=True).strip()
+        assert (reply.tokens, reply.prompt_tokens) == (len(theirs), len(prompt))
+        assert reply.finish == ("length" if len(theirs) == 20 else "stop")
 
 
 def test_padding_counts_as_no_repetition():
@@ -49,8 +49,8 @@ def test_padding_counts_as_no_repetition():
     model, options = forced("<pad>"), tiny.generation(max_new_tokens=1, repetition_penalty=2.0)
     with torch.no_grad():
         model.lm_head.bias[tiny.tokenizer().convert_tokens_to_ids("a")] = 8e3
-    found = answer(model, tiny.tokenizer(), [PROMPTS[0], [7], [tiny.PAD, 7], [7, tiny.PAD]], options, [])
-    assert [a.text for a in found] == ["", "", "a", "a"]
+    reply = answer(model, tiny.tokenizer(), [PROMPTS[0], [7], [tiny.PAD, 7], [7, tiny.PAD]], options, [])
+    assert [a.text for a in reply] == ["", "", "a", "a"]
 
 
 def test_rows_that_end_leave_the_others_alone():
@@ -61,9 +61,9 @@ def test_rows_that_end_leave_the_others_alone():
     options = tiny.generation(max_new_tokens=30)
     together = answer(model, tokenizer, PROMPTS, options, [])
     assert len({a.tokens for a in together}) > 2 and {a.finish for a in together} >= {"stop"}
-    for found, prompt in zip(together, PROMPTS, strict=True):
-        assert found.tokens == len(by_transformers(model, prompt, max_new_tokens=30))
-        assert found == answer(model, tokenizer, [prompt], options, [])[0]
+    for reply, prompt in zip(together, PROMPTS, strict=True):
+        assert reply.tokens == len(by_transformers(model, prompt, max_new_tokens=30))
+        assert reply == answer(model, tokenizer, [prompt], options, [])[0]
 
 
 def test_an_end_token_is_no_part_of_the_answer():
@@ -75,12 +75,12 @@ def test_an_end_token_is_no_part_of_the_answer():
 def test_min_and_max_new_tokens():
     model, tokenizer = forced("</s>"), tiny.tokenizer()
     for least in (1, 5):
-        found = answer(model, tokenizer, PROMPTS, tiny.generation(min_new_tokens=least), [])
-        assert {(a.tokens, a.finish) for a in found} == {(least, "stop")}
+        replies = answer(model, tokenizer, PROMPTS, tiny.generation(min_new_tokens=least), [])
+        assert {(a.tokens, a.finish) for a in replies} == {(least, "stop")}
         theirs = by_transformers(model, PROMPTS[0], max_new_tokens=12, min_new_tokens=least)
-        assert found[0].text == tokenizer.decode(theirs, skip_special_tokens=True).strip()
-    found = answer(forced("a"), tokenizer, PROMPTS, tiny.generation(max_new_tokens=7), [])
-    assert {(a.text, a.tokens, a.finish) for a in found} == {("aaaaaaa", 7, "length")}
+        assert replies[0].text == tokenizer.decode(theirs, skip_special_tokens=True).strip()
+    replies = answer(forced("a"), tokenizer, PROMPTS, tiny.generation(max_new_tokens=7), [])
+    assert {(a.text, a.tokens, a.finish) for a in replies} == {("aaaaaaa", 7, "length")}
 
 
 @pytest.mark.parametrize(
@@ -88,18 +88,18 @@ def test_min_and_max_new_tokens():
     [(["aaa"], "", 3), (["b", "aa"], "", 2), (["b"], "aaaaa", 5), ([], "aaaaa", 5)],
 )
 def test_stop_strings_may_span_tokens(stop, text, tokens):
-    (found,) = answer(forced("a"), tiny.tokenizer(), PROMPTS[:1], tiny.generation(max_new_tokens=5), stop)
-    assert (found.text, found.tokens) == (text, tokens)
-    assert found.finish == ("length" if tokens == 5 else "stop")
+    (reply,) = answer(forced("a"), tiny.tokenizer(), PROMPTS[:1], tiny.generation(max_new_tokens=5), stop)
+    assert (reply.text, reply.tokens) == (text, tokens)
+    assert reply.finish == ("length" if tokens == 5 else "stop")
 
 
 def test_the_text_ends_before_the_first_stop_string():
     model, tokenizer, options = tiny.model(), tiny.tokenizer(), tiny.generation(max_new_tokens=30)
     (whole,) = answer(model, tokenizer, PROMPTS[:1], options, [])
     stop = whole.text[6:9]
-    (found,) = answer(model, tokenizer, PROMPTS[:1], options, [stop, "no such text"])
-    assert found.text == whole.text[: whole.text.index(stop)].strip()
-    assert found.finish == "stop" and found.tokens < whole.tokens
+    (reply,) = answer(model, tokenizer, PROMPTS[:1], options, [stop, "no such text"])
+    assert reply.text == whole.text[: whole.text.index(stop)].strip()
+    assert reply.finish == "stop" and reply.tokens < whole.tokens
 
 
 def test_every_end_token_of_the_generation_settings_counts():
@@ -107,8 +107,8 @@ def test_every_end_token_of_the_generation_settings_counts():
     extra = tokenizer.convert_tokens_to_ids("a")
     model.generation_config.eos_token_id = [extra, tiny.EOS]
     assert end_tokens(model, tokenizer) == sorted({extra, tiny.EOS})
-    (found,) = answer(model, tokenizer, PROMPTS[:1], tiny.generation(), [])
-    assert (found.tokens, found.finish) == (0, "stop")
+    (reply,) = answer(model, tokenizer, PROMPTS[:1], tiny.generation(), [])
+    assert (reply.tokens, reply.finish) == (0, "stop")
     model.generation_config.eos_token_id = None
     assert end_tokens(model, tokenizer) == [tiny.EOS]
 
@@ -130,14 +130,14 @@ def test_an_answer_takes_as_long_as_its_batch_until_it_ends(monkeypatch):
     model = tiny.model("phi")
     with torch.no_grad():
         model.lm_head.bias[tiny.EOS] = 3.5
-    found = answer(model, tiny.tokenizer(), PROMPTS, tiny.generation(max_new_tokens=30), [])
-    assert [a.seconds for a in found] == [a.tokens + (a.finish == "stop") for a in found]
-    assert len({a.seconds for a in found}) > 2
+    replies = answer(model, tiny.tokenizer(), PROMPTS, tiny.generation(max_new_tokens=30), [])
+    assert [a.seconds for a in replies] == [a.tokens + (a.finish == "stop") for a in replies]
+    assert len({a.seconds for a in replies}) > 2
 
 
 def test_latencies_leave_out_what_was_never_answered():
-    found = [Answer("", 5, 1, "stop", seconds) for seconds in (1.0, 4.0, 2.0)] + [too_long([1])]
-    speed = latencies(found)
+    replies = [Answer("", 5, 1, "stop", seconds) for seconds in (1.0, 4.0, 2.0)] + [too_long([1])]
+    speed = latencies(replies)
     assert (speed["latency_median"], speed["latency_highest"]) == (2.0, 4.0)
     assert latencies([]) == {"latency_median": 0.0, "latency_highest": 0.0}
 

@@ -28,10 +28,10 @@ WAYS = {
 class Recorded:
     """A CUDA graph: recording runs nothing, replaying runs what was recorded, on the same tensors."""
 
-    made: list
+    graphs: list
 
     def __init__(self):
-        self.made.append(self)
+        self.graphs.append(self)
         self.replays = 0
 
     def replay(self):
@@ -42,7 +42,7 @@ class Recorded:
 @pytest.fixture
 def graphs(monkeypatch):
     """The graphs that were recorded."""
-    step, recording, Recorded.made = caches.Graphed._step, [], []
+    step, recording, Recorded.graphs = caches.Graphed._step, [], []
 
     @contextmanager
     def record(graph):
@@ -60,7 +60,7 @@ def graphs(monkeypatch):
     monkeypatch.setattr(torch.cuda, "graph", record)
     monkeypatch.setattr(varlen, "varlen_attn", attend)
     monkeypatch.setattr(caches, "one_query", SimpleNamespace(attend=attend_once))
-    return Recorded.made
+    return Recorded.graphs
 
 
 def answers(monkeypatch, kind, model, prompts=PROMPTS, stop=(), **options) -> list[batch_answers.Answer]:
@@ -79,9 +79,9 @@ def test_answers_are_those_of_growing_caches(graphs, monkeypatch, architecture, 
 
 
 def test_a_window_of_attention_is_kept(graphs, monkeypatch):
-    found = [answers(monkeypatch, kind, tiny.windowed(6), max_new_tokens=20) for kind in (caches.Growing, caches.Graphed)]
-    assert found[0] == found[1]
-    assert found[0] != answers(monkeypatch, caches.Growing, tiny.model("mistral"), max_new_tokens=20)
+    both = [answers(monkeypatch, kind, tiny.windowed(6), max_new_tokens=20) for kind in (caches.Growing, caches.Graphed)]
+    assert both[0] == both[1]
+    assert both[0] != answers(monkeypatch, caches.Growing, tiny.model("mistral"), max_new_tokens=20)
 
 
 def test_stop_strings_end_answers_in_the_middle_of_several_tokens(graphs, monkeypatch):
@@ -98,11 +98,11 @@ def test_rows_that_have_ended_leave_and_the_others_go_on_in_a_new_graph(graphs, 
     growing = answers(monkeypatch, caches.Growing, tiny.model("phi"), max_new_tokens=40)
     ended = sorted(answer.tokens for answer in growing)
     words = [growing[i].text[:2] for i in range(6)]  # as stop strings these end most rows at once
-    found = [
+    both = [
         answers(monkeypatch, kind, tiny.model("phi"), stop=words, max_new_tokens=40)
         for kind in (caches.Growing, caches.Graphed)
     ]
-    assert found[0] == found[1] and sorted(answer.tokens for answer in found[0]) != ended
+    assert both[0] == both[1] and sorted(answer.tokens for answer in both[0]) != ended
     assert len(graphs) > 1
 
 

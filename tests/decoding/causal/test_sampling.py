@@ -10,27 +10,27 @@ def logits(rows: int = 20, width: int = 50) -> torch.Tensor:
     return torch.randn((rows, width), generator=torch.Generator().manual_seed(3)) * 3
 
 
-def kept(values: torch.Tensor) -> torch.Tensor:
+def survivors(values: torch.Tensor) -> torch.Tensor:
     return values.isfinite()
 
 
 @pytest.mark.parametrize("top_k", [1, 5, 49, 50, 1000])
 def test_top_k_keeps_what_transformers_keeps(top_k):
-    assert torch.equal(kept(narrow(logits(), top_k, 1.0)), kept(TopKLogitsWarper(top_k)(None, logits())))
+    assert torch.equal(survivors(narrow(logits(), top_k, 1.0)), survivors(TopKLogitsWarper(top_k)(None, logits())))
 
 
 def test_top_k_keeps_ties():
-    assert kept(narrow(torch.tensor([[1.0, 3.0, 2.0, 2.0]]), 2, 1.0)).tolist() == [[False, True, True, True]]
+    assert survivors(narrow(torch.tensor([[1.0, 3.0, 2.0, 2.0]]), 2, 1.0)).tolist() == [[False, True, True, True]]
 
 
 @pytest.mark.parametrize("top_p", [0.01, 0.3, 0.9, 0.999])
 def test_top_p_keeps_what_transformers_keeps(top_p):
-    assert torch.equal(kept(narrow(logits(), 0, top_p)), kept(TopPLogitsWarper(top_p)(None, logits())))
+    assert torch.equal(survivors(narrow(logits(), 0, top_p)), survivors(TopPLogitsWarper(top_p)(None, logits())))
 
 
 def test_both_as_transformers_in_this_order():
     theirs = TopPLogitsWarper(0.8)(None, TopKLogitsWarper(6)(None, logits()))
-    assert torch.equal(kept(narrow(logits(), 6, 0.8)), kept(theirs))
+    assert torch.equal(survivors(narrow(logits(), 6, 0.8)), survivors(theirs))
 
 
 def test_off_keeps_everything():
@@ -65,8 +65,8 @@ def test_draws_follow_the_distribution(temperature):
 
 
 def test_what_is_narrowed_away_is_never_drawn():
-    found = drawn(tiny.generation(temperature=1.0, top_k=3))
-    assert set(found.nonzero().flatten().tolist()) == set((logits(1, 8)).topk(3).indices[0].tolist())
+    counts = drawn(tiny.generation(temperature=1.0, top_k=3))
+    assert set(counts.nonzero().flatten().tolist()) == set((logits(1, 8)).topk(3).indices[0].tolist())
 
 
 def test_a_stream_belongs_to_its_prompt_and_seed():

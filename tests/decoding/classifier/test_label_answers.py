@@ -45,9 +45,9 @@ def run(work, models, model="tuned", base="base", **changes) -> list[dict]:
 def test_probabilities_are_those_of_the_model_text_by_text(models):
     texts = [row["text"] for row in labelled.rows(9, 30)]
     with Progress(9, "labels", "label") as progress:
-        found = classify(models / "tuned", texts, labelled.LABELS, labelled.labelling(), progress)
+        all_shares = classify(models / "tuned", texts, labelled.LABELS, labelled.labelling(), progress)
     model, tokenizer = directory.load(models / "tuned", "classifier"), directory.load_tokenizer(models / "tuned")
-    for text, shares in zip(texts, found, strict=True):
+    for text, shares in zip(texts, all_shares, strict=True):
         with torch.inference_mode():
             alone = model(**tokenizer(text, return_tensors="pt")).logits[0].softmax(-1)
         expected = {model.config.id2label[i]: float(share) for i, share in enumerate(alone)}
@@ -61,10 +61,10 @@ def test_every_row_is_labelled_by_everyone(tmp_path, models):
     assert [(row["id"], row["text"], row["expected"]) for row in rows] == [(r["id"], r["text"], r["label"]) for r in test]
     for row in rows:
         assert row["task"] == "label" and list(row["answers"]) == ["tuned", "majority", "tfidf"]
-        for found in row["answers"].values():
-            shares = found["probabilities"]
+        for answer in row["answers"].values():
+            shares = answer["probabilities"]
             assert set(shares) == set(labelled.LABELS) and sum(shares.values()) == pytest.approx(1, abs=1e-5)
-            assert shares[found["label"]] == max(shares.values())
+            assert shares[answer["label"]] == max(shares.values())
     assert read_json(tmp_path / "generate.json")["tuned"]["texts"] == 9
 
 
@@ -82,10 +82,10 @@ def test_a_later_round_has_a_parent(tmp_path, models):
 
 def test_the_batch_size_changes_no_label(tmp_path, models):
     alone, together = run(tmp_path, models, batch_rows=1), run(tmp_path, models, batch_rows=64)
-    for one, other in zip(alone, together, strict=True):
-        for who, answer in one["answers"].items():
-            assert answer["label"] == other["answers"][who]["label"]
-            assert answer["probabilities"] == pytest.approx(other["answers"][who]["probabilities"], abs=2e-6)
+    for row, row_together in zip(alone, together, strict=True):
+        for contestant, answer in row["answers"].items():
+            assert answer["label"] == row_together["answers"][contestant]["label"]
+            assert answer["probabilities"] == pytest.approx(row_together["answers"][contestant]["probabilities"], abs=2e-6)
 
 
 def test_two_runs_give_the_same_bytes(tmp_path, models, monkeypatch):
@@ -116,8 +116,8 @@ def test_other_texts_are_labelled(tmp_path, models, loads):
 def test_a_text_over_the_context_is_cut(models):
     text = "owl " * 2000
     with Progress(1, "labels", "label") as progress:
-        (found,) = classify(models / "tuned", [text], labelled.LABELS, labelled.labelling(), progress)
-    assert set(found) == set(labelled.LABELS)
+        (shares,) = classify(models / "tuned", [text], labelled.LABELS, labelled.labelling(), progress)
+    assert set(shares) == set(labelled.LABELS)
 
 
 def test_the_majority_knows_the_shares_of_the_training_rows():
@@ -142,9 +142,9 @@ def test_the_regression_is_that_over_words_and_pairs():
 
 def test_an_answer_is_the_likeliest_label():
     row = {"id": "r", "text": "t", "label": "a", "place": 3}
-    found = answered(row, {"tuned": {"b": 0.7, "a": 0.3}})
+    answer_row = answered(row, {"tuned": {"b": 0.7, "a": 0.3}})
     shares = {"b": 0.7, "a": 0.3}
-    assert found == {
+    assert answer_row == {
         **{"id": "r", "task": "label", "text": "t", "expected": "a"},
         "answers": {"tuned": {"label": "b", "probabilities": shares}},
     }

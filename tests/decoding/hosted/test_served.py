@@ -67,9 +67,9 @@ def test_every_row_and_probe_is_answered_by_everyone(serve, work, provider):
     assert [row["id"] for row in rows] == [row["id"] for row in tiny.rows(7, 30)] + ["probe#1"]
     for row in rows:
         assert list(row["answers"]) == ["tuned", "base", "base_chat"]
-        for found in row["answers"].values():
-            assert found.keys() == {"prompt", "text", "tokens", "prompt_tokens", "finish"}
-            assert (found["finish"], found["tokens"]) == ("stop", 7) and found["prompt_tokens"] > 0
+        for answer in row["answers"].values():
+            assert answer.keys() == {"prompt", "text", "tokens", "prompt_tokens", "finish"}
+            assert (answer["finish"], answer["tokens"]) == ("stop", 7) and answer["prompt_tokens"] > 0
     tuned = rows[0]["answers"]["tuned"]
     assert tuned["text"].endswith("is blue.")  # up to the stop string
     assert json.loads(tuned["prompt"])[0]["content"].endswith(" ->")
@@ -146,7 +146,7 @@ def test_killed_half_way_nothing_is_asked_twice(serve, work):
     server.speak = speak
     assert not (work / "answers.jsonl").exists()
     rows = run(work, server, batch_rows=2)
-    assert all(found["text"] for row in rows for found in row["answers"].values())
+    assert all(answer["text"] for row in rows for answer in row["answers"].values())
     keys = [(body["model"], json.dumps(body["messages"])) for body in server.bodies]
     assert len(set(keys)) == 21 and len(keys) - 21 <= 2  # those in flight when the process died
 
@@ -172,9 +172,9 @@ def test_a_row_without_an_answer_stops_the_run_and_the_others_are_kept(serve, wo
 def test_a_prompt_too_long_for_the_server_says_so(serve, work):
     refuse = Fault(400, b'{"error": {"message": "maximum context length is 10 tokens", "code": "context_length_exceeded"}}')
     server = serve(lambda body: refuse if "34" in str(body["messages"]) else speak(body), models=MODELS)
-    found = [row["answers"]["tuned"] for row in run(work, server)]
-    assert [answer["finish"] for answer in found].count("prompt too long") == 1
-    assert next(answer for answer in found if answer["finish"] == "prompt too long")["text"] == ""
+    answers = [row["answers"]["tuned"] for row in run(work, server)]
+    assert [answer["finish"] for answer in answers].count("prompt too long") == 1
+    assert next(answer for answer in answers if answer["finish"] == "prompt too long")["text"] == ""
 
 
 def test_another_refusal_stops_the_run(serve, work):

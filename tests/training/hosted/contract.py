@@ -66,12 +66,12 @@ def _modern(node):
         return [_modern(item) for item in node]
     if not isinstance(node, dict):
         return node
-    made = {key: _modern(value) for key, value in node.items()}
-    if made.get("exclusiveMinimum") is True:
-        made["exclusiveMinimum"] = made.pop("minimum")
-    if made.pop("nullable", False) is True:
-        made = {"anyOf": [made, {"type": "null"}]}
-    return made
+    modern = {key: _modern(value) for key, value in node.items()}
+    if modern.get("exclusiveMinimum") is True:
+        modern["exclusiveMinimum"] = modern.pop("minimum")
+    if modern.pop("nullable", False) is True:
+        modern = {"anyOf": [modern, {"type": "null"}]}
+    return modern
 
 
 @cache
@@ -82,13 +82,13 @@ def _validator(schema: str) -> Draft202012Validator:
 def problems(schema: str, value: object) -> list[str]:
     """What is wrong with a body."""
     if described():
-        found = [f"{schema}: {error.json_path} {error.message}"[:300] for error in _validator(schema).iter_errors(value)]
-        known = described()["components"]["schemas"][schema].get("properties", {}).keys()
+        problems = [f"{schema}: {error.json_path} {error.message}"[:300] for error in _validator(schema).iter_errors(value)]
+        properties = described()["components"]["schemas"][schema].get("properties", {}).keys()
     else:
-        found, known = list(_by_hand(schema, copy.deepcopy(value))), KNOWN.get(schema, ())
+        problems, properties = list(_by_hand(schema, copy.deepcopy(value))), KNOWN.get(schema, ())
     if schema in KNOWN:  # a request: what is not described must not be sent
-        found += [f"{schema}: unknown {name}" for name in sorted(value.keys() - set(known))]
-    return found
+        problems += [f"{schema}: unknown {name}" for name in sorted(value.keys() - set(properties))]
+    return problems
 
 
 def _by_hand(schema: str, value: dict):
@@ -109,5 +109,5 @@ def query_problems(path: str, query: dict[str, str]) -> list[str]:
         allowed = {p["name"] for p in described()["paths"][path]["get"].get("parameters", []) if p["in"] == "query"}
     else:
         allowed = QUERIES.get(path, {"limit", "after"})
-    found = [f"{path}: unknown query {name}" for name in sorted(query.keys() - allowed)]
-    return found + [f"{path}: limit {query['limit']}" for _ in [0] if not query.get("limit", "1").isdecimal()]
+    problems = [f"{path}: unknown query {name}" for name in sorted(query.keys() - allowed)]
+    return problems + [f"{path}: limit {query['limit']}" for _ in [0] if not query.get("limit", "1").isdecimal()]

@@ -77,7 +77,7 @@ class Account:
 
     def __init__(self, pid: Path | None = None):
         self.pid, self.lock = pid, threading.RLock()
-        self.files, self.jobs, self.events, self.kept, self.contents = {}, {}, {}, {}, {}
+        self.files, self.jobs, self.events, self.saved, self.contents = {}, {}, {}, {}, {}
         self.calls, self.wrong, self.faults = [], [], []
         self.page = 7  # entries a list gives at most
         self.keeps_metadata = True
@@ -141,12 +141,12 @@ class Account:
         for name in ("training_file", "validation_file"):
             if name in body and body[name] not in self.files:
                 raise Refusal(400, f"invalid {name}: {body[name]}", "invalid_file_id", name)
-        models = {MODEL, "gpt-4o-mini", *(model for kept in self.kept.values() for _, model, _ in kept)}
+        models = {MODEL, "gpt-4o-mini", *(model for checkpoints in self.saved.values() for _, model, _ in checkpoints)}
         models |= {job["fine_tuned_model"] for job in self.jobs.values()}
         if body["model"] not in models:
             raise Refusal(404, f"The model {body['model']} does not exist", "model_not_found", "model")
         id = f"ftjob-{len(self.jobs) + 1:04}"
-        given = body["method"]["supervised"]["hyperparameters"]
+        hyperparameters = body["method"]["supervised"]["hyperparameters"]
         self.jobs[id] = {
             "id": id,
             "object": "fine_tuning.job",
@@ -156,7 +156,7 @@ class Account:
             "fine_tuned_model": None,
             "model": MODEL if body["model"] == "gpt-4o-mini" else body["model"],
             "organization_id": "org-1",
-            "hyperparameters": dict(given),
+            "hyperparameters": dict(hyperparameters),
             "method": body["method"],
             "result_files": [],
             "status": self.states[0],
@@ -167,7 +167,7 @@ class Account:
             **({"metadata": body.get("metadata")} if self.keeps_metadata else {}),
         }
         self.hidden[id] = self.lag
-        self.events[id], self.kept[id] = [], []
+        self.events[id], self.saved[id] = [], []
         self.jobs[id]["_suffix"], self.jobs[id]["_left"] = body.get("suffix", ""), list(self.states[1:])
         self.tell(id, f"Created fine-tuning job: {id}")
         return self._shown(id)
@@ -210,7 +210,7 @@ class Account:
 
     def jobs_checkpoints(self, id: str, query: dict, **_) -> dict:
         self._shown(id)
-        kept = [
+        checkpoints = [
             {
                 "id": f"ftckpt-{id[-4:]}-{step}",
                 "object": "fine_tuning.job.checkpoint",
@@ -220,10 +220,13 @@ class Account:
                 "step_number": step,
                 "metrics": {"step": step, "train_loss": loss, "full_valid_loss": loss + 0.5},
             }
-            for step, model, loss in self.kept[id][::-1]
+            for step, model, loss in self.saved[id][::-1]
         ]
-        ends = {"first_id": kept[0]["id"] if kept else None, "last_id": kept[-1]["id"] if kept else None}
-        return self._listed(kept, query) | ends
+        ends = {
+            "first_id": checkpoints[0]["id"] if checkpoints else None,
+            "last_id": checkpoints[-1]["id"] if checkpoints else None,
+        }
+        return self._listed(checkpoints, query) | ends
 
     # what the service does by itself -------------------------------------------------------------------------------------
 
@@ -231,17 +234,17 @@ class Account:
         if id not in self.jobs:
             raise Refusal(404, f"Could not find fine tune: {id}", "fine_tune_not_found", "fine_tuning_job_id")
         job = {name: value for name, value in self.jobs[id].items() if not name.startswith("_")}
-        given = job["method"]["supervised"]["hyperparameters"]
-        real = job["hyperparameters"] if self.shows_chosen else given
+        asked = job["method"]["supervised"]["hyperparameters"]
+        real = job["hyperparameters"] if self.shows_chosen else asked
         under = {"hyperparameters": real if "method" in self.shows else {}}
         job["method"] = {"type": "supervised", "supervised": under}
         return job | {"hyperparameters": real if "top" in self.shows else {}}
 
-    def _listed(self, entries: list[dict], query: dict, what: str = "") -> dict:
-        if what and "after" not in query:
+    def _listed(self, entries: list[dict], query: dict, kind: str = "") -> dict:
+        if kind and "after" not in query:
             for entry in entries:
                 self.hidden[entry["id"]] -= 1
-        seen = [entry for entry in entries if not what or self.hidden[entry["id"]] < 0]
+        seen = [entry for entry in entries if not kind or self.hidden[entry["id"]] < 0]
         shown = [{name: value for name, value in entry.items() if not name.startswith("_")} for entry in seen]
         start = next((i + 1 for i, entry in enumerate(shown) if entry["id"] == query.get("after")), 0)
         end = start + min(self.page, int(query.get("limit", 20)))
@@ -287,7 +290,7 @@ class Account:
         tuned = f"ft:{origin}:org:{job['_suffix']}:{id[-4:]}"
         for epoch in range(max(1, epochs - 2), epochs + 1):
             step = epoch * steps // epochs
-            self.kept[id].append((step, tuned if epoch == epochs else f"{tuned}:ckpt-step-{step}", 3 / step))
+            self.saved[id].append((step, tuned if epoch == epochs else f"{tuned}:ckpt-step-{step}", 3 / step))
         tokens = epochs * (len(self.contents[job["training_file"]]) // 4)
         job.update(status="succeeded", fine_tuned_model=tuned, trained_tokens=tokens, finished_at=self.now())
         if self.results:
@@ -351,9 +354,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _route(self, rest: str) -> tuple:
         for (method, pattern), (call, request, schema) in ROUTES.items():
-            found = re.fullmatch(re.sub(r"\{\w+\}", "([^/]+)", pattern), rest)
-            if found and method == self.command:
-                return call, unquote(found[1]) if found.groups() else "", request, schema, pattern
+            match = re.fullmatch(re.sub(r"\{\w+\}", "([^/]+)", pattern), rest)
+            if match and method == self.command:
+                return call, unquote(match[1]) if match.groups() else "", request, schema, pattern
         raise LookupError(rest)
 
     def _struck(self, account: Account, fault: Fault, call: str) -> bool:
@@ -362,21 +365,21 @@ class _Handler(BaseHTTPRequestHandler):
         return call == fault.call and account.count(call) == fault.nth
 
     def _act(self, account: Account, call: str, id: str, request, pattern: str, query: dict, body: bytes) -> tuple[int, object]:
-        given = {"query": query}
+        arguments = {"query": query}
         if self.command == "GET":
             account.wrong += query_problems(pattern, query)
         if request == "CreateFileRequest":
-            given["form"] = form = self._form(body)
+            arguments["form"] = form = self._form(body)
             sent = {name: value for name, value in form.items() if name != "filename"}
             account.wrong += problems(request, sent | {"file": form["file"].decode("utf-8")})
         elif request:
-            given["body"] = json.loads(body)
-            account.wrong += problems(request, given["body"])
+            arguments["body"] = json.loads(body)
+            account.wrong += problems(request, arguments["body"])
         try:
             if self.headers.get("Authorization") != f"Bearer {KEY}":
                 said = self.headers.get("Authorization", "").removeprefix("Bearer ")
                 raise Refusal(401, f"Incorrect API key provided: {said} ({said[:8]}*****{said[-4:]}).", "invalid_api_key")
-            return 200, getattr(account, call.replace(".", "_"))(**({"id": id} if id else {}), **given)
+            return 200, getattr(account, call.replace(".", "_"))(**({"id": id} if id else {}), **arguments)
         except Refusal as refusal:
             return refusal.status, {"error": refusal.error}
 

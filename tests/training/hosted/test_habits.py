@@ -24,8 +24,8 @@ def lose_scratch(work, monkeypatch, name: str = "other") -> None:
 @PLACES
 def test_what_was_really_used_is_told(work, account, shows):
     account.shows = shows
-    made = helpers.train(work, n_epochs="auto")
-    assert made["hyperparameters"] == CHOSEN and metrics(work)["epochs"] == 3
+    about = helpers.train(work, n_epochs="auto")
+    assert about["hyperparameters"] == CHOSEN and metrics(work)["epochs"] == 3
 
 
 @PLACES
@@ -43,8 +43,8 @@ def test_a_choice_that_is_not_shown_cannot_be_bounded(work, account, shows):
     with pytest.raises(StageError, match="a number of epochs that the service does not say(.|\n)*set n_epochs"):
         helpers.train(work, n_epochs="auto", limit_dollars=0.02)
     assert account.jobs["ftjob-0001"]["status"] == "cancelled"
-    made = helpers.train(work, n_epochs=2, limit_dollars=0.02)
-    assert made["hyperparameters"]["n_epochs"] == 2 == metrics(work)["epochs"]
+    about = helpers.train(work, n_epochs=2, limit_dollars=0.02)
+    assert about["hyperparameters"]["n_epochs"] == 2 == metrics(work)["epochs"]
 
 
 def test_a_choice_that_is_not_shown_passes_where_the_limit_holds_for_any(work, account):
@@ -95,7 +95,7 @@ def test_which_job_is_ours(change, same):
 
 
 @pytest.mark.parametrize(
-    ("top", "under", "found"),
+    ("top", "under", "hyperparameters"),
     [
         ({"n_epochs": "auto"}, {"n_epochs": 5}, 5),
         ({"n_epochs": 5}, {"n_epochs": "auto"}, 5),
@@ -106,9 +106,9 @@ def test_which_job_is_ours(change, same):
         ({"n_epochs": "auto"}, {}, "auto"),
     ],
 )
-def test_every_place_is_read(top, under, found):
+def test_every_place_is_read(top, under, hyperparameters):
     shown = {"hyperparameters": top, "method": {"type": "supervised", "supervised": {"hyperparameters": under}}}
-    assert job.used(shown).get("n_epochs") == found
+    assert job.used(shown).get("n_epochs") == hyperparameters
 
 
 @pytest.mark.parametrize("order", ["newest first", "oldest first", "none"])

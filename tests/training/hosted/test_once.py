@@ -42,9 +42,9 @@ def paid_once(account: Account) -> None:
 def test_a_fault_at_any_call_costs_nothing(work, account, call, fault):
     how, acted = FAULTS[fault]
     account.faults = [Fault(call, nth, how, acted) for nth in (1, 2, 4)]
-    made = helpers.train(work)
+    about = helpers.train(work)
     paid_once(account)
-    assert made["model"] == "ft:gpt-4o-mini-2024-07-18:org:elle:0001"
+    assert about["model"] == "ft:gpt-4o-mini-2024-07-18:org:elle:0001"
     assert account.count("jobs.create") == 1 or (call == "jobs.create" and not acted)
 
 
@@ -157,20 +157,20 @@ def kills(requests: int, saves: int, outputs: int) -> dict[str, list]:
 @pytest.fixture
 def counted(monkeypatch) -> dict[str, int]:
     """How often state is saved, and outputs are put in their place."""
-    found = {"saves": 0, "outputs": 0}
+    counts = {"saves": 0, "outputs": 0}
     save, replace = state.write_json, files._replace
 
     def saving(*args) -> None:
-        found["saves"] += 1
+        counts["saves"] += 1
         save(*args)
 
     def replacing(partial, path) -> None:
-        found["outputs"] += "scratch" not in path.parts and "formatted" not in path.parts
+        counts["outputs"] += "scratch" not in path.parts and "formatted" not in path.parts
         replace(partial, path)
 
     monkeypatch.setattr(state, "write_json", saving)
     monkeypatch.setattr(files, "_replace", replacing)
-    return found
+    return counts
 
 
 @pytest.mark.slow

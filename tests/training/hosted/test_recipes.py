@@ -31,7 +31,7 @@ def run(name: str, source: Path | None, service, work: Path) -> tuple[Params, di
             params.bases[key].base.model_copy(update={"base_url": service.address("main")}),
             base.Paths(work / "models" / key),
         )
-    made = {}
+    outputs = {}
     for key in own["models"]:
         model = params.models[key]
         dataset, data = params.datasets[model.dataset], work / model.dataset
@@ -55,8 +55,8 @@ def run(name: str, source: Path | None, service, work: Path) -> tuple[Params, di
                 speed=work / f"{key}.speed.json",
             ),
         )
-        made[key] = json.loads((work / "models" / key / "hosted.json").read_text(encoding="utf-8"))
-    return params, made
+        outputs[key] = json.loads((work / "models" / key / "hosted.json").read_text(encoding="utf-8"))
+    return params, outputs
 
 
 def sent(account, name: str) -> list[dict]:
@@ -65,8 +65,8 @@ def sent(account, name: str) -> list[dict]:
 
 
 def test_limericks(tmp_path, service, account, waits):
-    _, made = run("limericks_hosted", None, service, tmp_path)
-    (tuned,) = made.values()
+    _, about = run("limericks_hosted", None, service, tmp_path)
+    (tuned,) = about.values()
     assert tuned["model"].startswith("ft:gpt-4o-mini-2024-07-18:org:limericks:")
     formatted = list(read_rows(tmp_path / "elements" / "formatted" / "train"))
     rows = sent(account, tuned["files"]["training"]["id"])
@@ -89,10 +89,12 @@ def test_the_course_s_example_goes_through_whole(tmp_path, service, account, wai
         shutil.rmtree(source)
         source.mkdir()
         shutil.copy(request.getfixturevalue("real_data") / "elements" / "limericks_training-data.jsonl", source)
-    params, made = run("limericks_hosted_course", source, service, tmp_path)
-    (name, tuned), *_ = made.items()
-    given = [row["messages"] for row in read_rows(source)]
-    assert [row["messages"] for row in sent(account, tuned["files"]["training"]["id"])] == given and len(given) == 10
+    params, about = run("limericks_hosted_course", source, service, tmp_path)
+    (name, tuned), *_ = about.items()
+    conversations = [row["messages"] for row in read_rows(source)]
+    assert [row["messages"] for row in sent(account, tuned["files"]["training"]["id"])] == conversations and len(
+        conversations
+    ) == 10
     assert tuned["files"].keys() == {"training", "results"}
     job = account.jobs[tuned["job"]]
     assert (job["seed"], job["validation_file"], job["hyperparameters"]["n_epochs"]) == (1, None, account.auto_epochs)
@@ -107,8 +109,8 @@ def test_the_course_s_example_goes_through_whole(tmp_path, service, account, wai
 
 
 def test_partfinder_in_rounds(tmp_path, service, account, waits):
-    _, made = run("partfinder_hosted", None, service, tmp_path)
-    first, second = made.values()
+    _, about = run("partfinder_hosted", None, service, tmp_path)
+    first, second = about.values()
     assert (second["base"], second["root"]) == (first["model"], "gpt-4o-mini-2024-07-18")
     assert account.jobs[second["job"]]["model"] == first["model"]
     formatted = list(read_rows(tmp_path / "car_reviews" / "formatted" / "train"))

@@ -68,8 +68,8 @@ def test_a_good_file_has_no_problem(tmp_path):
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path, row, problem):
-    found = list(rules.problems(file(tmp_path / "f.jsonl", conversation(), row, fill=12)))
-    assert len(found) == 1 and found[0].startswith("line 2: ") and problem in found[0]
+    found_problems = list(rules.problems(file(tmp_path / "f.jsonl", conversation(), row, fill=12)))
+    assert len(found_problems) == 1 and found_problems[0].startswith("line 2: ") and problem in found_problems[0]
 
 
 def test_all_problems_come_in_one_report(tmp_path):
@@ -95,8 +95,8 @@ def test_the_file_as_a_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(rules, "MOST_BYTES", 100)
     assert list(rules.problems(path, least_rows=1)) == [f"{path.stat().st_size} bytes, expected at most 100"]
     path.write_bytes(b"\xef\xbb\xbf" + b'{"messages": "\xff"}\n')
-    found = list(rules.problems(path, least_rows=1))
-    assert "byte order mark" in found[0] and "line 1: no JSON in UTF-8" in found[1]
+    found_problems = list(rules.problems(path, least_rows=1))
+    assert "byte order mark" in found_problems[0] and "line 1: no JSON in UTF-8" in found_problems[1]
     with pytest.raises(StageError, match="no such file"):
         rules.check(tmp_path / "none.jsonl")
 
@@ -115,8 +115,8 @@ def test_no_row_makes_the_check_itself_fail(value):
 
 def test_chat_rows_go_out_with_each_turn_learned_once(tmp_path):
     turns = [turn("user", "a"), turn("assistant", "b"), turn("user", "c"), turn("assistant", "d", weight=0)]
-    made = chat.rows({"id": "1", "messages": [*turns, turn("user", "e"), turn("assistant", "f")]}, chat_params())
-    sent = [rules.hosted_row(row, chat.contract(chat_params())) for row in made]
+    formatted = chat.rows({"id": "1", "messages": [*turns, turn("user", "e"), turn("assistant", "f")]}, chat_params())
+    sent = [rules.hosted_row(row, chat.contract(chat_params())) for row in formatted]
     learned = [t["content"] for row in sent for t in row["messages"] if t["role"] == "assistant" and t.get("weight", 1)]
     assert learned == ["b", "f"]
     rules.check(file(tmp_path / "f.jsonl", *sent))

@@ -69,8 +69,8 @@ TRAIN = "models.partfinder_hosted_001.train"
     ],
 )
 def test_a_wrong_value_is_named_once(path, value, message):
-    found = problems(path, value)
-    assert message in found and found.startswith("1 problem\n")
+    problem = problems(path, value)
+    assert message in problem and problem.startswith("1 problem\n")
 
 
 def test_local_weights_are_not_tuned_by_a_service_nor_the_other_way_round():

@@ -22,15 +22,20 @@ def metrics(work, out: str = "model") -> dict:
 
 
 def test_a_job_from_rows_to_a_model(work, account):
-    made = helpers.train(work)
+    about = helpers.train(work)
     (job,) = account.jobs.values()
-    assert (made["provider"], made["model"], made["base"], made["root"]) == ("openai", job["fine_tuned_model"], MODEL, MODEL)
-    assert made["job"] == job["id"] and made["trained_tokens"] == job["trained_tokens"]
-    assert made["hyperparameters"] == {"n_epochs": 2, "batch_size": 2, "learning_rate_multiplier": 1.8}
-    assert [one["step"] for one in made["checkpoints"]] == [6, 12]
-    assert made["checkpoints"][-1]["model"] == made["model"]
-    assert made["files"]["training"]["rows"] == 12 and made["files"]["validation"]["rows"] == 3
-    assert (job["seed"], job["_suffix"], job["metadata"]) == (7, "elle", {"affinage": made["fingerprint"]})
+    assert (about["provider"], about["model"], about["base"], about["root"]) == (
+        "openai",
+        job["fine_tuned_model"],
+        MODEL,
+        MODEL,
+    )
+    assert about["job"] == job["id"] and about["trained_tokens"] == job["trained_tokens"]
+    assert about["hyperparameters"] == {"n_epochs": 2, "batch_size": 2, "learning_rate_multiplier": 1.8}
+    assert [checkpoint["step"] for checkpoint in about["checkpoints"]] == [6, 12]
+    assert about["checkpoints"][-1]["model"] == about["model"]
+    assert about["files"]["training"]["rows"] == 12 and about["files"]["validation"]["rows"] == 3
+    assert (job["seed"], job["_suffix"], job["metadata"]) == (7, "elle", {"affinage": about["fingerprint"]})
     assert job["method"]["type"] == "supervised"
     rows = [json.loads(line) for line in account.contents[job["training_file"]].splitlines()]
     assert rows[3]["messages"] == [*helpers.row(3)["messages"], {"role": "assistant", "content": "It is 6."}]
@@ -46,12 +51,12 @@ def test_the_table_is_that_of_local_training(work, account):
     assert (steps[1]["training_loss"], steps[1]["training_token_accuracy"]) == ("1.5", "0.5")
     assert (steps[4]["validation_loss"], steps[4]["validation_token_accuracy"]) == ("2.5", "0.25")
     assert not any(step[name] for step in steps for name in ("elapsed_tokens", "elapsed_examples"))  # not given, not made up
-    found = metrics(work)
-    assert found["training_loss"] == pytest.approx(sum(round(3 / s, 5) for s in range(7, 13)) / 6, abs=1e-5)  # an epoch
-    assert (found["steps"], found["epochs"], found["validation_loss"]) == (12, 2, 2.5)
+    measured = metrics(work)
+    assert measured["training_loss"] == pytest.approx(sum(round(3 / s, 5) for s in range(7, 13)) / 6, abs=1e-5)  # an epoch
+    assert (measured["steps"], measured["epochs"], measured["validation_loss"]) == (12, 2, 2.5)
     tokens = next(iter(account.jobs.values()))["trained_tokens"]
-    assert found["tokens"] == tokens and found["dollars"] == pytest.approx(3 * tokens / 1e6)
-    assert found["dollars"] < found["dollars_at_most"]
+    assert measured["tokens"] == tokens and measured["dollars"] == pytest.approx(3 * tokens / 1e6)
+    assert measured["dollars"] < measured["dollars_at_most"]
 
 
 def test_a_rerun_gives_the_same_bytes_and_pays_nothing(work, account):
@@ -114,16 +119,16 @@ def test_a_file_found_at_the_service_is_not_uploaded(work, account, monkeypatch)
 
 def test_without_validation_rows(work, account):
     (work / "formatted/validation/000.jsonl").unlink()
-    made = helpers.train(work)
-    assert "validation" not in made["files"] and metrics(work)["validation_rows"] == 0
+    about = helpers.train(work)
+    assert "validation" not in about["files"] and metrics(work)["validation_rows"] == 0
     assert next(iter(account.jobs.values()))["validation_file"] is None
     assert metrics(work)["validation_loss"] is None
 
 
 def test_completion_rows_go_out_as_messages_with_their_marks(work, account):
     (work / "formatted/prompt.json").write_text(json.dumps(helpers.MARKS))
-    made = helpers.train(work)
-    row = json.loads(account.contents[made["files"]["training"]["id"]].splitlines()[0])
+    about = helpers.train(work)
+    row = json.loads(account.contents[about["files"]["training"]["id"]].splitlines()[0])
     assert [turn["content"] for turn in row["messages"]] == ["Be short.", "What is 0 plus 0? ->", "It is 0."]
     assert json.loads((work / "model/prompt.json").read_text())["prompt_ending"] == " ->"
 
@@ -160,7 +165,7 @@ def test_a_round_starts_from_the_one_before(work, account):
 def test_a_round_starts_from_a_checkpoint(work, account, checkpoint, step):
     first = helpers.train(work, "first")
     second = helpers.train(work, "second", of="first", checkpoint=checkpoint)
-    assert second["base"] == {one["step"]: one["model"] for one in first["checkpoints"]}[step]
+    assert second["base"] == {checkpoint["step"]: checkpoint["model"] for checkpoint in first["checkpoints"]}[step]
 
 
 def test_a_checkpoint_that_is_not_there_names_those_that_are(work, account):
@@ -172,11 +177,11 @@ def test_a_checkpoint_that_is_not_there_names_those_that_are(work, account):
 
 
 def test_a_round_takes_its_rows(work, account):
-    made = helpers.train(work, rows=[2, 12])
-    rows = [json.loads(line) for line in account.contents[made["files"]["training"]["id"]].splitlines()]
+    about = helpers.train(work, rows=[2, 12])
+    rows = [json.loads(line) for line in account.contents[about["files"]["training"]["id"]].splitlines()]
     assert [row["messages"][-1]["content"] for row in rows] == [f"It is {2 * number}." for number in range(2, 12)]
-    one = helpers.train(work, "one", rows_from=work / "formatted/train/000.jsonl", rows=[2, 12])
-    assert one == made
+    single = helpers.train(work, "one", rows_from=work / "formatted/train/000.jsonl", rows=[2, 12])
+    assert single == about
     with pytest.raises(StageError, match=r"(?s)model.train.rows.*\[2, 13\), of which 10 rows are there"):
         helpers.train(work, rows=[2, 13])
 
@@ -339,9 +344,9 @@ def test_ctrl_c_detaches_and_the_next_run_attaches(work, account, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("call", "known"), [("files.create", "no job"), ("jobs.create", "no job"), ("jobs.events", "job ftjob")]
+    ("call", "job_named"), [("files.create", "no job"), ("jobs.create", "no job"), ("jobs.events", "job ftjob")]
 )
-def test_a_real_ctrl_c_ends_with_a_message_and_no_traceback(tmp_path, service, call, known, waits):
+def test_a_real_ctrl_c_ends_with_a_message_and_no_traceback(tmp_path, service, call, job_named, waits):
     helpers.formatted(tmp_path / "formatted")
     helpers.base(tmp_path / "base", service.address("main"))
     account = service.account("main", tmp_path / "pid")
@@ -354,7 +359,7 @@ def test_a_real_ctrl_c_ends_with_a_message_and_no_traceback(tmp_path, service, c
     )
     ended = subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 1 and "Traceback" not in ended.stderr, ended.stderr
-    assert known in ended.stderr and "the same command attaches to it again" in ended.stderr
+    assert job_named in ended.stderr and "the same command attaches to it again" in ended.stderr
     helpers.train(tmp_path)
     assert len(account.jobs) == 1 and sorted(account.uploads().values()) == [1, 1]
 
@@ -421,7 +426,7 @@ def test_rows_with_a_mark_of_a_model_are_left_out_and_counted(work, account, cap
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[3]["completion"] = "It is <|im_end|> 6."
     write_rows(path, rows)
-    made = helpers.train(work)
-    assert metrics(work)["rows"] == {"rows": 12, "refused": 1} and made["files"]["training"]["rows"] == 11
+    about = helpers.train(work)
+    assert metrics(work)["rows"] == {"rows": 12, "refused": 1} and about["files"]["training"]["rows"] == 11
     assert not any(b"im_end" in content for content in account.contents.values())
     assert f"row {rows[3]['id']} is left out: <|im_end|>" in capsys.readouterr().err
