@@ -51,9 +51,9 @@ def options(server: Loopback, kind="ollama", **changes):
     return (OllamaJudge if kind == "ollama" else OpenAIJudge)(**settings)
 
 
-def opinion(server, kind="ollama", answers=ANSWERS, controls=KNOWN, **changes):
+def opinion(server, kind="ollama", answers=ANSWERS, known_answers=KNOWN, **changes):
     judge = ServerJudge("j", options(server, kind, **changes), seed=1)
-    return judge.opinion(ROWS, answers, controls, Bootstrap(12, 100, 0.95, 1))
+    return judge.opinion(ROWS, answers, known_answers, Bootstrap(12, 100, 0.95, 1))
 
 
 def ask(server, *answers: str, kind="ollama", **changes):
