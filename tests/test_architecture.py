@@ -1,4 +1,4 @@
-"""How long modules and lists of parameters may be, over all that the project runs."""
+"""How long modules and lists of parameters may be, and what names must say, over all that the project runs."""
 
 import ast
 from collections.abc import Iterator
@@ -54,3 +54,59 @@ def test_the_exceptions_are_still_needed():
 def test_every_kind_of_parameter_is_counted():
     source = "class A:\n def f(self, a, /, b, *c, d, e, f, **g): ...\n@triton.jit(x=1)\ndef g(a, b, c, d, e, f, g, h): ..."
     assert list(too_many(source)) == ["f"]
+
+
+# words that say nothing of a thing, where it has a name of its own
+SAY_NOTHING = {"found", "who", "one", "each", "given", "made", "what", "it"}
+THEIR_OWN = {
+    "stages/common/errors.py found",  # a message has a line of this name
+    "stages/common/schema_data.py given",  # as params.yaml calls it
+}
+
+
+def names(source: str) -> set[str]:
+    """Every name that a module gives: of variables, arguments, attributes, functions and classes."""
+    nodes = list(ast.walk(ast.parse(source)))
+    given_names = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    given_names |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    given_names |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    definitions = Function | ast.ClassDef | ast.ExceptHandler | ast.MatchAs | ast.MatchStar
+    return given_names | {node.name for node in nodes if isinstance(node, definitions) and node.name}
+
+
+def test_a_name_says_what_a_thing_is():
+    of_modules = {path.relative_to(ROOT).as_posix(): names(path.read_text()) for path in SOURCES}
+    assert {f"{place} {name}" for place, there in of_modules.items() for name in SAY_NOTHING & there} == THEIR_OWN
+
+
+def test_every_place_that_gives_a_name_is_seen():
+    source = """
+def a(b, *c, d=[e for e in ()]):
+    with open(b) as f:
+        for g in f:
+            z.h = (i := g)
+    try:
+        j: int = 1
+    except OSError as k:
+        pass
+    match b:
+        case [l, *m]:
+            pass
+"""
+    assert names(source) == set("abcdefghijklm")
+
+
+# modules of one name where the parallel is meant (CONTRIBUTING.md)
+PARALLEL = {
+    "paths": {"stages/training", "stages/decoding", "stages/judging"},
+    "figures": {"stages/training/causal", "stages/training/classifier", "affinage/reports"},
+    "hub": {"stages/bases", "stages/sources"},
+}
+
+
+def test_a_module_has_a_name_of_its_own():
+    places = {}
+    for path in SOURCES:
+        if not path.stem.startswith("__"):
+            places.setdefault(path.stem, set()).add(path.parent.relative_to(ROOT).as_posix())
+    assert {name: folders for name, folders in places.items() if len(folders) > 1} == PARALLEL

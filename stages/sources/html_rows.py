@@ -111,7 +111,7 @@ def read_html_rows(file: SourceFile, params: HtmlRows) -> Iterator[dict]:
         expected = f"a table with rows: {params.table!r} is a number, a title, or a list of all columns"
         raise StageError(file.place, f"{len(tables)} tables: {listing}", expected, f"edit {READER}.table")
     for table in wanted:
-        above = {"heading": table.title} if len({one.title for one in wanted}) > 1 else {}
+        above = {"heading": table.title} if len({other.title for other in wanted}) > 1 else {}
         yield from (above | row for row in table.rows)
 
 
