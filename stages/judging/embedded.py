@@ -13,6 +13,7 @@ import numpy as np
 
 from stages.judging.signals import NAMES, Item, Signals
 
+DECIMALS = 3  # of a score; what comes after is noise of the machine, and would rank equal answers
 FEWEST = 4  # words of a question that is left out of an answer
 WEIGHTS = Path(__file__).parent / "weights" / "content.json"
 
@@ -52,7 +53,14 @@ class EmbeddedJudge:
             return np.zeros(0)
         items = [(question, expected, own_words(question, answer)) for question, expected, answer in items]
         odds = (self.signals(items) - self.center) / self.scale @ self.weights + self.bias
-        return np.where([bool(answer.strip()) for _, _, answer in items], 100 / (1 + np.exp(-odds)), 0.0)
+        scores = np.round(100 / (1 + np.exp(-odds)), DECIMALS)
+        return np.where([bool(answer.strip()) for _, _, answer in items], scores, 0.0)
+
+    def score_lists(self, lists: dict[str, list[Item]]) -> dict[str, np.ndarray]:
+        """Scores of several lists by their names. A text that several lists have is read once."""
+        ends = np.cumsum([len(items) for items in lists.values()])[:-1]
+        scores = self.score([item for items in lists.values() for item in items])
+        return dict(zip(lists, np.split(scores, ends), strict=True))
 
     def describe(self) -> dict:
         """Which weights these are, and the encoder that they were fitted with."""

@@ -13,7 +13,7 @@ from stages.common.scratch import content_hash
 from stages.models import directory, runtime
 from stages.models.tokenizer_marks import readable
 
-BATCH_TOKENS = 8192  # padding included
+BATCH_TOKENS = 1024  # padding included; larger batches hold texts of unlike lengths, and are half padding
 PART_TOKENS = 254  # of a text, read at once
 QUESTION_TOKENS = 120  # of the question's end, where it is read before an answer
 SYNTAX_LAYER = 3  # whose states tell a sentence from its words in disorder
@@ -95,6 +95,10 @@ class Encoder:
         """Mean early states [n, d] of texts read alone."""
         self.read([("", text) for text in texts if text not in self.early])
         return np.stack([self.early[text] for text in texts])
+
+    def forget_all(self) -> None:
+        """Give up all that was read, but for `syntax`."""
+        self.readings.clear()
 
     def forget(self, texts: set[str]) -> None:
         """Drop what was read of these texts, except `syntax`. The states take most of the memory."""

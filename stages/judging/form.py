@@ -14,7 +14,7 @@ not the one that they were fitted with.
 
 import json
 import re
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -120,10 +120,14 @@ class Form:
             flags["shuffled"] = self._shuffled(items)
         return {flag: np.array(flags[flag], bool) for flag in FLAGS if flag in flags}
 
+    @cached_property
+    def before(self) -> kept.Kept:
+        """Where log-odds are kept that were made of the same texts by the same encoder, weights and code."""
+        return kept.computed("disorder", __name__, [], [self.encoder.content_hash, shipped()], runtime.machine(torch.float32))
+
     def _shuffled(self, items: list[Item]) -> list[bool]:
         texts = sorted({text for _, *both in items for text in both if len(text.split()) >= FEWEST})
-        before = kept.computed("disorder", __name__, [self.encoder.path], shipped(), runtime.machine(torch.float32))
-        disorder = dict(zip(texts, before.get(texts, lambda: self._disorder(texts)), strict=True))
+        disorder = dict(zip(texts, self.before.get(texts, lambda: self._disorder(texts)), strict=True))
         prose = [not listed(expected) and not listed(answer) for _, expected, answer in items]
         mixed = [disorder.get(answer, -1) > 0 >= disorder.get(expected, -1) for _, expected, answer in items]
         return [is_prose and is_mixed for is_prose, is_mixed in zip(prose, mixed, strict=True)]

@@ -1,6 +1,9 @@
 """How likely each contestant finds the expected answers, each prompted in its own way."""
 
 from dataclasses import astuple
+from pathlib import Path
+
+from transformers import PreTrainedModel
 
 from stages.common import kept
 from stages.common.errors import StageError
@@ -13,36 +16,45 @@ from stages.tasks import batches, causal, score
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
 
 
-def expected_scores(contestant: Contestant, rows: list[TextAnswers], precision: str = "auto") -> list[score.Score]:
-    """A Score for each row's expected answer, made once for the same weights, prompts, answers, precision and code.
-
-    The score has zero tokens where prompt and answer do not fit the context, or where a mark in their texts cannot be read as
-    letters.
+class Likelihoods:
+    """Scores of expected answers by contestants. Neighbours with the same weights share them, read from disk once.
 
     Args:
         precision: what the weights are turned to as they are loaded; auto: bf16 where the device is fast at it.
-
-    Raises:
-        StageError: if no expected answer fits.
     """
-    device = runtime.device()
-    dtype = runtime.precision(precision, device)
-    room = directory.context_length(contestant.folder)
-    examples = [_encoded(contestant, row, room) for row in rows]
-    whole = [e if e is not None and not e.cut else None for e in examples]
-    if not any(whole):
-        raise StageError(
-            contestant.folder, f"no expected answer that fits {room} tokens", "at least one", "a base of longer context"
-        )
 
-    def make() -> list[tuple]:
-        model = directory.load(contestant.folder, dtype=dtype, device=device)
-        task = causal.task(model, MICRO_TOKENS)
-        return [astuple(row_score) for row_score in score.score(model, [e for e in whole if e is not None], task)]
+    def __init__(self, precision: str = "auto"):
+        self.device = runtime.device()
+        self.dtype = runtime.precision(precision, self.device)
+        self.folder: Path | None = None
+        self.model: PreTrainedModel | None = None
 
-    before = kept.computed("likelihood", __name__, [contestant.folder], MICRO_TOKENS, runtime.machine(dtype))
-    scores = iter(before.get([(e.prompt, e.completion) for e in whole if e is not None], make))
-    return [score.Score(*next(scores)) if e is not None else score.Score(0.0, 0, 0) for e in whole]
+    def of(self, contestant: Contestant, rows: list[TextAnswers]) -> list[score.Score]:
+        """A Score for each row's expected answer, made once for the same weights, prompts, answers, precision and code.
+
+        The score has zero tokens where prompt and answer do not fit the context, or where a mark in their texts cannot be
+        read as letters.
+
+        Raises:
+            StageError: if no expected answer fits.
+        """
+        if contestant.folder != self.folder:
+            self.folder, self.model = contestant.folder, None
+            self.before = kept.computed("likelihood", __name__, [self.folder], MICRO_TOKENS, runtime.machine(self.dtype))
+        room = directory.context_length(self.folder)
+        examples = [_encoded(contestant, row, room) for row in rows]
+        whole = [e for e in examples if e is not None and not e.cut]
+        if not whole:
+            raise StageError(
+                self.folder, f"no expected answer that fits {room} tokens", "at least one", "a base of longer context"
+            )
+        scores = iter(self.before.get([(e.prompt, e.completion) for e in whole], lambda: self._make(whole)))
+        return [score.Score(*next(scores)) if e is not None and not e.cut else score.Score(0.0, 0, 0) for e in examples]
+
+    def _make(self, examples: list[batches.Example]) -> list[tuple]:
+        self.model = self.model or directory.load(self.folder, dtype=self.dtype, device=self.device)
+        task = causal.task(self.model, MICRO_TOKENS)
+        return [astuple(row_score) for row_score in score.score(self.model, examples, task)]
 
 
 def _encoded(contestant: Contestant, row: TextAnswers, room: int) -> batches.Example | None:

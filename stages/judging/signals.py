@@ -14,6 +14,7 @@ same signals in every run.
 """
 
 import re
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -62,20 +63,25 @@ class Signals:
         """Signals [n, len(NAMES)], made once for the same texts, encoder and code."""
         if not items:
             return np.zeros((0, len(NAMES)))
-        before = kept.computed("signals", __name__, [self.encoder.path], None, runtime.machine(torch.float32))
-        return np.array(before.get(items, lambda: self._make(items)))
+        return np.array(self.before.get(items, lambda: self._make(items)))
+
+    @cached_property
+    def before(self) -> kept.Kept:
+        """Where signals are kept that were made of the same texts by the same encoder and code."""
+        return kept.computed("signals", __name__, [], self.encoder.content_hash, runtime.machine(torch.float32))
 
     def _make(self, items: list[Item]) -> list[list[float]]:
-        signals = []
-        for start in range(0, len(items), AT_ONCE):
-            part = items[start : start + AT_ONCE]
+        self.encoder.forget_all()  # else the last digits depend on what was read before
+        different, signals = sorted(set(items)), {}
+        for start in range(0, len(different), AT_ONCE):
+            part = different[start : start + AT_ONCE]
             alone = {("", text) for item in part for text in item}
             after = {(question, text) for question, expected, answer in part for text in (expected, answer)}
             self.encoder.read(sorted(alone | after))
-            signals += [self._of_item(*item) for item in part]
+            signals |= {item: self._of_item(*item) for item in part}
             # question and expected answer stay: they are read again with every other answer
             self.encoder.forget({item[2] for item in part} - {text for item in part for text in item[:2]})
-        return signals
+        return [signals[item] for item in items]
 
     def _of_item(self, question: str, expected: str, answer: str) -> list[float]:
         read, rarity = self.encoder, self.encoder.rarity

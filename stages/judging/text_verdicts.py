@@ -19,13 +19,13 @@ from stages.common.schema_models import EmbeddedJudge as EmbeddedOptions
 from stages.common.schema_models import Judge
 from stages.common.speed import write_speed
 from stages.decoding.contestants import Contestant, contestants
-from stages.judging.controls import question
+from stages.judging.controls import CUT, question
 from stages.judging.embedded import EmbeddedJudge
 from stages.judging.encoder import Encoder
 from stages.judging.form import Form
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.known_data import known_agreement
-from stages.judging.likelihood import expected_scores, to_say
+from stages.judging.likelihood import Likelihoods, to_say
 from stages.judging.marked import FEWEST, Mark, calibration, matched, read_marks
 from stages.judging.measures import MEASURES, best_constant
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
@@ -51,13 +51,18 @@ def embedded_opinion(
     about = {"kind": "embedded", **judge.describe()}
     expected, questions = [row["expected"] for row in rows], [question(row) for row in rows]
     about["agreement"] = known_agreement(expected, questions, about["encoder_as_fitted"])
+    asked = {contestant: items(rows, texts) for contestant, texts in answers.items()}
+    # read together and kept together: what all models of a data set and base share
+    of_base = {contestant: texts for contestant, texts in asked.items() if contestant.startswith("base")}
+    of_data = {f"control {kind}": texts for kind, texts in control_items.items() if kind != CUT}
+    shared = judge.score_lists(of_base | of_data)
     return Opinion(
-        {contestant: judge.score(items(rows, texts)) for contestant, texts in answers.items()},
+        {contestant: shared[contestant] if contestant in of_base else judge.score(asked[contestant]) for contestant in asked},
         chosen,
-        {kind: judge.score(asked) for kind, asked in control_items.items()},
+        {kind: judge.score(texts) if kind == CUT else shared[f"control {kind}"] for kind, texts in control_items.items()},
         (0, 100),
         about,
-        flagged={kind: np.any(list(form(asked).values()), axis=0) for kind, asked in control_items.items()},
+        flagged={kind: np.any(list(form(texts).values()), axis=0) for kind, texts in control_items.items()},
     )
 
 
@@ -110,6 +115,20 @@ def within_limit(rows: list[TextAnswers], tokenizer: PreTrainedTokenizerBase) ->
     return max(cut), [text if len(own) <= max(cut) else tokenizer.decode(own[: max(cut)]) for text, own in pairs]
 
 
+def scores_within_limit(
+    encoder: Encoder, rows: list[TextAnswers], texts: Texts, sayable: list[str], opinion: Opinion
+) -> dict[str, np.ndarray]:
+    """Scores [n] by contestant against the expected answers as far as they could have been said. Only rows whose expected
+    answer is longer than that are judged again."""
+    judge = EmbeddedJudge(Signals(encoder))
+    cut = [place for place, row in enumerate(rows) if sayable[place] != row["expected"]]
+    shorter = [{**rows[place], "expected": sayable[place]} for place in cut]
+    scores = {contestant: opinion.scores[contestant].copy() for contestant in texts}
+    for contestant, said in texts.items():
+        scores[contestant][cut] = judge.score(items(shorter, [said[place] for place in cut]))
+    return scores
+
+
 def task_figures(measures: list[str], rows: list[dict], answers: list[dict], training: Iterable[str]) -> dict[str, Figure]:
     """What the task itself asks of answers (`text` and `finish`)."""
     chosen = [measure for name, measure in MEASURES.items() if name in measures]
@@ -131,14 +150,25 @@ def references(measures: list[str], rows: list[dict], training: Iterable[str]) -
     return {contestant: task_figures(measures, rows, answers, training) for contestant, answers in whole.items()}
 
 
-def measure(contestant: Contestant, rows: list[dict], overlap: Overlap, precision: str) -> dict[str, Figure]:
+def measure_all(
+    field: list[Contestant], rows: list[dict], overlap: Overlap, precision: str, progress: Progress
+) -> dict[str, dict[str, Figure]]:
+    """Every figure that needs no judge, by contestant."""
+    likelihoods, figures = Likelihoods(precision), {}
+    for contestant in field:
+        figures[contestant.name] = measure(contestant, rows, overlap, likelihoods)
+        progress.add(1, done=f"likelihood of {contestant.name}")
+    return figures
+
+
+def measure(contestant: Contestant, rows: list[dict], overlap: Overlap, likelihoods: Likelihoods) -> dict[str, Figure]:
     """Every figure of one contestant that needs no judge. A hosted model has no likelihood."""
     answers = [row["answers"][contestant.name] for row in rows]
     wordings = wording(items(rows, [a["text"] for a in answers]), [a["tokens"] for a in answers], overlap)
     wordings["prompt_tokens"] = with_count([a["prompt_tokens"] for a in answers]), mean
     if contestant.hosted:
         return wordings
-    return likelihood(expected_scores(contestant, rows, precision), [to_say(row) for row in rows]) | wordings
+    return likelihood(likelihoods.of(contestant, rows), [to_say(row) for row in rows]) | wordings
 
 
 def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
@@ -215,12 +245,10 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     }
 
     with Progress(len(field) + len(params.judges), f"judge {name}", "part") as progress:
-        figures = {}
+        figures = measure_all(field, rows, overlap, params.precision, progress)
         for contestant in field:
-            figures[contestant.name] = measure(contestant, rows, overlap, params.precision)
             answers = [row["answers"][contestant.name] for row in rows]
             figures[contestant.name] |= task_figures(params.measures, rows, answers, completions)
-            progress.add(1, done=f"likelihood of {contestant.name}")
         reader = Encoder(paths.encoder)
         form = Form(reader)
         limit, sayable = within_limit(rows, field[0].tokenizer)
@@ -229,20 +257,20 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
         controls = known_answers(rows, vectors, params.seed, sayable if any(long) else None)
         plain = {kind: overlap.score(items(rows, texts)) for kind, texts in controls.items()}
         texts = {contestant.name: [row["answers"][contestant.name]["text"] for row in rows] for contestant in field}
-        for contestant in field:
-            figures[contestant.name] |= form_figures(form, rows, [row["answers"][contestant.name] for row in rows])
         opinions, own = {}, read_marks(paths.marks)
-        healths = {"overlap": {"auc": trust(plain, bootstrap, 0.5)["auc"]}}
         for judge, options in params.judges.items():
             if judge in served:
                 opinions[judge] = served[judge].opinion(rows, texts, controls, bootstrap)
             else:
                 opinions[judge] = embedded_opinion(options, reader, rows, texts, controls, params.seed)
-                if any(long):
-                    shorter = [{**row, "expected": text} for row, text in zip(rows, sayable, strict=True)]
-                    for contestant, said in texts.items():
-                        scores = EmbeddedJudge(Signals(reader)).score(items(shorter, said))
-                        figures[contestant][f"{judge}_within_limit"] = figure(scores)
+            progress.add(1, done=judge)
+        for contestant in field:
+            figures[contestant.name] |= form_figures(form, rows, [row["answers"][contestant.name] for row in rows])
+        healths = {"overlap": {"auc": trust(plain, bootstrap, 0.5)["auc"]}}
+        for judge, options in params.judges.items():
+            if judge not in served and any(long):
+                for contestant, scores in scores_within_limit(reader, rows, texts, sayable, opinions[judge]).items():
+                    figures[contestant][f"{judge}_within_limit"] = figure(scores)
             for contestant, scores in opinions[judge].scores.items():
                 figures[contestant][judge] = figure(scores)
             healths[judge] = health(judge, opinions[judge], texts, bootstrap, options.warn_below)
@@ -251,7 +279,6 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
                 healths[judge]["people"] = people
                 for contestant, scores in calibrated.items():
                     figures[contestant][f"{judge}_calibrated"] = figure(scores)
-            progress.add(1, done=judge)
 
     figures |= references(params.measures, rows, completions)
     write_rows(paths.verdicts, ({**row, **likelihoods(figures, i)} for i, row in enumerate(verdict_rows(rows, opinions))))

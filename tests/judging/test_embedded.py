@@ -58,6 +58,24 @@ def test_company_changes_no_score(judge):
     np.testing.assert_allclose(together, [judge.score([item])[0] for item in items()], atol=1e-3)
 
 
+def test_lists_are_scored_as_each_alone_and_a_text_is_read_once(judge, monkeypatch):
+    lists = {"right": items(), "echo": items(lambda row: row["messages"][0]["content"]), "again": items(), "none": []}
+    read, texts = judge.signals.encoder.read, []
+    monkeypatch.setattr(judge.signals.encoder, "read", lambda keys: texts.extend(keys) or read(keys))
+    together = judge.score_lists(lists)
+    assert len(texts) == len(set(texts)) > 0
+    assert {name: len(scores) for name, scores in together.items()} == {"right": 8, "echo": 8, "again": 8, "none": 0}
+    assert np.array_equal(together["right"], together["again"])
+    for name, scores in together.items():
+        np.testing.assert_allclose(judge.score(lists[name]), scores, atol=0.01)
+
+
+def test_answers_that_are_all_right_have_one_score(judge):
+    right = [(question, expected, expected) for question, expected, _ in items()]
+    other = [(f"{question} Say it.", expected, expected) for question, expected, _ in right]
+    assert len({*np.round(judge.score(right + other), 3)}) <= len({expected for _, expected, _ in right})
+
+
 def test_the_weights_are_those_of_the_file(judge, monkeypatch):
     before = judge.score(items(lambda row: "The apple"))
     monkeypatch.setattr(embedded, "shipped", lambda: {**shipped.__wrapped__(), "bias": -50.0})
