@@ -19,7 +19,7 @@ from stages.common.files import atomic_file, read_rows
 from stages.common.params import FILE, read
 
 Kind = StrEnum("Kind", ["gguf", "ollama", "card"])
-Weights = StrEnum("Weights", ["f32", "f16", "bf16"])
+Weights = StrEnum("Weights", ["f32", "f16", "bf16", "q8_0", "q4_k_m"])
 CHECKED = 20  # prompts
 
 
@@ -42,7 +42,7 @@ def export(name: str, kinds: list[str], weights: str, check: bool, out: Path = P
             file.write(card(name, params, Path("data"), Path("metrics")))
         said.append(f"{target}/README.md")
     if "gguf" in kinds or "ollama" in kinds:
-        from affinage.exporting.gguf_file import write_gguf
+        from stages.decoding.causal.exported.gguf_file import write_gguf
 
         said.append(str(write_gguf(folder, target / "gguf", name, weights)))
         if check:

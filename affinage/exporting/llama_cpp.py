@@ -2,40 +2,11 @@
 
 from pathlib import Path
 
-import requests
 import torch
 
-from stages.common.errors import StageError
+from stages.decoding.causal.exported.llama_cpp import ask, serve
 from stages.models.directory import load, load_tokenizer
 from stages.models.prompting import encode_prompt, end_tokens, render
-
-
-def serve(file: Path, context: int):
-    """llama.cpp's server in this process, computing in float32; `listening_address` says where.
-
-    Raises:
-        StageError: if the package is missing.
-    """
-    try:
-        import xllamacpp
-    except ImportError:
-        raise StageError("xllamacpp", "not installed", "llama.cpp as a package", "pip install xllamacpp") from None
-    options = xllamacpp.CommonParams()
-    options.model.path, options.n_ctx, options.n_parallel = str(file), context, 1
-    options.cache_type_k = options.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
-    options.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    options.n_gpu_layers, options.warmup, options.verbosity, options.fit_params = 0, False, 0, False
-    return xllamacpp.Server(options)
-
-
-def ask(address: str, route: str, **body) -> dict:
-    """What the server replies."""
-    with requests.Session() as session:
-        session.trust_env = False  # no proxy on the way to this machine
-        reply = session.post(f"{address}/{route}", json=body, timeout=600)
-    if not reply.ok:
-        raise StageError(f"llama.cpp {route}", reply.text, "a reply", "")
-    return reply.json()
 
 
 def visible(tokens: list[int], ends: set[int]) -> list[int]:
@@ -58,23 +29,28 @@ def greedy(model, prompt: list[int], tokens: int, ends: set[int]) -> list[int]:
 
 
 def compare(folder: Path, file: Path, conversations: list[list[dict]], tokens: int) -> list[str]:
-    """For each conversation `same`, or what differs: `prompt` (as rendered), `tokens` (of the prompt) or `answer`."""
-    model, tokenizer = load(folder), load_tokenizer(folder)
+    """For each conversation `same`, or what differs: `prompt` (as rendered), `tokens` (of the prompt) or `answer`.
+
+    The weights of transformers go before llama.cpp's come: a large model is never in memory twice.
+    """
+    tokenizer = load_tokenizer(folder)
     prompts = [encode_prompt(tokenizer, messages) for messages in conversations]
-    server = serve(file, max(map(len, prompts)) + tokens)
-    return [
-        _difference(server.listening_address, model, tokenizer, messages, prompt, tokens)
-        for messages, prompt in zip(conversations, prompts, strict=True)
-    ]
-
-
-def _difference(address: str, model, tokenizer, messages: list[dict], prompt: list[int], tokens: int) -> str:
-    rendered = ask(address, "apply-template", messages=messages)["prompt"]
-    if rendered != render(tokenizer, messages):
-        return "prompt"
-    if ask(address, "tokenize", content=rendered, add_special=True, parse_special=True)["tokens"] != prompt:
-        return "tokens"
-    reply = ask(address, "completion", prompt=prompt, n_predict=tokens, temperature=0, return_tokens=True, cache_prompt=False)
+    model = load(folder)
     # llama.cpp also ends at tokens that it knows by name (<|endoftext|>), whatever the model's settings say
     ends = {*end_tokens(model, tokenizer), *tokenizer.all_special_ids}
-    return "same" if visible(reply["tokens"], ends) == greedy(model, prompt, tokens, ends) else "answer"
+    answers = [greedy(model, prompt, tokens, ends) for prompt in prompts]
+    del model
+    server = serve(file, max(map(len, prompts)) + tokens, exact=True)
+
+    def difference(messages: list[dict], prompt: list[int], answer: list[int]) -> str:
+        rendered = ask(server.listening_address, "apply-template", messages=messages)["prompt"]
+        if rendered != render(tokenizer, messages):
+            return "prompt"
+        read = ask(server.listening_address, "tokenize", content=rendered, add_special=True, parse_special=True)["tokens"]
+        if read != prompt:
+            return "tokens"
+        written = {"n_predict": tokens, "temperature": 0, "return_tokens": True, "cache_prompt": False}
+        reply = ask(server.listening_address, "completion", prompt=prompt, **written)
+        return "same" if visible(reply["tokens"], ends) == answer else "answer"
+
+    return [difference(*row) for row in zip(conversations, prompts, answers, strict=True)]

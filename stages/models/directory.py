@@ -124,6 +124,20 @@ def _with_adapter(
     """
     from peft import PeftModel
 
+    base = adapter_base(folder)
+    labels = AutoConfig.from_pretrained(folder)
+    if architecture == "classifier":
+        config = {"id2label": labels.id2label, "label2id": labels.label2id} | config
+    plain = load(base, architecture, dtype, device, **config)
+    return PeftModel.from_pretrained(plain, folder / ADAPTER).merge_and_unload().eval()
+
+
+def adapter_base(folder: Path) -> Path:
+    """The base that lies beside an adapter.
+
+    Raises:
+        StageError: if it is not there, or another one than the adapter was trained on.
+    """
     parent = json.loads((folder / "parent.json").read_text(encoding="utf-8"))
     base = folder.parent / parent["base"]
     sha256 = content_hash(base) if base.is_dir() else "no such directory"
@@ -131,11 +145,7 @@ def _with_adapter(
         raise StageError(
             base, sha256, f"the base of the adapter {folder}, sha256 {parent['sha256']}", f"dvc pull {base}, or dvc repro"
         )
-    labels = AutoConfig.from_pretrained(folder)
-    if architecture == "classifier":
-        config = {"id2label": labels.id2label, "label2id": labels.label2id} | config
-    plain = load(base, architecture, dtype, device, **config)
-    return PeftModel.from_pretrained(plain, folder / ADAPTER).merge_and_unload().eval()
+    return base
 
 
 def save_adapter(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -1,24 +1,26 @@
 """A model directory as one GGUF file, the format of llama.cpp and Ollama.
 
-Tensors go out under llama.cpp's names, unquantized; the tokenizer and the chat template go with them. What would be read
+Tensors go out under llama.cpp's names, one at a time; the tokenizer and the chat template go with them. What would be read
 otherwise than `transformers` reads it (another architecture, scaled positions, an unknown way of splitting text) is
 refused, for a wrong file still loads and answers nonsense.
 """
 
 import inspect
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import gguf
 import numpy as np
 import torch
-from safetensors import safe_open
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory
-from stages.models.directory import load_tokenizer
+from stages.decoding.causal.exported.quantizing import quantize
+from stages.decoding.causal.exported.tensors import shapes, tensors
+from stages.models.directory import load_tokenizer, stored_types
 from stages.models.templates import turn
 
 CONVERTER = "llama.cpp's own convert_hf_to_gguf.py reads the same directory"
@@ -33,16 +35,28 @@ TYPES = {
     "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
     "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
     "bf16": (gguf.GGMLQuantizationType.BF16, gguf.LlamaFileType.MOSTLY_BF16),
+    "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
 }
+BY_LLAMA_CPP = {"q4_k_m": "Q4_K_M"}  # a mixture of types, tensor by tensor, that llama.cpp's own program decides
 _INPUTS_FIRST = ("c_attn.weight", "c_proj.weight", "c_fc.weight")  # GPT-2 keeps these transposed
 
 
 def write_gguf(folder: Path, out: Path, name: str, kind: str) -> Path:
-    """Write `out/<name>.gguf`, `kind` being f32, f16 or bf16 (matrices only; vectors stay f32); returns its path.
+    """Write `out/<name>.gguf`; returns its path.
+
+    Args:
+        kind: of the matrices, a name of TYPES or BY_LLAMA_CPP; vectors stay f32.
 
     Raises:
         StageError: if llama.cpp would not compute what transformers does.
     """
+    if kind in BY_LLAMA_CPP:
+        with atomic_directory(out) as partial:
+            wide = "bf16" if {*stored_types(folder).values()} == {torch.bfloat16} else "f32"
+            whole = write_gguf(folder, partial / "whole", name, wide)
+            quantize(whole, partial / f"{name}.gguf", BY_LLAMA_CPP[kind])
+            shutil.rmtree(whole.parent)
+        return out / f"{name}.gguf"
     config = AutoConfig.from_pretrained(folder)
     if config.model_type not in ARCHITECTURES:
         raise StageError(folder, f"architecture {config.model_type}", f"one of {', '.join(ARCHITECTURES)}", CONVERTER)
@@ -54,32 +68,39 @@ def write_gguf(folder: Path, out: Path, name: str, kind: str) -> Path:
         _add_shape(writer, config, folder)
         _add_tokenizer(writer, load_tokenizer(folder), config.vocab_size, folder)
         names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
-        for theirs, tensor in _tensors(folder, config):
+        kinds = {}
+        for theirs, shape in shapes(folder).items():
             ours = names.get_name(theirs, try_suffixes=(".weight", ".bias"))
             if ours is None:
                 raise StageError(folder, f"tensor {theirs}", f"a tensor of {config.model_type}", CONVERTER)
-            _add_tensor(writer, ours, tensor, TYPES[kind][0])
+            laid_out = shape[::-1] if _turned(theirs, config) else shape
+            kinds[theirs] = stored = _stored(ours, laid_out, TYPES[kind][0])
+            size = int(np.prod(gguf.quant_shape_to_byte_shape(laid_out, stored)))
+            writer.add_tensor_info(ours, laid_out, np.dtype(np.float32), size, raw_dtype=stored)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
+        writer.write_ti_data_to_file()
+        for theirs, tensor in _laid_out(folder, config):
+            writer.write_tensor_data(gguf.quants.quantize(tensor, kinds[theirs]))
         writer.close()
     return out / f"{name}.gguf"
 
 
-def _add_tensor(writer: gguf.GGUFWriter, name: str, tensor: np.ndarray, kind: gguf.GGMLQuantizationType) -> None:
-    if tensor.ndim < 2 or name.startswith("position_embd"):  # llama.cpp adds these in f32
-        kind = gguf.GGMLQuantizationType.F32
-    writer.add_tensor(name, gguf.quants.quantize(tensor, kind), raw_dtype=kind)
+def _stored(name: str, shape: list[int], kind: gguf.GGMLQuantizationType) -> gguf.GGMLQuantizationType:
+    """How a tensor is stored. llama.cpp adds vectors and positions in f32; rows that no quantized block divides stay f16."""
+    if len(shape) < 2 or name.startswith("position_embd"):
+        return gguf.GGMLQuantizationType.F32
+    return gguf.GGMLQuantizationType.F16 if shape[-1] % gguf.GGML_QUANT_SIZES[kind][0] else kind
 
 
-def _tensors(folder: Path, config) -> Iterator[tuple[str, np.ndarray]]:
+def _turned(name: str, config) -> bool:
+    return config.model_type == "gpt2" and name.endswith(_INPUTS_FIRST)
+
+
+def _laid_out(folder: Path, config) -> Iterator[tuple[str, np.ndarray]]:
     """Every tensor under its name in transformers, as llama.cpp lays it out."""
-    index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))["weight_map"]
-    for name, file in index.items():
-        with safe_open(folder / file, "pt") as shard:
-            tensor = shard.get_tensor(name).to(torch.float32).numpy()
-        if config.model_type == "gpt2" and name.endswith(_INPUTS_FIRST):
-            tensor = tensor.T
+    for name, stored in tensors(folder):
+        tensor = stored.numpy().T if _turned(name, config) else stored.numpy()
         if ARCHITECTURES[config.model_type] is gguf.MODEL_ARCH.LLAMA and "_proj." in name:
             heads = {"q": config.num_attention_heads, "k": config.num_key_value_heads}.get(name.split("_proj.")[0][-1])
             tensor = interleaved(tensor, heads) if heads and ".self_attn." in name else tensor

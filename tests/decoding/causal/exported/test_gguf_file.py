@@ -8,8 +8,8 @@ import pytest
 from tokenizers import pre_tokenizers
 
 from affinage.exporting import llama_cpp
-from affinage.exporting.gguf_file import ARCHITECTURES, interleaved, splitting, write_gguf
 from stages.common.errors import StageError
+from stages.decoding.causal.exported.gguf_file import ARCHITECTURES, interleaved, splitting, write_gguf
 from tests import tiny
 
 

@@ -1,0 +1,45 @@
+"""llama.cpp's server in this process, out of the package xllamacpp."""
+
+from pathlib import Path
+
+import requests
+
+from stages.common.errors import StageError
+
+
+def serve(file: Path, context: int, exact: bool = False):
+    """A server of the GGUF file `file`; `listening_address` says where. It answers one request at a time, on the CPU, and ends
+    with the object.
+
+    Args:
+        context: tokens of prompt and answer.
+        exact: keys and values in float32, and plain attention, as transformers computes; else as llama.cpp has them.
+
+    Raises:
+        StageError: if the package is missing.
+    """
+    try:
+        import xllamacpp
+    except ImportError:
+        raise StageError("xllamacpp", "not installed", "llama.cpp as a package", "pip install xllamacpp") from None
+    options = xllamacpp.CommonParams()
+    options.model.path, options.n_ctx, options.n_parallel = str(file), context, 1
+    if exact:
+        options.cache_type_k = options.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        options.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    options.n_gpu_layers, options.warmup, options.verbosity, options.fit_params = 0, False, 0, False
+    return xllamacpp.Server(options)
+
+
+def ask(address: str, route: str, **body) -> dict:
+    """What the server replies.
+
+    Raises:
+        StageError: if it refuses, with its words.
+    """
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy on the way to this machine
+        reply = session.post(f"{address}/{route}", json=body, timeout=600)
+    if not reply.ok:
+        raise StageError(f"llama.cpp {route}", reply.text, "a reply", "")
+    return reply.json()
