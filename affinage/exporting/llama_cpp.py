@@ -31,26 +31,36 @@ def greedy(model, prompt: list[int], tokens: int, ends: set[int]) -> list[int]:
 def compare(folder: Path, file: Path, conversations: list[list[dict]], tokens: int) -> list[str]:
     """For each conversation `same`, or what differs: `prompt` (as rendered), `tokens` (of the prompt) or `answer`.
 
-    The weights of transformers go before llama.cpp's come: a large model is never in memory twice.
+    llama.cpp answers first, and is gone before transformers comes: a large model is never in memory twice.
     """
     tokenizer = load_tokenizer(folder)
     prompts = [encode_prompt(tokenizer, messages) for messages in conversations]
-    model = load(folder)
-    # llama.cpp also ends at tokens that it knows by name (<|endoftext|>), whatever the model's settings say
-    ends = {*end_tokens(model, tokenizer), *tokenizer.all_special_ids}
-    answers = [greedy(model, prompt, tokens, ends) for prompt in prompts]
-    del model
-    server = serve(file, max(map(len, prompts)) + tokens, exact=True)
+    longest = max(map(len, prompts)) + tokens
+    replies = _replies(file, longest, [(render(tokenizer, messages), messages) for messages in conversations], prompts, tokens)
+    differences, model = [], load(folder)
+    for prompt, reply in zip(prompts, replies, strict=True):
+        if isinstance(reply, str):
+            differences.append(reply)
+            continue
+        # llama.cpp also ends at tokens that it knows by name (<|endoftext|>), whatever the model's settings say
+        ends = {*end_tokens(model, tokenizer), *tokenizer.all_special_ids}
+        same = visible(reply, ends) == greedy(model, prompt, tokens, ends)
+        differences.append("same" if same else "answer")
+    return differences
 
-    def difference(messages: list[dict], prompt: list[int], answer: list[int]) -> str:
-        rendered = ask(server.listening_address, "apply-template", messages=messages)["prompt"]
-        if rendered != render(tokenizer, messages):
-            return "prompt"
-        read = ask(server.listening_address, "tokenize", content=rendered, add_special=True, parse_special=True)["tokens"]
-        if read != prompt:
-            return "tokens"
-        written = {"n_predict": tokens, "temperature": 0, "return_tokens": True, "cache_prompt": False}
-        reply = ask(server.listening_address, "completion", prompt=prompt, **written)
-        return "same" if visible(reply["tokens"], ends) == answer else "answer"
 
-    return [difference(*row) for row in zip(conversations, prompts, answers, strict=True)]
+def _replies(
+    file: Path, context: int, rendered: list[tuple[str, list[dict]]], prompts: list[list[int]], tokens: int
+) -> list[list[int] | str]:
+    """The tokens that llama.cpp answers each prompt with, or what differs before the answer."""
+    server = serve(file, context, exact=True)
+    address, options = server.listening_address, {"temperature": 0, "return_tokens": True, "cache_prompt": False}
+    replies = []
+    for (text, messages), prompt in zip(rendered, prompts, strict=True):
+        if ask(address, "apply-template", messages=messages)["prompt"] != text:
+            replies.append("prompt")
+        elif ask(address, "tokenize", content=text, add_special=True, parse_special=True)["tokens"] != prompt:
+            replies.append("tokens")
+        else:
+            replies.append(ask(address, "completion", prompt=prompt, n_predict=tokens, **options)["tokens"])
+    return replies

@@ -9,7 +9,9 @@ from tokenizers import pre_tokenizers
 
 from affinage.exporting import llama_cpp
 from stages.common.errors import StageError
+from stages.decoding.causal.exported import llama_cpp as llama_server
 from stages.decoding.causal.exported.gguf_file import ARCHITECTURES, interleaved, splitting, write_gguf
+from stages.models.directory import save
 from tests import tiny
 
 
@@ -38,12 +40,25 @@ def test_another_template_is_told_apart(tmp_path):
     assert llama_cpp.compare(folder, file, conversations(2), 4) == ["prompt"] * 2
 
 
-@pytest.mark.parametrize(("kind", "stored"), [("f32", 0), ("f16", 1), ("bf16", 30)])
+@pytest.mark.parametrize(("kind", "stored"), [("f32", 0), ("f16", 1), ("bf16", 30), ("q8_0", 8)])
 def test_matrices_are_stored_as_asked_and_vectors_in_float32(tmp_path, kind, stored):
     file = write_gguf(tiny.base(tmp_path / "model"), tmp_path / "gguf", "m", kind)
     tensors = {tensor.name: tensor.tensor_type for tensor in gguf.GGUFReader(file).tensors}
     assert tensors["blk.0.attn_q.weight"] == tensors["token_embd.weight"] == stored
     assert tensors["blk.0.attn_norm.weight"] == 0
+
+
+def test_rows_that_no_block_divides_stay_in_half_precision(tmp_path):
+    kind, config, options = tiny.ARCHITECTURES["llama"]
+    narrow = kind(config(vocab_size=tiny.VOCABULARY, **options | {"intermediate_size": 40})).eval()
+    (tmp_path / "model").mkdir()
+    save(tmp_path / "model", narrow, tiny.tokenizer())
+    file = write_gguf(tmp_path / "model", tmp_path / "gguf", "m", "q8_0")
+    tensors = {tensor.name: tensor.tensor_type for tensor in gguf.GGUFReader(file).tensors}
+    assert tensors["blk.0.ffn_down.weight"] == gguf.GGMLQuantizationType.F16  # 40 a row, and a block has 32
+    assert tensors["blk.0.ffn_up.weight"] == gguf.GGMLQuantizationType.Q8_0
+    server = llama_server.serve(file, 64)
+    assert llama_server.ask(server.listening_address, "completion", prompt="What", n_predict=3)["tokens_predicted"] == 3
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
