@@ -23,7 +23,7 @@ import stages.train
 from stages.common.errors import report
 from stages.common.files import write_rows
 from stages.common.schema import Scrape
-from stages.common.schema_models import WheelBase
+from stages.common.schema_bases import WheelBase
 from stages.decoding.causal import batch_answers
 from stages.training import loop
 from tests import tiny

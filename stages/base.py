@@ -6,7 +6,7 @@ from pathlib import Path
 from stages.common.cli import run_stage
 from stages.common.files import atomic_directory, write_json
 from stages.common.path_fields import path
-from stages.common.schema_models import HostedBase, HubBase, WheelBase
+from stages.common.schema_bases import HostedBase, HubBase, WheelBase
 from stages.common.tables import entry
 
 FETCHERS = {"wheel": "stages.bases.wheel:fetch", "hub": "stages.bases.hub:fetch"}

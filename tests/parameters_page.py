@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from affinage.commands.recipe import merge
-from stages.common import schema, schema_data, schema_models, schema_sources, sections
+from stages.common import schema, schema_bases, schema_data, schema_models, schema_sources, sections
 from stages.common.check_params import SECTIONS
 from stages.common.defaults import ALL, choice_field, models_below
 from stages.common.params import read
@@ -52,7 +52,7 @@ def comments(module) -> dict[tuple[str, str], str]:
 
 COMMENTS = {
     key: text
-    for module in (schema, schema_data, schema_models, schema_sources, sections)
+    for module in (schema, schema_bases, schema_data, schema_models, schema_sources, sections)
     for key, text in comments(module).items()
 }
 

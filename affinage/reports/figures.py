@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from stages.decoding.answers import FORM
 from stages.judging.scoring import LOWER_IS_BETTER, NEITHER_IS_BETTER
 
 BETTER, WORSE, NOISE, DIFFERS = "better", "worse", "within noise", "differs"
@@ -43,6 +44,7 @@ KINDS = {
     "shuffled": Kind("Words in disorder", "share of answers whose words stand in disorder; lower is better", 3),
     "echoes": Kind("Echoes the question", "share of answers that say the question again and little else; lower is better", 3),
     "too_long": Kind("Far too long", "share of answers over four times as long as expected; lower is better", 3),
+    "as_tuned": Kind("As tuned", "share of answers that are the tuned model's to the letter", 3),
     "tokens": Kind("Tokens", "mean length of an answer"),
     "prompt_tokens": Kind("Prompt tokens", "what every answer costs before it begins"),
     "accuracy": Kind("Accuracy", "share of texts given the right label", 3),
@@ -114,7 +116,8 @@ def kind(name: str, judges: list[str] | tuple[str, ...] = ()) -> Kind:
 
 
 def contestant(name: str) -> str:
-    return PEOPLE.get(name, name)
+    """Who answered, in words. `tuned_q8_0` is the tuned model as an export, or behind a server of this name."""
+    return PEOPLE.get(name, f"tuned, as {name.removeprefix(FORM)}" if name.startswith(FORM) else name)
 
 
 def control(name: str) -> str:

@@ -97,6 +97,29 @@ class Page:
         return [{"contestant": None, "cells": kinds}, *lines] if names and len(lines) > 1 else []
 
     @cached_property
+    def forms(self) -> list[dict]:
+        """What an export or a server changes: each figure of the tuned model in another form, and what it is off tuned."""
+        names = [*dict.fromkeys([line["name"] for line in self.headlines]), "rouge_l", "exact_match"]
+        lines = []
+        for form, differences in (self.details.get("forms") or {}).items():
+            shown = [name for name in dict.fromkeys(names) if name in differences and self._figure(form, name)]
+            for name in shown:
+                apart = differences[name]
+                line = {
+                    "form": form,
+                    "kind": figures.kind(name, self.judges),
+                    "value": self._figure(form, name),
+                    "apart": apart,
+                }
+                lines.append(line | {"reading": figures.reading(name, apart["low"], apart["high"])})
+        return lines
+
+    @property
+    def as_tuned(self) -> dict[str, dict]:
+        """By form: the share of its answers that are the tuned model's to the letter."""
+        return {form: self._figure(form, "as_tuned") for form in self.details.get("forms") or {}}
+
+    @cached_property
     def verdict(self) -> list[tuple[str, list[str]]]:
         """(reading, names of headlines), better ones first."""
         order = (figures.BETTER, figures.WORSE, figures.NOISE)

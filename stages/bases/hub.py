@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stages.common import kept
 from stages.common.errors import StageError, hub_errors
-from stages.common.schema_models import HubBase
+from stages.common.schema_bases import HubBase
 
 FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "LICENSE*"]
 

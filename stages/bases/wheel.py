@@ -9,7 +9,7 @@ from pathlib import Path
 from stages.common import kept
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory
-from stages.common.schema_models import WheelBase
+from stages.common.schema_bases import WheelBase
 
 
 def fetch(name: str, params: WheelBase) -> Path:

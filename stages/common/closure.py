@@ -20,6 +20,7 @@ PACKAGES = ("stages", "affinage")
 # Modules that cannot change what a stage writes, and why. A test shows it of each: tests/common/test_closure.py.
 WITHOUT_EFFECT = {
     "stages/common/schema.py": "refuses parameters; what it holds is how a setting is off",
+    "stages/common/schema_bases.py": "refuses parameters; what it holds is how a setting is off",
     "stages/common/schema_data.py": "refuses parameters; what it holds is how a setting is off",
     "stages/common/schema_models.py": "refuses parameters; what it holds is how a setting is off",
     "stages/common/schema_sources.py": "refuses parameters; what it holds is how a setting is off",

@@ -30,6 +30,7 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft", "jinja2")
 # computed work: the stage that it belongs to
 COMPUTED = {
     "answers": "generate",
+    "exports": "generate",
     "labels": "generate",
     "likelihood": "judge",
     "signals": "judge",

@@ -245,7 +245,7 @@ def answers(rows: Iterable[dict]) -> Alarms:
         "empty_answers": lambda contestant: not any(texts[contestant]),
         "same_answers": lambda contestant: any(texts[contestant]) and len(set(texts[contestant])) == 1 and not alike,
         "cut_answers": lambda contestant: finish[contestant] == {"length"},
-        "same_as_base": lambda contestant: contestant != "tuned" and texts[contestant] == texts.get("tuned"),
+        "same_as_base": lambda contestant: not contestant.startswith("tuned") and texts[contestant] == texts.get("tuned"),
     }
     concerned = {alarm: [name for name in contestants if holds(name)] for alarm, holds in tests.items()}
     return {alarm: f"{', '.join(names)}, {len(rows)} rows" for alarm, names in concerned.items() if names}

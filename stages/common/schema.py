@@ -1,8 +1,8 @@
 """Every parameter with its type, its unit and its legal values: docs/parameters.md explains the file as a whole.
 
 No number that shapes a result stands here: all are in `params.yaml`. A setting that is off unless an entry names it has its
-"off" here, which never changes. So nothing here can change what a stage writes: neither this file nor schema_sources.py,
-schema_data.py, schema_models.py and sections.py, which belong to it, are dependencies of any stage.
+"off" here, which never changes. So nothing here can change what a stage writes: neither this file nor schema_bases.py,
+schema_sources.py, schema_data.py, schema_models.py and sections.py, which belong to it, are dependencies of any stage.
 """
 
 import re
@@ -10,8 +10,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from stages.common.schema_bases import Base
 from stages.common.schema_data import Format, Label, Split
-from stages.common.schema_models import Answering, Base, Judging, Train
+from stages.common.schema_models import Answering, Judging, Train
 from stages.common.schema_sources import Scrape
 from stages.common.sections import Section
 

@@ -1,47 +1,11 @@
-"""Parameters of bases and of the model stages, with their types, units and legal values."""
+"""Parameters of the model stages, with their types, units and legal values."""
 
 from math import inf
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, model_validator
 
-from stages.common.sections import Commit, Count, Fraction, Name, Positive, Seconds, Section, Seed, Sha256
-
-# bases ---------------------------------------------------------------------------------------------------------------
-
-
-class WheelBase(Section):
-    """Weights carried in a PyPI wheel."""
-
-    kind: Literal["wheel"]
-    package: str  # its name on PyPI
-    version: str
-    sha256: Sha256  # of the wheel
-    path: str  # in the wheel: a GGUF file, or a directory of Hugging Face files
-    architecture: Literal["causal", "encoder"]  # writes text, or reads it
-
-
-class HubBase(Section):
-    """A model of the Hugging Face hub."""
-
-    kind: Literal["hub"]
-    repo: str  # owner/name
-    revision: Commit | Literal["newest"]  # newest: the stage names today's commit, and asks for it to be written here
-    architecture: Literal["causal", "encoder"]  # writes text, or reads it
-
-
-class HostedBase(Section):
-    """A model that a provider serves; nothing is downloaded."""
-
-    kind: Literal["hosted"]
-    provider: Literal["openai", "ollama"]
-    base_url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#@]*)?)?$")]  # "": the provider's own; holds no key
-    model: str
-
-
-Base = Annotated[WheelBase | HubBase | HostedBase, Field(discriminator="kind")]
-
-# models --------------------------------------------------------------------------------------------------------------
+from stages.common.sections import Count, Fraction, Name, Positive, Seconds, Section, Seed
 
 
 def _rising(span: list[int]) -> list[int]:
@@ -179,6 +143,15 @@ class HostedTraining(Section):
 Train = Annotated[CausalTraining | ClassifierTraining | HostedTraining, Field(discriminator="method")]
 
 
+class OwnServer(Section):
+    """A server of one's own that serves the tuned model: one more contestant, `tuned_<name>`."""
+
+    name: Name
+    kind: Literal["vllm", "llama_cpp"]
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$")]  # with its /v1
+    model: Annotated[str, Field(min_length=1)]  # its name there
+
+
 class Generate(Section):
     """Answers in text."""
 
@@ -193,7 +166,18 @@ class Generate(Section):
     precision: Literal["auto", "fp32", "bf16", "fp16"]
     probes: list[str]  # fixed questions answered beside the test rows
     shots: Count  # training rows that the base is shown before each question, as one more contestant; 0: none
+    exports: list[Literal["f32", "f16", "bf16", "q8_0", "q4_k_m"]] = []  # GGUF files that answer, too, through llama.cpp
+    servers: list[OwnServer] = []  # that answer, too: they serve the tuned model (docs/serving.md)
     seed: Seed
+
+    @model_validator(mode="after")
+    def _forms(self):
+        names = [*self.exports, *(server.name for server in self.servers)]
+        if len({*names}) < len(names):
+            raise ValueError(f"exports and servers: two of them have one name ({', '.join(names)})")
+        if names and self.min_new_tokens > 1:
+            raise ValueError("min_new_tokens: 0 or 1 where exports or servers answer, too: llama.cpp has no such option")
+        return self
 
 
 class Classify(Section):

@@ -3,6 +3,7 @@
 import statistics
 from dataclasses import asdict, dataclass, field
 
+FORM = "tuned_"  # begins the name of a contestant that is the tuned model in another form: an export, or behind a server
 NOT_ANSWERED = ("prompt too long", "refused", "refused: marks")
 
 

@@ -3,7 +3,7 @@
 import json
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
 from stages.common.rows import FormattedText, Message
+from stages.common.schema_models import OwnServer
+from stages.decoding.answers import FORM
 from stages.models.contract import with_ending
 from stages.models.directory import is_hosted, load_tokenizer
 from stages.models.prompting import encode_prompt, read_prompt, render
@@ -24,6 +26,8 @@ class Contestant:
     A hosted model has no tokenizer here. It is sent messages, with `ending` after each question.
 
     `before` holds turns that stand before every conversation. They come from the training rows `shots`, which are ids.
+
+    `export` and `server` make it the tuned model in another form: as a GGUF file of this type, or behind this server.
     """
 
     name: str
@@ -33,11 +37,18 @@ class Contestant:
     ending: str = ""
     before: tuple[Message, ...] = ()
     shots: tuple[str, ...] = ()
+    export: str = ""
+    server: OwnServer | None = None
 
     @property
     def hosted(self) -> bool:
-        """Whether a server answers."""
+        """Whether a provider's server answers."""
         return self.tokenizer is None
+
+    @property
+    def way(self) -> str:
+        """How it answers: `here`, `hosted`, `exported` or `served`."""
+        return "hosted" if self.hosted else "exported" if self.export else "served" if self.server else "here"
 
     def prompt(self, messages: list[Message]) -> str:
         """The rendered prompt, or for a hosted model the messages that it is sent, as JSON."""
@@ -98,6 +109,17 @@ def contestants(model: Path, base: Path, root: Path, shots: Sequence[FormattedTe
     if base != root:
         field.append(_prompted("parent", base, read_prompt(base)))
     return field
+
+
+def forms(tuned: Contestant, exports: Sequence[str], servers: Sequence[OwnServer]) -> list[Contestant]:
+    """The tuned model in the forms that it ships in, each prompted as the tuned model: its exports, and behind servers."""
+    exported = [replace(tuned, name=f"{FORM}{kind}", export=kind) for kind in exports]
+    return exported + [replace(tuned, name=f"{FORM}{server.name}", server=server) for server in servers]
+
+
+def forms_answered(tuned: Contestant, names: Iterable[str]) -> list[Contestant]:
+    """The same out of the names of those who answered; how, is past."""
+    return [replace(tuned, name=name, export=name.removeprefix(FORM)) for name in names if name.startswith(FORM)]
 
 
 def usable(tokenizer: PreTrainedTokenizerBase) -> bool:

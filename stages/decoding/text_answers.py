@@ -9,12 +9,16 @@ from stages.common.speed import write_speed, write_times
 from stages.common.tables import entry
 from stages.common.text_keys import until
 from stages.decoding.answers import Answer
-from stages.decoding.contestants import Contestant, choose_shots, contestants
+from stages.decoding.contestants import Contestant, choose_shots, contestants, forms
 from stages.decoding.paths import Paths
 from stages.models import runtime
 
-# how a contestant answers: by a model on this machine, or by one behind a server
-ANSWERING = {"here": "stages.decoding.causal.answering:answers", "hosted": "stages.decoding.hosted.served:answers"}
+ANSWERING = {  # by how a contestant answers
+    "here": "stages.decoding.causal.answering:answers",
+    "hosted": "stages.decoding.hosted.served:answers",
+    "exported": "stages.decoding.causal.exported.answering:answers",
+    "served": "stages.decoding.causal.served:answers",
+}
 
 
 def side_by_side(row: FormattedText, answered: list[tuple[Contestant, Answer]]) -> TextAnswers:
@@ -50,9 +54,10 @@ def generate_text(name: str, params: Generate, paths: Paths) -> None:
         rows.append({"id": f"probe#{i}", "task": "text", "messages": [{"role": "user", "content": probe}]})
     answers_of, speeds = {}, {}
     field = contestants(paths.model, paths.base, paths.root, shots)
+    field += forms(field[0], params.exports, params.servers)
     with Progress(len(rows) * len(field), f"generate {name}", "answer") as progress:
         for contestant in field:
-            make = entry(ANSWERING, "hosted" if contestant.hosted else "here")
+            make = entry(ANSWERING, contestant.way)
             answers_of[contestant.name], speeds[contestant.name] = make(contestant, rows, params, progress)
     lines = [
         side_by_side(row, [(contestant, answers_of[contestant.name][i]) for contestant in field]) for i, row in enumerate(rows)

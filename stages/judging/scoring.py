@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from stages.decoding.answers import FORM
 from stages.judging.controls import CUT, FLAGS, NOT_BAD, controls, graded, question
 from stages.judging.intervals import Bootstrap, mean
 from stages.judging.metrics import Figure
@@ -12,13 +13,14 @@ UNKNOWN = "unknown"  # how far a judge agrees with people on data of this kind
 FLAGGED = "flagged"  # the share of answers that have any of them
 LOWER_IS_BETTER = {"perplexity", "bits_per_byte", "count_error", "unreadable", FLAGGED, *FLAGS}
 NEITHER_IS_BETTER = {"tokens", "prompt_tokens"}
+AS_TUNED = "as_tuned"  # of a form: the share of answers that are the tuned model's to the letter
 
 
 def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> dict:
-    """Every figure of every contestant, and `gain`, with intervals.
+    """Every figure of every contestant, `gain`, and `forms` where the tuned model answered in other forms, with intervals.
 
     The gain is tuned minus the best rival, with paired intervals. Rivals are the base under each prompt, and the best constant
-    answer.
+    answer. A form is compared with tuned likewise: form minus tuned.
     """
     result = {
         contestant: {name: bootstrap.interval(*figure) for name, figure in named.items()}
@@ -35,7 +37,16 @@ def summarize(figures: dict[str, dict[str, Figure]], bootstrap: Bootstrap) -> di
         best = (min if name in LOWER_IS_BETTER else max)(others, key=value, default=None)
         if best and name not in NEITHER_IS_BETTER:
             gain[name] = {"over": best, **bootstrap.difference(*paired(rows, figures[best][name][0]), statistic)}
-    return result | {"gain": gain}
+    forms = {
+        form: {
+            name: bootstrap.difference(*paired(rows, figures["tuned"][name][0]), statistic)
+            for name, (rows, statistic) in figures[form].items()
+            if name in figures["tuned"]
+        }
+        for form in figures
+        if form.startswith(FORM)
+    }
+    return result | {"gain": gain} | ({"forms": forms} if forms else {})
 
 
 def paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +69,8 @@ def headline(results: dict, judges: list[str], measures: Sequence[str] = ()) -> 
     and the main measures of the task. Each has the tuned model's value and the gain with its interval.
 
     A judge has also its smallest area under the curve, over all kinds of controls. Further columns are there only where they
-    say something: `weak` (how many things are wrong with the judge), `agreement` (with people, where it is unknown on such
-    data), `failed` (verdicts) and `win_rate`.
+    say something: the value of each form of the tuned model, `weak` (how many things are wrong with the judge), `agreement`
+    (with people, where it is unknown on such data), `failed` (verdicts) and `win_rate`.
     """
     figures = {}
     for name in ("perplexity", "chrf", *judges, FLAGGED, *(name for measure in measures for name in OF_TASK[measure])):
@@ -71,9 +82,11 @@ def headline(results: dict, judges: list[str], measures: Sequence[str] = ()) -> 
         }
         figures[name] |= {
             contestant: results[contestant][name]["value"]
-            for contestant in ("constant", "labeller")
+            for contestant in ("constant", "labeller", *results.get("forms", ()))
             if name in results.get(contestant, {})
         }
+    if "forms" in results:
+        figures[AS_TUNED] = {form: results[form][AS_TUNED]["value"] for form in results["forms"]}
     for judge in judges:
         health = results["judges"][judge]
         figures[judge]["auc"] = min(area["value"] for area in health["auc"].values())

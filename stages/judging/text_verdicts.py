@@ -18,7 +18,7 @@ from stages.common.rows import TextAnswer, TextAnswers
 from stages.common.schema_models import EmbeddedJudge as EmbeddedOptions
 from stages.common.schema_models import Judge
 from stages.common.speed import write_speed
-from stages.decoding.contestants import Contestant, contestants
+from stages.decoding.contestants import Contestant, contestants, forms_answered
 from stages.judging.controls import CUT, question
 from stages.judging.embedded import EmbeddedJudge
 from stages.judging.encoder import Encoder
@@ -31,7 +31,7 @@ from stages.judging.measures import MEASURES, best_constant
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
 from stages.judging.opinion import Opinion, figure, health, verdict_rows
 from stages.judging.paths import Paths
-from stages.judging.scoring import FLAGGED, headline, items, known_answers, summarize, trust
+from stages.judging.scoring import AS_TUNED, FLAGGED, headline, items, known_answers, summarize, trust
 from stages.judging.server import ServerJudge, Texts
 from stages.judging.signals import Signals
 from stages.judging.training_rows import Answers, TrainingRows, shots_of
@@ -166,7 +166,10 @@ def measure(contestant: Contestant, rows: list[dict], overlap: Overlap, likeliho
     answers = [row["answers"][contestant.name] for row in rows]
     wordings = wording(items(rows, [a["text"] for a in answers]), [a["tokens"] for a in answers], overlap)
     wordings["prompt_tokens"] = with_count([a["prompt_tokens"] for a in answers]), mean
-    if contestant.hosted:
+    if contestant.way == "exported":
+        same = [answer["text"] == row["answers"]["tuned"]["text"] for answer, row in zip(answers, rows, strict=True)]
+        wordings[AS_TUNED] = with_count(same), mean
+    if contestant.way != "here":
         return wordings
     return likelihood(likelihoods.of(contestant, rows), [to_say(row) for row in rows]) | wordings
 
@@ -226,6 +229,7 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     rows = [row for row in read_rows(paths.answers) if row["expected"] is not None]
     shots = shots_of(rows, read_rows(paths.formatted / "train"), paths.answers)
     field = contestants(paths.model, paths.base, paths.root, shots)
+    field += forms_answered(field[0], [name for row in rows[:1] for name in row["answers"]])
     training = TrainingRows(paths.formatted / "train", field[0].stop)
     if min(len(rows), len(training)) < 2:
         raise StageError(

@@ -7,7 +7,7 @@ from huggingface_hub.errors import HFValidationError, HTTPError, LocalEntryNotFo
 
 from stages.bases import hub
 from stages.common.errors import StageError
-from stages.common.schema_models import HubBase
+from stages.common.schema_bases import HubBase
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 PARAMS = HubBase(kind="hub", repo="owner/model", revision=REVISION, architecture="causal")

@@ -8,7 +8,7 @@ import pytest
 from stages import base
 from stages.bases import wheel
 from stages.common.errors import StageError
-from stages.common.schema_models import HostedBase, WheelBase
+from stages.common.schema_bases import HostedBase, WheelBase
 from tests.data_helpers import names
 
 NAME = "tiny_weights-1.0-py3-none-any.whl"

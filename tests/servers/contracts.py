@@ -11,13 +11,15 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-FILES = {"ollama": "ollama-openapi.yaml", "openai": "openai-openapi.json"}
+FILES = {"ollama": "ollama-openapi.yaml", "openai": "openai-openapi.json", "completions": "openai-openapi.json"}
 MESSAGES = [{"role": str, "content": str}]
 OWN = {
     "ChatRequest": {"model": str, "messages": MESSAGES, "stream": bool, "options": dict},
     "ChatResponse": {"model": str, "message": {"role": str, "content": str}, "done": bool},
     "ListResponse": {"models": [{"model": str, "digest": str}]},
     "CreateChatCompletionRequest": {"model": str, "messages": MESSAGES},
+    "CreateCompletionRequest": {"model": str, "prompt": str},
+    "CreateCompletionResponse": {"choices": [{"index": int, "finish_reason": str, "text": str}]},
     "CreateChatCompletionResponse": {
         "id": str,
         "object": str,

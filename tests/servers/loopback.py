@@ -102,7 +102,7 @@ class Loopback:
             self.wrong += problems(provider, name, data)
 
 
-REQUESTS = {"ollama": "ChatRequest", "openai": "CreateChatCompletionRequest"}
+REQUESTS = {"ollama": "ChatRequest", "openai": "CreateChatCompletionRequest", "completions": "CreateCompletionRequest"}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -119,11 +119,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        provider = {"/api/chat": "ollama", "/v1/chat/completions": "openai"}[self.path]
+        provider = {"/api/chat": "ollama", "/v1/chat/completions": "openai", "/v1/completions": "completions"}[self.path]
         said = self.owner.chat(provider, body, {name.lower(): value for name, value in self.headers.items()})
         if isinstance(said, Fault):
             return self.fault(said)
-        name, answer = (ollama if provider == "ollama" else openai)(body, said)
+        name, answer = {"ollama": ollama, "openai": openai, "completions": completions}[provider](body, said)
         self.owner.check(provider, name, answer)
         return self.send(200, json.dumps(answer).encode())
 
@@ -184,6 +184,19 @@ def openai(body: dict, said: Said) -> tuple[str, dict]:
         "created": 1767225600,
         "model": f"{body['model']}-2026",
         "choices": [{"index": 0, "finish_reason": said.finish, "logprobs": None, "message": message}],
+        **({} if said.tokens is None else {"usage": usage(prompt, said.tokens)}),
+    }
+
+
+def completions(body: dict, said: Said) -> tuple[str, dict]:
+    """As `/v1/completions` answers; tokens read are told as one for four bytes unless said."""
+    prompt = len(body["prompt"].encode()) // 4 + 1 if said.prompt_tokens == -1 else said.prompt_tokens
+    return "CreateCompletionResponse", {
+        "id": "cmpl-1",
+        "object": "text_completion",
+        "created": 1767225600,
+        "model": body["model"],
+        "choices": [{"index": 0, "finish_reason": said.finish, "logprobs": None, "text": said.text}],
         **({} if said.tokens is None else {"usage": usage(prompt, said.tokens)}),
     }
 

@@ -16,7 +16,9 @@ from stages.models.prompting import Refusals
 from stages.models.templates import Refusal
 from stages.models.tokenizer_marks import Unreadable, marks
 
-NO_SAY = {"probes", "shots", "precision"}  # not in the key: probes and shots are in the prompts, precision is taken as resolved
+# parameters with no say in the key: probes and shots are in the prompts, precision is taken as resolved, and the last two
+# name other contestants
+NO_SAY = {"probes", "shots", "precision", "exports", "servers"}
 
 
 def answers(

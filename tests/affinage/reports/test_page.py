@@ -311,3 +311,16 @@ def test_a_thousand_rows_are_laid_out_only_where_seen(tab, tmp_path):
 @pytest.mark.parametrize("name", ["log_loss", "calibration_error", "count_error", "unreadable", "perplexity"])
 def test_more_of_what_should_be_little_reads_as_worse(name):
     assert figures.reading(name, 0.1, 0.2) == figures.WORSE and figures.reading(name, -0.2, -0.1) == figures.BETTER
+
+
+def test_what_ships_stands_beside_the_tuned_model(small):
+    def add(details: dict) -> None:
+        details["tuned_q8_0"] = details["tuned"] | {"as_tuned": {"value": 0.9, "low": 0.8, "high": 1.0}}
+        details["forms"] = {"tuned_q8_0": {"chrf": {"value": -3.25, "low": -5.0, "high": -1.5}}}
+
+    assert "As it ships" not in page(small)
+    made.edit_json(small / "metrics/model/details.json", add)
+    text = page(small)
+    assert "As it ships" in text and "<b>90 %</b> [80, 100]" in text
+    row = text.split('<th scope="row">tuned, as q8_0</th><td>chrF</td>')[1].split("</tr>")[0]
+    assert f"{figures.MINUS}3.2" in row and "worse" in row

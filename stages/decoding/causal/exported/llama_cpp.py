@@ -5,6 +5,9 @@ from pathlib import Path
 import requests
 
 from stages.common.errors import StageError
+from stages.common.schema_models import Generate
+
+WHOLE = 2**16  # tokens that a penalty looks back: prompt and answer
 
 
 def serve(file: Path, context: int, exact: bool = False):
@@ -29,6 +32,18 @@ def serve(file: Path, context: int, exact: bool = False):
         options.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     options.n_gpu_layers, options.warmup, options.verbosity, options.fit_params = 0, False, 0, False
     return xllamacpp.Server(options)
+
+
+def sampling(options: Generate) -> dict:
+    """How to answer, by llama.cpp's names. Its own samplers have a say unless they are turned off.
+
+    Args:
+        options: or whatever has the same names: `Options` of a server.
+    """
+    off = {"min_p": 0.0, "typical_p": 1.0, "cache_prompt": False}
+    penalty = {"repeat_penalty": options.repetition_penalty, "repeat_last_n": WHOLE}
+    drawn = {"temperature": options.temperature, "top_k": options.top_k, "top_p": options.top_p, "seed": options.seed}
+    return off | penalty | drawn
 
 
 def ask(address: str, route: str, **body) -> dict:
