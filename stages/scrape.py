@@ -74,6 +74,9 @@ def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> t
             index.append(entry | {"bad_lines": file.bad_lines.count})
             if params.encoding == "auto" and file.encoding != "auto":
                 index[-1]["encoding"] = file.encoding
+            if "other_sheets" in file.origin:
+                others = ", ".join(file.origin["other_sheets"])
+                note(dataset, key, f"{file.place}: sheet {file.origin['sheet']} is read; not read: {others}")
             if file.bad_lines.count:
                 index[-1]["first_bad_lines"] = file.bad_lines.first
                 note(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import openpyxl
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -303,3 +304,31 @@ def test_car_reviews(tmp_path, real_data):
     found = run(tmp_path, "csv", files="*.csv", columns=columns, keep=["Vehicle_Title"])
     assert all(set(row) == {"id", "instruction", "response", "Vehicle_Title"} for rows in found.values() for row in rows)
     assert all(len(rows) > 100 for rows in found.values())
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path):
+    source = folder_with(tmp_path / "source", a__jsonl='{"question": "q", "answer": "a"}\n')
+    (source / "b.jsonl").symlink_to(tmp_path / "gone")
+    (source / ".#a.jsonl").symlink_to("me@here.1")  # an editor's lock
+    with pytest.raises(StageError, match=r"b\.jsonl\n[^$]*a link to .*gone, which is not there[^$]*dvc checkout"):
+        scrape.main("set", scrape_params(files="*.jsonl"), scrape.Paths(source, tmp_path / "raw"))
+
+
+@pytest.mark.parametrize("reader", ["jsonl", "csv", {"kind": "text", "rows": "line"}])
+def test_a_pointer_of_git_lfs_is_not_read_as_rows(tmp_path, reader):
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 123\n"
+    source = folder_with(tmp_path / "source", a__txt=pointer)
+    with pytest.raises(StageError, match=r"a\.txt\n[^$]*pointer of Git LFS[^$]*git lfs pull"):
+        scrape.main("set", scrape_params(reader), scrape.Paths(source, tmp_path / "raw"))
+
+
+def test_sheets_that_are_not_read_are_told(tmp_path, capsys):
+    book = openpyxl.Workbook()
+    for sheet in (book.active, book.create_sheet("more")):
+        sheet.append(["question", "answer"])
+        sheet.append(["q", "a"])
+    (tmp_path / "source").mkdir()
+    book.save(tmp_path / "source" / "a.xlsx")
+    scrape.main("set", scrape_params("excel"), scrape.Paths(tmp_path / "source", tmp_path / "raw"))
+    assert "sheet Sheet is read; not read: more" in capsys.readouterr().err
+    assert read_json(tmp_path / "raw" / "sources.json")["sources"]["local"]["files"][0]["other_sheets"] == ["more"]

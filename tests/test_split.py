@@ -446,3 +446,30 @@ def test_the_index_grows_over_its_buffer_and_after_it_was_asked(monkeypatch):
         assert near.like([signature_of(one) for one in texts[: i + 1]]) == [*map(str, range(i)), None]
         near.add(str(i), signature_of(text))
     assert near.like([]) == []
+
+
+def conversation(number: int, turns: int, said: str = "") -> dict:
+    """A row of a log: so many questions, each with its answer."""
+    messages = []
+    for turn in range(turns):
+        messages.append({"role": "user", "content": f"question {turn} of {number} {said}"})
+        messages.append({"role": "assistant", "content": f"answer {turn} of {number}"})
+    return {"id": f"f#{number}.{turns}", "task": "text", "messages": messages}
+
+
+@pytest.mark.parametrize("near_duplicate", [0, 0.7])
+def test_no_conversation_is_trained_on_that_a_held_back_one_continues_or_is_continued_by(tmp_path, near_duplicate):
+    log = [conversation(number, turns) for number in range(30) for turns in range(1, 5)]
+    parts, metrics = run(tmp_path, log, near_duplicate=near_duplicate)
+    questions = {
+        part: {row["messages"][0]["content"]: len(row["messages"]) for row in parts[part]} for part in ("test", "train")
+    }
+    assert questions["test"] and questions["train"] and not questions["test"].keys() & questions["train"].keys()
+    assert metrics["dropped"]["same conversation held back in test"] and metrics["leakage"] == 0
+
+
+def test_conversations_that_only_begin_alike_are_kept_apart():
+    greeting = [{"role": "user", "content": "Hello!"}, {"role": "assistant", "content": "Hello! What can I do for you?"}]
+    rows = [conversation(number, 1) for number in range(40)]
+    parts = divided([row | {"messages": greeting + row["messages"]} for row in rows])
+    assert set(parts.values()) == set(PARTS)

@@ -1,7 +1,7 @@
 """What a row asks and what it answers, as keys: rows of the same key repeat each other."""
 
 from stages.common.conversations import learned
-from stages.common.rows import LabelledRow, RawRow
+from stages.common.rows import LabelledRow, Message, RawRow
 from stages.common.text_keys import folded_key, text_key
 
 
@@ -14,11 +14,20 @@ def question_key(row: RawRow | LabelledRow) -> str:
     """What is asked: the turns before the last one to learn, but for the system message; the text to classify; else
     instruction and input."""
     if "messages" in row:
-        turns = row["messages"][: learned(row["messages"])[-1]]
-        return "\n".join(folded_key(turn["content"]) for turn in turns if turn["role"] != "system")
+        return _asked(row["messages"], learned(row["messages"])[-1])
     if to_classify(row):
         return folded_key(row.get("text"))
     return f"{folded_key(row.get('instruction'))}\n{folded_key(row.get('input'))}"
+
+
+def earlier_question_keys(row: RawRow | LabelledRow) -> list[str]:
+    """What is asked before each earlier turn to learn, which is learned as a row of its own; none outside of conversations."""
+    turns = row.get("messages") or []
+    return [_asked(turns, place) for place in learned(turns)[:-1]]
+
+
+def _asked(turns: list[Message], place: int) -> str:
+    return "\n".join(folded_key(turn["content"]) for turn in turns[:place] if turn["role"] != "system")
 
 
 def answer_key(row: RawRow | LabelledRow) -> str:

@@ -89,7 +89,7 @@ class Excel(Section):
     """A sheet of an .xlsx file; the first row with anything in it is the header."""
 
     kind: Literal["excel"]
-    sheet: str  # its name; "" for the first one
+    sheet: str  # its name; "" for the first one that can be seen and has rows
 
 
 PlainReader = Literal["json", "jsonl", "csv", "excel", "parquet", "medquad", "reviews_csv", "lines"]

@@ -9,7 +9,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, product
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import Csv
@@ -29,11 +29,13 @@ FIX = "set reader: {kind: csv, delimiter: …} in datasets.<name>.scrape.sources
 
 @dataclass(frozen=True)
 class Dialect:
-    """How fields are parted and quoted; a quote within quotes is doubled, or follows `escape`."""
+    """How fields are parted and quoted; a quote within quotes is doubled, or follows `escape`. `spaces`: some stand between a
+    delimiter and a quote, and are no part of the field."""
 
     delimiter: str
     quote: str = '"'
     escape: str | None = None
+    spaces: bool = False
 
 
 @dataclass(slots=True)
@@ -48,8 +50,9 @@ class Record:
 def read_csv(file: SourceFile, params: Csv | None = None) -> Iterator[dict]:
     """Rows under the names of the header. The delimiter is found out by the first records, unless `params` name it.
 
-    Bad lines: a record with more or fewer fields than the others, one whose quotes do not close. A header of one name more or
-    fewer than every record is set right (see `_columns`).
+    Bad lines: a record with more or fewer fields than the others, one whose quotes do not close or hold other records, the
+    header once more, as where files were put together. A header of one name more or fewer than every record is set right (see
+    `_columns`).
 
     Raises:
         StageError: for columns of one name, and a header that cannot be set right.
@@ -71,7 +74,9 @@ def read_csv(file: SourceFile, params: Csv | None = None) -> Iterator[dict]:
             sample = list(islice(records, SAMPLE))
             columns, missing = _columns(header, sample, file.place)
             for record in chain(sample, records):
-                if not record.problem and len(record.fields) == len(columns):
+                if is_header(record.fields, header.fields):
+                    file.bad_lines.add(record.line, "the names of the columns once more")
+                elif not record.problem and len(record.fields) == len(columns):
                     yield dict(zip(columns, record.fields, strict=True)) | missing
                 elif record.problem or record.fields:
                     count = f"{len(record.fields)} fields, not {len(columns)}: {shorten(record.fields)}"
@@ -94,7 +99,7 @@ def _records(lines: Iterator[str], dialect: Dialect) -> Iterator[Record]:
             yield _BARE_RETURN.sub(RETURN, line) if "\r" in line else line
 
     options = {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "escapechar": dialect.escape, "strict": True}
-    options["doublequote"] = dialect.escape is None
+    options |= {"doublequote": dialect.escape is None, "skipinitialspace": dialect.spaces}
     number, reader = 1, csv.reader(feed(), **options)
     while True:
         try:
@@ -108,11 +113,29 @@ def _records(lines: Iterator[str], dialect: Dialect) -> Iterator[Record]:
             continue
         if fields is None:
             return
-        yield Record(
-            number, [field.replace(RETURN, "\r") for field in fields] if any("\r" in line for line in held) else fields
-        )
+        if len(held) > 1 and _swallowed(held, dialect, len(fields)):
+            yield Record(number, [], f"quotes around {len(held)} lines, each of which looks like a record: {shorten(held[0])}")
+        else:
+            yield Record(
+                number, [field.replace(RETURN, "\r") for field in fields] if any("\r" in line for line in held) else fields
+            )
         number += len(held)
         held.clear()
+
+
+def is_header(fields: list[str], header: list[str]) -> bool:
+    """Whether a record is the header once more, a byte order mark before it left aside."""
+    return len(fields) == len(header) and [fields[0].removeprefix("\ufeff"), *fields[1:]] == header
+
+
+def _swallowed(lines: list[str], dialect: Dialect, width: int) -> bool:
+    """Whether lines between two quotes are records: each has all delimiters of one, and no space after any, as in prose.
+
+    A quote that someone wrote in one record, and one in a later record, make one record of all in between.
+    """
+    delimiters = re.compile(re.escape(dialect.delimiter) + r"(?=(\S)?)")
+    found = [delimiters.findall(line.rstrip("\r\n")) for line in lines]
+    return width > 1 and len(lines) + width > 4 and all(len(after) == width - 1 and all(after) for after in found)
 
 
 def _dialect(head: str, delimiter: str) -> Dialect:
@@ -120,13 +143,15 @@ def _dialect(head: str, delimiter: str) -> Dialect:
     delimiters = [",", ";", "\t", "|"] if delimiter == "auto" else [delimiter]
     whole = head if len(head) < HEAD else head[: head.rfind("\n") + 1] or head
     best, best_share = None, 0.0
-    for escape in (None, "\\") if '\\"' in whole else (None,):
-        for quote in ('"',) if '"' in whole else ('"', "'"):
-            for character in delimiters:
-                dialect = Dialect(character, quote, escape)
-                share = _share(whole, dialect)
-                if share > best_share + 1e-9:
-                    best, best_share = dialect, share
+    escapes = (None, "\\") if '\\"' in whole else (None,)
+    quotes = ('"',) if '"' in whole else ('"', "'")
+    for escape, quote, character in product(escapes, quotes, delimiters):
+        spaced = re.search(rf"{re.escape(character)} +{quote}(?!{quote})", whole) is not None
+        for spaces in (True, False) if spaced else (False,):
+            dialect = Dialect(character, quote, escape, spaces)
+            share = _share(whole, dialect)
+            if share > best_share + 1e-9:
+                best, best_share = dialect, share
     return best or Dialect(ONE_COLUMN if delimiter == "auto" else delimiter)
 
 

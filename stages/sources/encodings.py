@@ -94,6 +94,8 @@ def detect(file: SourceFile) -> str:
         for candidate in (LIKE_BROWSERS.get(encoding, encoding), encoding):
             if _decodes(file, candidate):
                 return candidate
+        if encoding == "utf-8":
+            _refuse_broken_utf8(file)
     raise StageError(
         file.place,
         f"bytes that are not in {', '.join(tried)}; the server said {said[0] or 'nothing'}, <meta> {said[1] or 'nothing'}",
@@ -106,6 +108,26 @@ def detect(file: SourceFile) -> str:
 CYRILLIC = ("cp1251", "koi8_r", "cp866", "iso8859_5", "mac_cyrillic")
 _LETTERS = "àâäáãåæçéèêëíìîïñóòôöõøœúùûüýÿßÀÂÄÁÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜÝŸ"
 WESTERN = frozenset(_LETTERS + "«»‹›‘’‚“”„–—…·•°²³¹½¼¾±×÷µ€£¥§¶©®™¡¿ªº\u00a0\u00ad")
+
+
+def _refuse_broken_utf8(file: SourceFile) -> None:
+    """Refuse UTF-8 with a broken place: cut within a letter, or with a line that came from another file. Read in any other
+    encoding, all other letters would be wrong.
+
+    Raises:
+        StageError: if at least as many lines with letters beyond ASCII are UTF-8 as are not.
+    """
+    good, bad = 0, []
+    with open(file.path, "rb") as raw:
+        for number, line in enumerate(raw, 1):
+            for piece in re.split(rb"\r(?!\n)", line):
+                try:
+                    good += not piece.decode("utf-8").isascii()
+                except UnicodeDecodeError:
+                    bad.append(number)
+    if good and good >= len(bad):
+        found = f"bytes that are not UTF-8, in {len(bad)} of {good + len(bad)} lines with letters beyond ASCII"
+        raise StageError(f"{file.place} line {bad[0]}", found, "text in one encoding", "edit the line, or convert it to UTF-8")
 
 
 def _utf16_without_mark(start: bytes) -> str:

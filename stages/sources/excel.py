@@ -1,4 +1,4 @@
-"""Sheets of Excel's .xlsx files, by pandas and openpyxl."""
+"""Sheets of Excel's .xlsx files, by openpyxl."""
 
 import zipfile
 from collections.abc import Iterator
@@ -14,25 +14,16 @@ FIX = "edit datasets.<name>.scrape.sources.<source>.reader, or the file"
 def read_excel(file: SourceFile, params: Excel | None = None) -> Iterator[dict]:
     """Rows under the names of the header, the first row with more than one value; values are text as Excel's cells hold them.
 
-    Dates come as `2024-01-31 00:00:00`, whole numbers without decimals, formulas as the value that was saved with them. Rows
-    without any value are left out. pandas holds the whole sheet in memory.
+    The first sheet that can be seen and has rows is read, unless `params` name one; `sources.json` lists the others that can be
+    seen. Dates come as `2024-01-31 00:00:00`, whole numbers without decimals, formulas as the value that was saved with them,
+    errors (#N/A) as nothing. Rows without any value are left out. One sheet is held in memory.
+
+    Bad lines: the header once more.
 
     Raises:
         StageError: for no such sheet, a file that is no .xlsx or has a password, columns of one name.
     """
-    import pandas
-    from openpyxl.utils.exceptions import InvalidFileException
-
-    wanted = params.sheet if params and params.sheet else 0
-    try:
-        with open(file.path, "rb") as stream, pandas.ExcelFile(stream, engine="openpyxl") as book:
-            if wanted and wanted not in book.sheet_names:
-                raise StageError(file.place, f"sheets {', '.join(map(str, book.sheet_names))}", f"sheet {wanted!r}", FIX)
-            frame = book.parse(wanted, header=None, dtype=str, keep_default_na=False, na_filter=False)
-    except (InvalidFileException, zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
-        message = " ".join(str(error).split())[:200]
-        raise StageError(file.place, message, "an .xlsx file without a password", "save it as .xlsx, or as CSV") from None
-    records = [[str(value) for value in record] for record in frame.itertuples(index=False, name=None)]
+    records = _records(file, params.sheet if params else "")
     start = next((n for n, record in enumerate(records) if sum(bool(v.strip()) for v in record) > 1), 0)
     if not records:
         return
@@ -40,6 +31,42 @@ def read_excel(file: SourceFile, params: Excel | None = None) -> Iterator[dict]:
     if repeated := sorted({name for name in names if name and names.count(name) > 1}):
         where = f"{file.place} row {start + 1}"
         raise StageError(where, f"columns named twice: {', '.join(repeated)}: {shorten(names)}", "distinct names", FIX)
-    for record in records[start + 1 :]:
-        if any(value.strip() for value in record):
+    for number, record in enumerate(records[start + 1 :], start + 2):
+        if [value.strip() for value in record] == names:
+            file.bad_lines.add(number, "the names of the columns once more")
+        elif any(value.strip() for value in record):
             yield dict(zip(names, record, strict=True))
+
+
+def _records(file: SourceFile, sheet: str) -> list[list[str]]:
+    """The rows of a sheet, all of them as wide as the widest; `sheet` "" for the first one that can be seen and has rows."""
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        with open(file.path, "rb") as stream:
+            book = load_workbook(stream, read_only=True, data_only=True, keep_links=False)
+            if sheet and sheet not in book.sheetnames:
+                raise StageError(file.place, f"sheets {', '.join(book.sheetnames)}", f"sheet {sheet!r}", FIX)
+            seen = [one for one in book.worksheets if one.sheet_state == "visible"] or book.worksheets
+            records: list[list[str]] = []
+            for one in [book[sheet]] if sheet else seen:
+                one.reset_dimensions()  # what the file says of its size is not always true
+                records = [[_text(cell) for cell in row] for row in one.iter_rows()]
+                if any(any(record) for record in records):
+                    break
+            others = [other.title for other in seen if other.title != one.title]
+    except (InvalidFileException, zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
+        found = " ".join(str(error).split())[:200]
+        raise StageError(file.place, found, "an .xlsx file without a password", "save it as .xlsx, or as CSV") from None
+    if others:
+        file.origin = file.origin | {"sheet": one.title, "other_sheets": others}
+    width = max((n for record in records for n, value in enumerate(record, 1) if value), default=0)
+    return [(record + [""] * width)[:width] for record in records]
+
+
+def _text(cell) -> str:
+    """What a cell holds, as text; "" for nothing and for an error."""
+    if cell.value is None or cell.data_type == "e":
+        return ""
+    return str(int(cell.value)) if isinstance(cell.value, float) and cell.value.is_integer() else str(cell.value)

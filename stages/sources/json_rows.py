@@ -21,6 +21,29 @@ class _Odd(Exception):
     """JSON that is to be parsed whole."""
 
 
+class _Distinct(dict):
+    """An object of a streamed document. A key that comes twice may hold two values: the document is then looked at whole."""
+
+    def __setitem__(self, key: str, value: object) -> None:
+        if key in self:
+            raise _Odd
+        super().__setitem__(key, value)
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict:
+    """An object of JSON; a key that comes twice with one value is one key.
+
+    Raises:
+        ValueError: for a key with two values: which of them is meant, no one knows.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next((key for key, value in pairs if made[key] != value), None)
+        if twice is not None:
+            raise ValueError(f"the key {twice!r} twice, with different values")
+    return made
+
+
 def read_jsonl(file: SourceFile, params: JsonLinesRecords | None = None) -> Iterator[dict]:
     """One object a line, or the rows at a path in it; empty lines are skipped.
 
@@ -34,7 +57,7 @@ def read_jsonl(file: SourceFile, params: JsonLinesRecords | None = None) -> Iter
                     continue
                 where = f"{file.place} line {number}"
                 try:
-                    value = json.loads(line)
+                    value = json.loads(line, object_pairs_hook=_distinct)
                 except (ValueError, RecursionError) as error:
                     fix = f"edit the line, or set {READER}"
                     raise StageError(where, f"{shorten(line)} ({error})", "one JSON object a line", fix) from None
@@ -47,7 +70,7 @@ def read_json(file: SourceFile, params: JsonRecords | None = None) -> Iterator[d
     """An array of objects, an object of objects (their keys are the field `key`), or the rows at a path.
 
     Arrays are streamed by ijson, item by item; what lies at a path, by the outermost array or object of its way. Files with
-    NaN are parsed whole, as broken ones are to name the place.
+    NaN or with a key twice in an object are parsed whole, as broken ones are to name the place.
     """
     path = _steps(params.at if params else "")
     passed = 0
@@ -117,7 +140,7 @@ def _items(text: TextIO, prefix: str, keyed: bool) -> Iterator[tuple[str | None,
 
     done = sendable_list()
     make, place = (python.kvitems_coro, prefix) if keyed else (python.items_coro, f"{prefix}.item".lstrip("."))
-    parser = make(done, place, use_float=True)
+    parser = make(done, place, use_float=True, map_type=_Distinct)
     text.seek(0)
     try:
         while chunk := text.read(1 << 16):
@@ -172,7 +195,7 @@ def _whole(file: SourceFile, path: list[str]) -> Iterator[dict]:
         raise StageError(file.place, f"broken JSON, NaN, or one object, in over {WHOLE >> 20} MiB", "strict JSON", fix)
     try:
         with open_text(file) as text:
-            value = json.load(text)
+            value = json.load(text, object_pairs_hook=_distinct)
     except UnicodeError as error:
         raise undecodable(file, error) from None
     except json.JSONDecodeError as error:

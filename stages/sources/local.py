@@ -25,11 +25,15 @@ def find(source: Path, pattern: str, left_out: Counter) -> list[Path]:
     if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise StageError(f"{source}/{pattern}", "a pattern that leaves the source", "a glob below the source", fix)
     try:
-        paths = [path for path in source.glob(pattern) if path.is_file()]
+        paths = [path for path in source.glob(pattern) if path.is_file() or _leads_nowhere(path)]
     except (ValueError, IndexError) as error:  # `**` inside a name, "", "."
         raise StageError(f"{source}/{pattern}", str(error), "a glob", fix) from None
     named = {path.relative_to(source).as_posix(): path for path in paths}
     files = [named[name] for name in sorted(named) if is_meant(name, pattern, left_out)]
+    if dangling := [path for path in files if _leads_nowhere(path)]:
+        where = f"{dangling[0]}, and {len(dangling) - 1} more" if len(dangling) > 1 else dangling[0]
+        fix = "bring the file back (dvc checkout, git annex get), or remove the link"
+        raise StageError(where, f"a link to {dangling[0].readlink()}, which is not there", "a file", fix)
     if not files:
         there = sorted({path.suffix or path.name for path in source.rglob("*") if path.is_file()})
         hidden = f"; left out: {', '.join(f'{count} of {kind}' for kind, count in left_out.items())}" if left_out else ""
@@ -40,6 +44,10 @@ def find(source: Path, pattern: str, left_out: Counter) -> list[Path]:
             f"edit datasets.<name>.source, or {fix}",
         )
     return files
+
+
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def fetch(name: str, params: LocalSource, source: Path, left_out: Counter) -> Iterator[SourceFile]:

@@ -12,6 +12,9 @@ def read_parquet(file: SourceFile, params: None = None) -> Iterator[dict]:
 
     try:
         with parquet.ParquetFile(file.path) as table:
+            names = table.schema_arrow.names
+            if repeated := sorted({name for name in names if names.count(name) > 1}):
+                raise StageError(file.place, f"columns named twice: {', '.join(repeated)}", "distinct names", "rename them")
             for batch in table.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()
     except (ArrowException, OSError, ValueError, OverflowError) as error:  # the last two: text not in UTF-8, dates past 9999

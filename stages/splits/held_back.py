@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from stages.common.row_keys import answer_key, question_key
+from stages.common.row_keys import answer_key, earlier_question_keys, question_key
 from stages.common.rows import LabelledRow
 from stages.common.schema_data import Split
 from stages.common.seen import Seen, digest
@@ -15,10 +15,11 @@ BEFORE = {"test": (), "validation": ("test",), "train": ("test", "validation")} 
 
 
 class Traits(NamedTuple):
-    """What must be known of a row to say whether it repeats another one."""
+    """What must be known of a row to say whether it repeats another one. `earlier`: the questions of earlier turns to learn."""
 
     id: str
     question: bytes
+    earlier: tuple[bytes, ...]
     group: bytes
     signature: "np.ndarray | None"  # None where near-duplicates are not looked for
 
@@ -31,16 +32,26 @@ def traits_of(rows: list[LabelledRow], params: Split) -> list[Traits]:
 
         signatures = signatures_of([f"{question}\n{answer_key(row)}" for question, row in zip(questions, rows, strict=True)])
     return [
-        Traits(row["id"], digest(f"question\0{question}"), digest(f"group\0{group_of(row, params, question)}"), signature)
+        Traits(
+            row["id"],
+            digest(f"question\0{question}"),
+            tuple(digest(f"question\0{earlier}") for earlier in earlier_question_keys(row)),
+            digest(f"group\0{group_of(row, params, question)}"),
+            signature,
+        )
         for row, question, signature in zip(rows, questions, signatures, strict=True)
     ]
 
 
 class HeldBack:
-    """Remembers held-back rows by question, by group and by near-duplicate search (unless `near_duplicate` is 0)."""
+    """Remembers held-back rows by question, by group and by near-duplicate search (unless `near_duplicate` is 0).
+
+    Logs of chats often hold a conversation several times, each time with a turn more. A row that continues a held-back
+    conversation, or that a held-back one continues, repeats it. Two that only begin alike ("Hello!") do not.
+    """
 
     def __init__(self, params: Split):
-        self.parts = Seen()
+        self.parts, self.earlier = Seen(), Seen()
         self.near = {}
         if params.near_duplicate:
             from stages.splits.near_duplicates import NearDuplicates
@@ -51,6 +62,8 @@ class HeldBack:
         """Remember a row of test or validation."""
         self.parts.first(row.question, part)
         self.parts.first(row.group, part)
+        for question in row.earlier:
+            self.earlier.first(question, part)
         if self.near:
             self.near[part].add(row.id, row.signature)
 
@@ -68,4 +81,6 @@ class HeldBack:
         for reason, key in (("same question", row.question), ("same group", row.group)):
             if (part := self.parts.get(key)) in before:
                 return f"{reason} held back in {part}"
-        return None
+        continued = (self.earlier.get(row.question), *map(self.parts.get, row.earlier))
+        part = next((part for part in continued if part in before), None)
+        return part and f"same conversation held back in {part}"

@@ -168,3 +168,45 @@ def test_files_of_one_glob_may_have_other_columns(tmp_path):
         "good",
         "fine, thanks",
     ]
+
+
+def test_csv_spaces_before_a_quote_are_no_part_of_the_field(tmp_path):
+    text = 'question, answer\nWhat is a?, "A letter, the first"\n"What, is b?", "A letter"\n'
+    assert [row["answer"] for row in read_csv(tmp_path, text)] == ["A letter, the first", "A letter"]
+
+
+def test_csv_a_comma_and_a_quote_inside_a_field_stay(tmp_path):
+    text = 'q,a\nx,"He said, ""yes"" and, ""no"""\ny, z\n'
+    assert [row["a"] for row in read_csv(tmp_path, text)] == ['He said, "yes" and, "no"', " z"]
+
+
+def test_csv_the_header_of_a_second_file_is_no_row(tmp_path):
+    (tmp_path / "f.csv").write_bytes("\ufeffq,a\n1,2\n\ufeffq,a\n3,4\nq,b\n".encode())
+    file = SourceFile(tmp_path / "f.csv")
+    assert list(rows_of(file, "csv")) == [{"q": "1", "a": "2"}, {"q": "3", "a": "4"}, {"q": "q", "a": "b"}]
+    assert file.bad_lines.first == ["line 3: the names of the columns once more"]
+
+
+def test_csv_two_stray_quotes_take_no_records_along_in_silence(tmp_path):
+    (tmp_path / "f.csv").write_text('q,a\n1,"one\n2,two\n3,three"\n4,four\n5,five\n')
+    file = SourceFile(tmp_path / "f.csv")
+    assert [row["q"] for row in rows_of(file, "csv")] == ["4", "5"]
+    assert file.bad_lines.first[0].startswith("line 2: quotes around 3 lines, each of which looks like a record")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Roses are red, I say,\nviolets blue, as they,\nsugar is sweet, today.",
+        "name,age\nAda,36\nAlan,41",
+        "one\ntwo, three",
+        "1,5 kg\n2,5 kg\n3 kg",
+    ],
+)
+def test_csv_lines_inside_quotes_that_are_no_records_stay(tmp_path, answer):
+    rows = [{"q": f"Question {i}", "a": answer} for i in range(3)]
+    with open(tmp_path / "f.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, ["q", "a"])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert read_file("csv", tmp_path / "f.csv") == rows

@@ -84,3 +84,22 @@ def test_a_byte_order_mark_is_removed_however_utf8_is_spelled(tmp_path, spelling
     path = tmp_path / "source.file"
     path.write_bytes(b"\xef\xbb\xbfa\n1\n")
     assert read_file("csv", path, spelling) == [{"a": "1"}]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["a\n" + "café\n" * 3 + "{cp1252}\n", "a\rcafé\rcafé\r{cp1252}\r", "a\ncafé\n" + "{cut}"],
+    ids=["a line of another encoding", "between old line ends", "cut within a letter"],
+)
+def test_utf8_with_a_broken_line_is_not_read_in_another_encoding(tmp_path, broken):
+    data = broken.encode().replace(b"{cp1252}", "déjà".encode("cp1252")).replace(b"{cut}", "né".encode()[:-1])
+    (tmp_path / "source.file").write_bytes(data)
+    with pytest.raises(StageError, match=r"source\.file line \d\n[^$]*bytes that are not UTF-8, in 1 of \d lines"):
+        read_file("csv", tmp_path / "source.file", "auto")
+
+
+@given(st.lists(st.text("àâçéèêëîïôùûüÿœ'abcdef ", min_size=1), min_size=1))
+def test_western_texts_in_their_own_encoding_are_never_taken_for_broken_utf8(tmp_path_factory, lines):
+    path = tmp_path_factory.mktemp("any") / "source.file"
+    path.write_bytes(("text\n" + "".join(f"x{line}\n" for line in lines)).encode("cp1252"))
+    assert [row["text"] for row in read_file("csv", path, "auto")] == [f"x{line}" for line in lines]

@@ -5,6 +5,7 @@ import pytest
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import Excel
+from stages.sources import SourceFile, rows_of
 from tests.data_helpers import read_file
 
 
@@ -46,3 +47,31 @@ def test_other_files_are_refused(tmp_path, data):
     (tmp_path / "f.xlsx").write_bytes(data)
     with pytest.raises(StageError, match=r"f\.xlsx\n[^$]*an \.xlsx file without a password"):
         read_file("excel", tmp_path / "f.xlsx")
+
+
+def saved(folder, **sheets: list[list]) -> SourceFile:
+    """A file of sheets; those whose name begins with `hidden` cannot be seen."""
+    made = openpyxl.Workbook()
+    made.remove(made.active)
+    for name, rows in sheets.items():
+        sheet = made.create_sheet(name)
+        sheet.sheet_state = "hidden" if name.startswith("hidden") else "visible"
+        for row in rows:
+            sheet.append(row)
+    made.save(folder / "f.xlsx")
+    return SourceFile(folder / "f.xlsx")
+
+
+ROWS = [["q", "a"], ["1", "one"]]
+
+
+def test_a_hidden_or_empty_sheet_is_not_the_first(tmp_path):
+    file = saved(tmp_path, hidden=[["q", "a"], ["0", "old"]], empty=[], rows=ROWS, more=ROWS)
+    assert list(rows_of(file, "excel")) == [{"q": "1", "a": "one"}]
+    assert file.origin == {"sheet": "rows", "other_sheets": ["empty", "more"]}
+
+
+def test_errors_are_nothing_and_the_header_once_more_is_no_row(tmp_path):
+    file = saved(tmp_path, rows=[*ROWS, ["2", "#N/A"], ["q", "a"], ["3", "#DIV/0!"], ["4", "#N/A, or not"]])
+    assert [row["a"] for row in rows_of(file, "excel")] == ["one", "", "", "#N/A, or not"]
+    assert file.bad_lines.first == ["line 4: the names of the columns once more"]

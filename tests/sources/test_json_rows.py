@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -136,9 +135,10 @@ def test_a_path_that_leads_nowhere_is_named_with_what_is_there(tmp_path, at):
         read_file(JsonRecords(kind="json_records", at=at), tmp_path / "f")
 
 
-def test_what_is_no_path_is_named():
+def test_what_is_no_path_is_named(tmp_path):
+    (tmp_path / "f").touch()
     with pytest.raises(StageError, match=r"the path 'a\[b'"):
-        list(rows_of(SourceFile(Path("f")), JsonRecords(kind="json_records", at="a[b")))
+        list(rows_of(SourceFile(tmp_path / "f"), JsonRecords(kind="json_records", at="a[b")))
 
 
 def test_nan_in_an_array_is_read_with_every_row_once(tmp_path):
@@ -164,3 +164,16 @@ def test_rows_at_any_path_come_back(tmp_path_factory, document):
     file = tmp_path_factory.mktemp("json") / "f"
     file.write_text(json.dumps(document))
     assert read_file(JsonRecords(kind="json_records", at=".".join(path).replace(".[", "[")), file) == value
+
+
+@pytest.mark.parametrize("name", ["json", "jsonl"])
+def test_a_key_with_two_values_is_refused(tmp_path, name):
+    row = '{"a": 1, "b": 2, "a": 3}'
+    with pytest.raises(StageError, match=r"(?s)f\.json.*the key 'a' twice, with different values"):
+        read(tmp_path, name, f'[{{"a": 0}}, {row}]' if name == "json" else f'{{"a": 0}}\n{row}\n')
+
+
+@pytest.mark.parametrize("name", ["json", "jsonl"])
+def test_a_key_that_comes_twice_with_one_value_is_one(tmp_path, name):
+    row = '{"a": {"c": [1]}, "b": 2, "a": {"c": [1]}}'
+    assert read(tmp_path, name, f"[{row}]" if name == "json" else row) == [{"a": {"c": [1]}, "b": 2}]

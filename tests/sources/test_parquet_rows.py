@@ -43,3 +43,10 @@ def test_parquet_values_stay_as_they_are(tmp_path):
     row = {"day": datetime.date(2020, 1, 2), "price": decimal.Decimal("1.50"), "raw": b"\xff"}
     parquet.write_table(pa.Table.from_pylist([row]), tmp_path / "f.parquet")
     assert read_parquet(tmp_path / "f.parquet") == [row]
+
+
+def test_parquet_columns_of_one_name_are_refused(tmp_path):
+    columns = [pa.array(["q"]), pa.array(["one"]), pa.array(["other"])]
+    parquet.write_table(pa.Table.from_arrays(columns, names=["q", "a", "a"]), tmp_path / "f.parquet")
+    with pytest.raises(StageError, match=r"f\.parquet\n[^$]*columns named twice: a\n"):
+        read_parquet(tmp_path / "f.parquet")
