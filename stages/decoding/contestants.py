@@ -101,11 +101,11 @@ def contestants(model: Path, base: Path, root: Path, shots: Sequence[FormattedTe
             field.append(Contestant("base_chat", root, own, read_prompt(root)["stop"] + turn(own).stop))
     if shots:
         before = [turn for row in shots for turn in [*row["messages"], {"role": "assistant", "content": row["completion"]}]]
-        shown = tuple({key: turn[key] for key in ("role", "content")} for turn in before if turn["role"] != "system")
+        examples = tuple({key: turn[key] for key in ("role", "content")} for turn in before if turn["role"] != "system")
         ids = tuple(row["id"] for row in shots)
         # the trained stop strings end the examples' answers, and so this contestant's; its template's own end does, too
         stop = list(dict.fromkeys([*contract["stop"], *field[-1].stop]))
-        field.append(replace(field[-1], name="base_shots", stop=stop, before=shown, shots=ids))
+        field.append(replace(field[-1], name="base_shots", stop=stop, before=examples, shots=ids))
     if base != root:
         field.append(_prompted("parent", base, read_prompt(base)))
     return field

@@ -67,16 +67,16 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
     for message in before:
         if message["role"] != "assistant" and message["content"].strip() not in prompt:
             raise templates.Refusal(tokenizer, f"it leaves out a text of role {message['role']}")
-    said = whole[len(prompt) : len(whole) - len(turn.end + turn.rest)]
-    marked, whole_answer = finished != plain, answer.strip() in bare(said)
+    written = whole[len(prompt) : len(whole) - len(turn.end + turn.rest)]
+    marked, whole_answer = finished != plain, answer.strip() in bare(written)
     if marked and not (whole_answer and bare(whole) == templates.rendered(tokenizer, plain, False)):
         raise Unreadable("a mark at which the template takes the text apart")
     if not whole_answer:
-        raise templates.Refusal(tokenizer, f"it writes the answer {shorten(answer)} as {shorten(bare(said))}")
-    if any(stop in bare(said) for stop in turn.stop):
+        raise templates.Refusal(tokenizer, f"it writes the answer {shorten(answer)} as {shorten(bare(written))}")
+    if any(stop in bare(written) for stop in turn.stop):
         raise Unreadable(f"{turn.stop[0]!r}, which ends a turn, in the answer")
     asked = encode(tokenizer, prompt)
-    return Said(asked, _after(tokenizer, prompt, asked, said + turn.end), marked)
+    return Said(asked, _after(tokenizer, prompt, asked, written + turn.end), marked)
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -119,22 +119,22 @@ def _shielded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[
     ]
 
 
-def _after(tokenizer: PreTrainedTokenizerBase, prompt: str, asked: list[int], said: str) -> list[int]:
+def _after(tokenizer: PreTrainedTokenizerBase, prompt: str, asked: list[int], answer: str) -> list[int]:
     """Tokens of what is said after a prompt: those that follow the prompt's in the whole text.
 
     A token may reach over the boundary, as after a prompt that ends with a space. A prompted model cannot change the prompt's
     last token. So the answer is then read by itself. Some tokenizers put a space before a text; then it is read after a new
     line.
     """
-    whole = encode(tokenizer, prompt + said)
+    whole = encode(tokenizer, prompt + answer)
     if whole[: len(asked)] == asked:
         return whole[len(asked) :]
-    meant = tokenizer.decode(whole)
+    text = tokenizer.decode(whole)
     line = encode(tokenizer, "\n")
-    after_line = encode(tokenizer, "\n" + said)
-    candidates = [encode(tokenizer, said), after_line[len(line) :] if after_line[: len(line)] == line else []]
+    after_line = encode(tokenizer, "\n" + answer)
+    candidates = [encode(tokenizer, answer), after_line[len(line) :] if after_line[: len(line)] == line else []]
     for ids in candidates:
-        if tokenizer.decode([*asked, *ids]) == meant:
+        if tokenizer.decode([*asked, *ids]) == text:
             return ids
     raise Unreadable("an answer whose tokens cannot be told from the prompt's")
 

@@ -114,8 +114,8 @@ def prepare(tokenizer: PreTrainedTokenizerBase) -> None:
     lead = turn(tokenizer).lead
     if asked == silent and lead.strip():
         finished = rendered(tokenizer, [question, answer], False)
-        said = "{% if add_generation_prompt %}{{ " + json.dumps(lead, ensure_ascii=False) + " }}{% endif %}"
-        tokenizer.chat_template = tokenizer.chat_template.removesuffix("\n") + said
+        prompt_lead = "{% if add_generation_prompt %}{{ " + json.dumps(lead, ensure_ascii=False) + " }}{% endif %}"
+        tokenizer.chat_template = tokenizer.chat_template.removesuffix("\n") + prompt_lead
         again = [rendered(tokenizer, *call) for call in (([question], True), ([question], False), ([question, answer], False))]
         if again != [asked + lead, silent, finished]:
             raise StageError(place(tokenizer), f"a prompt {asked!r} without {lead!r}", "add_generation_prompt in use", ELSE)
@@ -140,15 +140,15 @@ def turn(tokenizer: PreTrainedTokenizerBase) -> Turn:
 def _look(tokenizer: PreTrainedTokenizerBase) -> Turn:
     question, answer = {"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}
     prompt, finished = rendered(tokenizer, [question], True), rendered(tokenizer, [question, answer], False)
-    shown = f"the prompt {prompt!r} and the finished conversation {finished!r}"
-    shown = shown.replace(repr(QUESTION)[1:-1], "QUESTION").replace(repr(ANSWER)[1:-1], "ANSWER")
+    both_texts = f"the prompt {prompt!r} and the finished conversation {finished!r}"
+    both_texts = both_texts.replace(repr(QUESTION)[1:-1], "QUESTION").replace(repr(ANSWER)[1:-1], "ANSWER")
     if not finished.startswith(prompt) or QUESTION not in prompt:
-        raise StageError(place(tokenizer), shown, "a prompt that the finished conversation begins with", ELSE)
+        raise StageError(place(tokenizer), both_texts, "a prompt that the finished conversation begins with", ELSE)
     if finished.count(ANSWER) != 1:
-        raise StageError(place(tokenizer), shown, "a finished conversation that holds the answer once", ELSE)
+        raise StageError(place(tokenizer), both_texts, "a finished conversation that holds the answer once", ELSE)
     lead, tail = finished.removeprefix(prompt).split(ANSWER)
     mark = marks(tokenizer).pattern.search(tail)
     end = tail[: mark.end()] if mark else tail.rstrip()
     if not end:
-        raise StageError(place(tokenizer), shown, "a mark after the answer, by which a model learns to stop", ELSE)
+        raise StageError(place(tokenizer), both_texts, "a mark after the answer, by which a model learns to stop", ELSE)
     return Turn(lead, end, tail.removeprefix(end), marks(tokenizer).tokens[mark[0]] if mark else None)

@@ -167,8 +167,8 @@ def failure(where: str, status: int, error: Said, wait: float | None) -> Excepti
     A prompt that does not fit is looked for first, for such messages name models, limits and options, too.
     """
     code = next(iter(error.codes & (TOO_LONG | OF_MODEL | OF_KEY | OF_ACCOUNT)), "")
-    shown = error.text[:300] + (f" ({code})" if code and code not in error.text.casefold() else "")
-    reason = f"status {status}: {shown}"
+    words = error.text[:300] + (f" ({code})" if code and code not in error.text.casefold() else "")
+    reason = f"status {status}: {words}"
     refused = status in (400, 413, 422)
     if error.codes & TOO_LONG or status == 413 or status in (400, 422, 500) and not code and _TOO_LONG.search(error.text):
         return Rejected(reason, too_long=True)

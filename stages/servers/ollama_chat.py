@@ -44,8 +44,8 @@ class OllamaChat:
             raise StageError(self.where, str(error), "an Ollama server", "check base_url") from None
         digest = listed.get(self.model) or listed.get(f"{self.model}:latest")
         if not digest:
-            there = ", ".join(sorted(name for name in listed if name)) or "none"
-            raise StageError(self.where, f"no such model; there are: {there}", "a pulled model", f"ollama pull {self.model}")
+            names = ", ".join(sorted(name for name in listed if name)) or "none"
+            raise StageError(self.where, f"no such model; there are: {names}", "a pulled model", f"ollama pull {self.model}")
         return {"digest": digest}
 
     def ask(self, messages: list[dict], options: Options) -> Reply:
@@ -94,9 +94,9 @@ class OllamaChat:
     def down(self, reason: str) -> StageError:
         """How to start the server and fetch the model, here or where base_url says."""
         pull = f"in another shell: ollama pull {self.model}"
-        here = f"ollama serve, then {pull}"
-        there = f"on the machine of {self.address}: OLLAMA_HOST=0.0.0.0 ollama serve, then {pull}; or check base_url"
-        return StageError(self.where, reason, "a running Ollama", here if _is_here(self.address) else there)
+        at_home = f"ollama serve, then {pull}"
+        elsewhere = f"on the machine of {self.address}: OLLAMA_HOST=0.0.0.0 ollama serve, then {pull}; or check base_url"
+        return StageError(self.where, reason, "a running Ollama", at_home if _is_here(self.address) else elsewhere)
 
 
 def _is_here(base_url: str) -> bool:

@@ -90,9 +90,11 @@ def encode(row: FormattedText, tokenizer: PreTrainedTokenizerBase, max_tokens: i
             "at least one token",
             "look at the row in data/<dataset>/formatted, and at the label stage's `required`",
         )
-    said = prompting.encode_turn(tokenizer, row["messages"], row["completion"])
-    room = max_tokens - len(said.prompt)
-    return Example(row["id"], said.prompt, said.answer[:room], len(said.answer) > room, said.marked) if room > 0 else None
+    encoded = prompting.encode_turn(tokenizer, row["messages"], row["completion"])
+    room = max_tokens - len(encoded.prompt)
+    if room <= 0:
+        return None
+    return Example(row["id"], encoded.prompt, encoded.answer[:room], len(encoded.answer) > room, encoded.marked)
 
 
 def encode_all(

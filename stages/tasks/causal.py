@@ -56,8 +56,8 @@ class Causal:
         hidden = hidden[0] if batch.take is None else hidden[batch.take]
         head = model.get_output_embeddings()
 
-        def piece(some: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return _compare(head(some), targets)
+        def piece(states: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return _compare(head(states), targets)
 
         parts = zip(hidden.split(at_once), batch.targets.split(at_once), strict=True)
         pieces = [checkpoint(piece, *part, use_reentrant=False) for part in parts]

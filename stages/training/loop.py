@@ -157,8 +157,8 @@ class Run:
             state.history.append({"step": 0, **validate(self.model, validation, self.task, params)})
         saved = self.began = time.monotonic()
         self.tokens_before = state.tokens  # not 0 where this run goes on from a checkpoint
-        shown = Progress(steps, title, "step", done=state.step) if self.world.first else Progress(None, title, quiet=True)
-        with shown as progress, ThreadPoolExecutor(1) as ahead:
+        bar = Progress(steps, title, "step", done=state.step) if self.world.first else Progress(None, title, quiet=True)
+        with bar as progress, ThreadPoolExecutor(1) as ahead:
             batches, waiting = ahead.submit(self._batches, chosen(state.step % steps)), None
             while state.step < steps and not state.stopped:
                 batch, ready = chosen(state.step), batches.result()

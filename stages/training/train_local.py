@@ -182,7 +182,7 @@ def _alarms(state: loop.State, prepared: Prepared, best_step: int) -> sanity.Ala
     dropped = sanity.mostly_dropped(counts["rows"], {"prompt too long": counts.get("prompt_too_long", 0)})
     measured = sanity.training(state.history, best_step)
     if prepared.labels:
-        measured = {alarm: said for alarm, said in measured.items() if alarm == "same_as_base"}
+        measured = {alarm: reason for alarm, reason in measured.items() if alarm == "same_as_base"}
     return dropped | measured
 
 

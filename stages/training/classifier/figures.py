@@ -34,8 +34,9 @@ def macro_f1(validation: list[Labelled], tokenizer: PreTrainedTokenizerBase, sto
 def mean_f1(expected: list[int], answered: list[int]) -> float:
     """F1 of each label of `expected`, averaged. A label that is only answered counts by the recall that it costs the others."""
     right = Counter(label for label, other in zip(expected, answered, strict=True) if label == other)
-    meant, said = Counter(expected), Counter(answered)
-    return sum(2 * right[label] / (meant[label] + said[label]) for label in sorted(meant)) / len(meant)
+    times_expected, times_answered = Counter(expected), Counter(answered)
+    present = sorted(times_expected)
+    return sum(2 * right[label] / (times_expected[label] + times_answered[label]) for label in present) / len(present)
 
 
 @torch.no_grad()

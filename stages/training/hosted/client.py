@@ -58,8 +58,8 @@ def key() -> str:
 def clean(text: object) -> str:
     """What a service says, on one line and without the key."""
     secret = os.environ.get(KEY, "").strip()
-    said = str(text).replace(secret, HIDDEN) if secret else str(text)
-    return " ".join(_LIKE_A_KEY.sub(HIDDEN, said).split())
+    words = str(text).replace(secret, HIDDEN) if secret else str(text)
+    return " ".join(_LIKE_A_KEY.sub(HIDDEN, words).split())
 
 
 class Service:
@@ -91,33 +91,36 @@ class Service:
         """One answer as a mapping, which must have an `id` or be a list. `request` says in errors what was asked."""
         try:
             answer = call(*args, **options)
-            said = answer.to_dict(mode="json")
+            answered = answer.to_dict(mode="json")
         except self.openai.APIStatusError as error:
             raise self._refusal(request, error) from None
         except self.openai.APIConnectionError as error:
             raise Again(f"{request}: {clean(error.__cause__ or error)}") from None
         except (self.openai.OpenAIError, ValueError, AttributeError, TypeError):  # a proxy's page, half an answer
             raise Again(f"{request}: an answer that is no JSON of this protocol") from None
-        if not isinstance(said.get("data") if said.get("object") == "list" else said.get("id"), list | str):
+        if not isinstance(answered.get("data") if answered.get("object") == "list" else answered.get("id"), list | str):
             raise Again(f"{request}: an answer without id or data")
-        return said
+        return answered
 
     def _refusal(self, request: str, error) -> Exception:
         body = error.body if isinstance(error.body, dict) else {}
         message = clean(body.get("message") or error.message)[:1000]
         status, about = error.status_code, clean(", ".join(str(body[k]) for k in ("code", "param") if body.get(k)))
-        said = f"status {status}: {message}{f' ({about})' if about else ''}"
+        refusal = f"status {status}: {message}{f' ({about})' if about else ''}"
         if status == 404:
             return Missing(
-                f"{self.address}: {request}", said, "something that is there", "check the name and bases.<base>.base.base_url"
+                f"{self.address}: {request}",
+                refusal,
+                "something that is there",
+                "check the name and bases.<base>.base.base_url",
             )
         spent = {body.get("code"), body.get("type")} & _SPENT
         if status == 429 and not spent or status == 400 and _NOT_YET.search(message):
-            return Refused(f"{request}: {said}", retry_after(error.response))
+            return Refused(f"{request}: {refusal}", retry_after(error.response))
         if status in PASSING | CONFLICTS and status != 429 or status >= 500:
-            return Again(f"{request}: {said}", retry_after(error.response))
+            return Again(f"{request}: {refusal}", retry_after(error.response))
         fix = f"set {KEY} to a key that may do this" if status in (401, 403) else "do what the service says"
-        return StageError(f"{self.address}: {request}", said, "a request that the service takes", fix)
+        return StageError(f"{self.address}: {request}", refusal, "a request that the service takes", fix)
 
     def _pages(self, request: str, call: Callable, **options) -> Iterator[dict]:
         """Every entry of a list, page after page."""

@@ -60,8 +60,8 @@ def used(job: dict) -> dict:
 
 def really(params: HostedTraining, job: dict) -> dict:
     """The hyperparameters of a job: the service's numbers, or else what was asked for."""
-    told = {name: value for name, value in used(job).items() if isinstance(value, int | float)}
-    return hyperparameters(params) | told
+    numbers = {name: value for name, value in used(job).items() if isinstance(value, int | float)}
+    return hyperparameters(params) | numbers
 
 
 def request_of(model: str, files: dict[str, str | None], params: HostedTraining, mark: str) -> dict:
@@ -248,13 +248,13 @@ def failure(name: str, job: dict, events: list[dict], files: dict[str, Path]) ->
     """
     error = job.get("error") or {}
     words = [clean(error["message"])] if error.get("message") else []
-    words += [said for e in events if e.get("level") == "error" and (said := clean(e.get("message"))) not in words]
-    told = f" ({clean(error.get('code'))}, {clean(error.get('param'))})" if error.get("code") else ""
+    words += [message for e in events if e.get("level") == "error" and (message := clean(e.get("message"))) not in words]
+    code = f" ({clean(error.get('code'))}, {clean(error.get('param'))})" if error.get("code") else ""
     file = files.get(error.get("param")) or files["training_file"]
     listing = "".join(f"\n    - {text}" for text in [*words, *_offending(file, " ".join(words))])
     return StageError(
         f"models.{name}: job {job['id']}",
-        f"{job['status']}{told}{listing}",
+        f"{job['status']}{code}{listing}",
         "succeeded",
         f"edit what it names and run again (other rows or hyperparameters are another job, which is paid), or raise "
         f"models.{name}.train.attempt for another job on the same ones",

@@ -42,8 +42,8 @@ def starting_model(name: str, params: HostedTraining, base: Path) -> tuple[dict,
     models = {str(checkpoint["step"]): checkpoint["model"] for checkpoint in about.get("checkpoints", [])}
     wanted = max(models, key=int, default="") if params.checkpoint == "last" else params.checkpoint
     if wanted not in models:
-        there = f'"", last or one of {", ".join(models)}' if models else '"", for it has no checkpoints'
-        raise StageError(f"models.{name}.train.checkpoint", repr(params.checkpoint), f"of {base}: {there}", "edit params.yaml")
+        legal = f'"", last or one of {", ".join(models)}' if models else '"", for it has no checkpoints'
+        raise StageError(f"models.{name}.train.checkpoint", repr(params.checkpoint), f"of {base}: {legal}", "edit params.yaml")
     return about, models[wanted]
 
 
@@ -81,7 +81,7 @@ class Run:
 
     def _existing(self, state: State) -> dict | None:
         """The job, if the service has it. Then nothing is uploaded and no limit checked, for the job is paid."""
-        ids = {which: uploads.there(self.service, file.path, file.sha256) for which, file in self.files.items()}
+        ids = {which: uploads.uploaded_id(self.service, file.path, file.sha256) for which, file in self.files.items()}
         existing = self.service.patiently(partial(job.find, self.service, state, self._request(ids), self.params.attempt))
         if existing:
             if state.record.get("job") != existing["id"] and not existing.get("metadata"):

@@ -35,7 +35,7 @@ def find(service: Service, state: State, sha256: str, size: int) -> dict | None:
     return next(filter(good, service.all_files()), None)
 
 
-def there(service: Service, path: Path, sha256: str) -> str | None:
+def uploaded_id(service: Service, path: Path, sha256: str) -> str | None:
     """The id of the file, if the service has it."""
     state = State(folder_of(service, sha256))
     file = service.patiently(lambda: find(service, state, sha256, path.stat().st_size))
