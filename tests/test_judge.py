@@ -367,13 +367,13 @@ def test_dvc_finds_no_empty_list_in_the_details():
     assert judge_health["weak"] == {} and all(lists_in({"judges": {"j": judge_health}}))
 
 
-def test_the_tuned_model_in_other_forms_is_compared_with_it(tmp_path, made):
-    plain = run(tmp_path, made)
+def test_the_tuned_model_in_other_forms_is_compared_with_it(tmp_path, work):
+    plain = run(tmp_path, work)
 
     def add(row):
         row["answers"] |= {"tuned_q8_0": dict(row["answers"]["tuned"]), "tuned_fast": dict(row["answers"]["base"])}
 
-    found = run(tmp_path, made, edited(tmp_path, made, add))
+    found = run(tmp_path, work, edited(tmp_path, work, add))
     forms = found["forms"]
     assert all(set(apart.values()) == {0.0} for apart in forms["tuned_q8_0"].values())
     assert {"chrf", "embedded", "rouge_l", "flagged"} <= forms["tuned_q8_0"].keys()
