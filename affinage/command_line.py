@@ -17,6 +17,7 @@ COMMANDS = {  # name: (module, what it does, on one line)
     "table": ("affinage.commands.table", "Experiments beside each other: what changed, and what came of it."),
     "check": ("affinage.commands.check", "Alarms that stages raised; status 1 where there are any, for CI."),
     "compare": ("affinage.commands.compare", "Two revisions of a model: better, worse or within noise."),
+    "elsewhere": ("affinage.commands.elsewhere", "What tuning cost on other datasets' held-back rows."),
     "report": ("affinage.commands.report", "Results as HTML pages: one a model, and an index of all."),
     "plots": ("affinage.commands.plots", "Charts of training and scores, as a page, PNG and SVG."),
     "ask": ("affinage.commands.ask", "Ask a model and its base one question."),

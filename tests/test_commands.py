@@ -223,6 +223,12 @@ ELSEWHERE = {  # which test runs it, with other names
     "dvc exp run --queue -S ++models.medical.train.learning_rate=1e-3,1e-2 -S models.medical.train.epochs=1,3": GRID,
     "dvc exp run --queue -n seed-$seed -S models.medical.train.seed=$seed judge@medical": KILLED,
     "dvc exp run -S models.medical.train.epochs=2": EXPERIMENTS + "a_value_left_to_the_defaults_is_changed_with_a_plus",
+    "affinage elsewhere medical": "tests/affinage/commands/test_elsewhere.py::test_on_the_command_line",
+    "affinage elsewhere medical --on instructions": "tests/affinage/commands/test_elsewhere.py::test_on_the_command_line",
+    "dvc exp run -S '+models.invoices.train.choose_by=macro_f1' judge@invoices": "tests/training/test_choosing.py"
+    "::test_a_classifier_is_chosen_by_its_figures",
+    "dvc exp run -S '+models.medical.generate.exports=[f16,q8_0,q4_k_m]' judge@medical": "tests/decoding/causal/exported"
+    "/test_answering.py::test_an_export_answers_as_the_tuned_model_does",
     "dvc exp run -S +models.medical.train.weight_decay=0.1": EXPERIMENTS
     + "a_value_left_to_the_defaults_is_changed_with_a_plus",
     "python -m tests.parameters_page": "tests/test_parameters_page.py::test_the_page_says_what_the_schema_and_the_defaults_say",
@@ -271,6 +277,7 @@ NOWHERE = {  # why it is not run, and what is instead
     "ollama create medical -f exports/medical/Modelfile": "needs Ollama; its file: tests/affinage/exporting/test_ollama.py",
     'ollama run medical "How is asthma treated?"': "as above; tests/affinage/commands/test_export.py asks llama.cpp",
     "llama-server -m …": "as above",
+    "llama-server -m exports/medical/gguf/medical.gguf --alias medical": "as above: tests/decoding/causal/test_served.py",
     "hf upload <you>/medical models/medical": "needs an account",
     "hf upload <you>/medical exports/medical/README.md README.md": "needs an account",
     "export OPENAI_API_KEY=…": f"the key of {PAID}",
