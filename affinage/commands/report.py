@@ -12,7 +12,7 @@ from urllib.parse import quote
 import typer
 
 from affinage.reports.comparison import Comparison
-from affinage.reports.index import entry, render_index
+from affinage.reports.index import Entry, render_index
 from affinage.reports.outputs import WORKSPACE, Revision
 from affinage.reports.overview import overviews
 from affinage.reports.page import render
@@ -73,7 +73,7 @@ def write_all(rev: str = WORKSPACE, folder: Path = Path("reports")) -> tuple[Pat
             write(model.name, rev, out)
         except StageError as error:
             failed[model.name] = error
-        entries.append(entry(model, "" if model.name in failed else quote(out.name), _why(failed.get(model.name))))
+        entries.append(Entry(model, "" if model.name in failed else quote(out.name), _why(failed.get(model.name))))
     index = _write(render_index(entries, source_in_words(Revision(rev))), folder / default_out("index", rev).name)
     return index, failed
 

@@ -10,29 +10,16 @@ SHOWN = 2  # figures a model
 
 
 @dataclass(frozen=True)
-class Line:
-    """One figure of a model, with its interval as a picture."""
-
-    headline: Headline
-    whisker: drawings.Whisker
-
-
-@dataclass(frozen=True)
 class Entry:
-    """One model: its figures, and the name of its report's file or why there is none."""
+    """One model: the name of its report's file, or why there is none."""
 
     model: Overview
-    lines: list[Line]
     page: str
-    reason: str
+    reason: str = ""
 
-
-def entry(model: Overview, page: str, reason: str = "") -> Entry:
-    lines = []
-    for headline in model.headlines[:SHOWN]:
-        reach = max(abs(headline.low), abs(headline.high)) or 1
-        lines.append(Line(headline, drawings.whisker(headline.gain, headline.low, headline.high, 0, -reach, reach)))
-    return Entry(model, lines, page, reason)
+    @property
+    def headlines(self) -> list[Headline]:
+        return self.model.headlines[:SHOWN]
 
 
 def render_index(entries: list[Entry], source: str) -> str:
@@ -45,4 +32,15 @@ def render_index(entries: list[Entry], source: str) -> str:
     datasets: dict[str, list[Entry]] = {}
     for entry in entries:
         datasets.setdefault(entry.model.dataset, []).append(entry)
-    return render_template("index.html", ("page.css", "index.css"), datasets=datasets, source=source)
+    tables = {dataset: [(entry, _lines(entry, own)) for entry in own] for dataset, own in datasets.items()}
+    return render_template("index.html", ("page.css", "index.css"), datasets=tables, source=source)
+
+
+def _lines(entry: Entry, dataset: list[Entry]) -> list[tuple[Headline, drawings.Whisker]]:
+    """A model's figures, with their intervals as pictures; one scale for a figure of all models of the dataset."""
+    lines = []
+    for headline in entry.headlines:
+        same = [other for own in dataset for other in own.headlines if other.name == headline.name]
+        reach = max(abs(end) for other in same for end in (other.low, other.high)) or 1
+        lines.append((headline, drawings.whisker(headline.gain, headline.low, headline.high, 0, -reach, reach)))
+    return lines
