@@ -1,13 +1,14 @@
 """The charts, as Vega-Lite: what is read from `metrics/` becomes data and a specification, and nothing else.
 
 Each function takes `revisions`, which maps a revision's name to the files below its `metrics/` (path: bytes), and gives a
-chart, or None where there is nothing to draw. Every model has its own colour; revisions differ by dashes or by columns.
+chart, or None where there is nothing to draw. Each is made of small charts side by side, one a model, a system of rounds or a
+dataset; several revisions differ by colour, or stand in columns.
 """
 
 from collections import Counter
 
-from affinage.plotting.curves import accuracy, loss, rounds
-from affinage.plotting.shared import COLOURS, Revisions, chart, table, tables
+from affinage.plotting.curves import accuracy, loss
+from affinage.plotting.shared import MOST_COLUMNS, Revisions, chart, columns, table, tables
 
 BIN = 10  # points of a judge's score
 
@@ -34,33 +35,29 @@ def scores(revisions: Revisions) -> dict | None:
         }
         for rev, judge, contestant, low in counted
     ]
-    columns = {"column": {"field": "rev", "type": "nominal", "sort": list(revisions)}} if len(revisions) > 1 else {}
     bars = {
         "mark": {"type": "bar", "tooltip": True},
-        "width": 460,
-        "height": 90,
+        "width": 270,
+        "height": 110,
         "encoding": {
             "x": {
                 "field": "score",
                 "type": "ordinal",
                 "scale": {"domain": [f"{low}–{low + BIN}" for low in range(0, 100, BIN)]},
                 "title": "judge's score",
-                "axis": {"labelAngle": 0},
+                "axis": {"labelAngle": 0, "labelExpr": "split(datum.value, '–')[0]"},
             },
             "xOffset": {"field": "answer", "type": "nominal", "sort": answers},
             "y": {"field": "rows", "type": "quantitative", "title": "answers"},
-            "color": {"field": "answer", "type": "nominal", "sort": answers, "scale": COLOURS},
+            "color": {"field": "answer", "type": "nominal", "sort": answers},
         },
     }
     return chart(
         "Scores of the judge",
         "answers to the test rows, the tuned model's beside the base's",
         rows,
-        facet={
-            "row": {"field": "judge", "type": "nominal", "header": {"labelOrient": "top", "labelAnchor": "start"}},
-            **columns,
-        },
-        resolve={"scale": {"y": "independent"}},
+        **_facets("judge", rows, revisions),
+        resolve={"scale": {"y": "independent"}, "axis": {"x": "independent"}},
         spec=bars,
     )
 
@@ -74,10 +71,8 @@ def lengths(revisions: Revisions) -> dict | None:
                 rows += [{"rev": rev, "dataset": path.split("/")[1], **bar} for bar in _bars(table(files[path]))]
     if not rows:
         return None
-    columns = {"column": {"field": "rev", "type": "nominal", "sort": list(revisions)}} if len(revisions) > 1 else {}
-    facet = {"row": {"field": "dataset", "type": "nominal"}, **columns} if columns else {"field": "dataset", "type": "nominal"}
     spec = {
-        "width": 230,
+        "width": 270,
         "height": 130,
         "mark": {"type": "bar", "opacity": 0.55, "tooltip": True},
         "encoding": {
@@ -85,15 +80,14 @@ def lengths(revisions: Revisions) -> dict | None:
             "x2": {"field": "up_to"},
             "y": {"field": "rows", "type": "quantitative", "title": "rows", "stack": None},
             "y2": {"datum": 0},
-            "color": {"field": "text", "type": "nominal", "sort": ["prompts", "completions"], "scale": COLOURS},
+            "color": {"field": "text", "type": "nominal", "sort": ["prompts", "completions"]},
         },
     }
     return chart(
         "Lengths",
         "rows by the words of their prompt and of their answer",
         rows,
-        facet=facet,
-        **({} if columns else {"columns": 2}),
+        **_facets("dataset", rows, revisions),
         resolve={"scale": {"x": "independent", "y": "independent"}},
         spec=spec,
     )
@@ -134,7 +128,6 @@ def confusion(revisions: Revisions) -> dict | None:
         }
         for (rev, model, true, said), count in counted.items()
     ]
-    columns = {"column": {"field": "rev", "type": "nominal", "sort": list(revisions)}} if len(revisions) > 1 else {}
     side = 22 * max(len({row[axis] for row in rows}) for axis in ("actual", "predicted"))  # {"step": 22} fails in a grid
     spec = {
         "width": side,
@@ -168,10 +161,19 @@ def confusion(revisions: Revisions) -> dict | None:
         "Confusion",
         "rows of each actual class by the class predicted",
         rows,
-        facet={"row": {"field": "model", "type": "nominal"}, **columns},
+        **_facets("model", rows, revisions, side_by_side=1),
         resolve={"scale": {"x": "independent", "y": "independent"}},
         spec=spec,
     )
+
+
+def _facets(field: str, rows: list[dict], revisions: Revisions, side_by_side: int = MOST_COLUMNS) -> dict:
+    """A small chart for each value of a field: side by side, or a row each where revisions stand in columns."""
+    if len(revisions) > 1:
+        column = {"field": "rev", "type": "nominal", "sort": list(revisions)}
+        row = {"field": field, "type": "nominal", "header": {"labelOrient": "top", "labelAnchor": "start"}}
+        return {"facet": {"row": row, "column": column}}
+    return {"facet": {"field": field, "type": "nominal"}, "columns": columns((row[field] for row in rows), side_by_side)}
 
 
 def _class(value: float | str | None) -> str:
@@ -181,9 +183,8 @@ def _class(value: float | str | None) -> str:
 def every(revisions: Revisions, bases: dict[str, str]) -> dict[str, dict]:
     """All charts that there is data for, by file name."""
     drawn = {
-        "loss": loss(revisions),
-        "accuracy": accuracy(revisions),
-        "rounds": rounds(revisions, bases),
+        "loss": loss(revisions, bases),
+        "accuracy": accuracy(revisions, bases),
         "scores": scores(revisions),
         "confusion": confusion(revisions),
         "lengths": lengths(revisions),

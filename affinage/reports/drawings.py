@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, field
 
 WIDTH, HEIGHT = 480, 270
-MARGINS = (46, 14, 14, 40)
+MARGINS = (60, 14, 14, 40)
 MOST_POINTS = 400  # of a line; more are averaged in groups
 
 

@@ -171,7 +171,7 @@ class Page:
     def plots(self) -> list[drawings.Plot]:
         """Those for which there are figures."""
         drawn = [drawings.loss(self.results.steps)]
-        for judge in self.judges:
+        for judge in self.judges if self.results.task == "text" else []:  # a label is right or wrong: no scores to spread
             tuned, other = self._scores(judge, TUNED), self._scores(judge, self.rival)
             named = figures.contestant(self.rival) if self.rival else ""
             drawn.append(

@@ -45,10 +45,30 @@ def test_pictures_and_a_page_of_the_work_tree(here):
     assert {"index.html", "loss.png", "accuracy.png", "scores.png", "lengths.png"} <= {path.name for path in written}
     page = (here / "plots" / "index.html").read_text(encoding="utf-8")
     assert Loads(page).found == []
-    assert page.count("vegaEmbed(") >= len(written) - 1
+    assert page.count("<figure id=") == len(written) - 1
     first = (here / "plots" / "loss.png").read_bytes()
     plots.draw([], here / "plots")
     assert (here / "plots" / "loss.png").read_bytes() == first
+
+
+DRAWN = "Promise.all(Array.from(document.querySelectorAll('figure'), one => new Promise(done => {const look = () =>"
+DRAWN += " one.querySelector('svg.marks') ? done() : setTimeout(look, 20); look();})))"
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_the_page_in_a_browser(tab, here, width):
+    plots.draw([], here / "plots")
+    grounds = set()
+    for scheme in ("light", "dark"):
+        tab.look(width, 900, scheme)
+        tab.open(here / "plots" / "index.html")
+        tab.run(DRAWN)
+        assert tab.run("document.documentElement.scrollWidth <= innerWidth") and tab.complaints() == []
+        assert tab.requests() == [tab.run("location.href")]
+        inside = "one => one.getBoundingClientRect().right <= innerWidth"
+        assert tab.run(f"Array.from(document.querySelectorAll('#loss svg.marks, #lengths svg.marks')).every({inside})")
+        grounds.add(tab.run("getComputedStyle(document.querySelector('#loss svg.marks')).backgroundColor"))
+    assert len(grounds) == 2
 
 
 def test_without_a_run_there_is_nothing_to_draw(here):
@@ -94,7 +114,7 @@ def test_templates_are_named_in_the_pipeline_and_are_vega_lite_5():
     named |= {name.replace("${item.train.method}", method) for name in named for method in TASKS}
     assert there["causal_scores"] == there["hosted_scores"]
     assert set(there) <= named
-    assert {template["$schema"] for template in there.values()} == {plots.parts.SCHEMA}
+    assert {template["$schema"] for template in there.values()} == {plots.shared.SCHEMA}
 
 
 def test_every_plot_listed_exists():

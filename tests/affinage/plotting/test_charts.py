@@ -35,7 +35,7 @@ def rows(spec: dict) -> list[dict]:
 
 
 def test_loss_over_tokens_begins_with_the_loss_before_training():
-    drawn = [row for row in rows(curves.loss({"r": FILES})) if row["model"] == "one"]
+    drawn = [row for row in rows(curves.loss({"r": FILES}, {})) if row["model"] == "one"]
     points = {
         part: [(row["tokens"], row["value"]) for row in drawn if row["part"] == part] for part in ("training", "validation")
     }
@@ -43,15 +43,17 @@ def test_loss_over_tokens_begins_with_the_loss_before_training():
 
 
 def test_what_was_not_measured_is_not_drawn():
-    assert {row["part"] for row in rows(curves.accuracy({"r": FILES}))} == {"training"}
+    assert {row["part"] for row in rows(curves.accuracy({"r": FILES}, {}))} == {"training"}
 
 
-def test_rounds_are_counted_on():
-    drawn = rows(curves.rounds({"r": FILES}, BASES))
+def test_rounds_are_one_chart_and_counted_on():
+    drawn = rows(curves.loss({"r": FILES}, BASES))
     assert [(row["model"], row["tokens"]) for row in drawn if row["part"] == "training"] == [
         ("one", 10), ("one", 20), ("one", 30), ("two", 40), ("two", 50), ("three", 60),
     ]  # fmt: skip
-    assert {row["chain"] for row in drawn} == {"three"}
+    assert [(row["model"], row["tokens"]) for row in drawn if row["part"] == "begins"] == [("two", 30), ("three", 50)]
+    assert {row["system"] for row in drawn} == {"three"}
+    assert {row["system"] for row in rows(curves.loss({"r": FILES}, {}))} == {"one", "two", "three"}
 
 
 @pytest.mark.parametrize(
@@ -59,12 +61,12 @@ def test_rounds_are_counted_on():
     [
         (BASES, [["one", "two", "three"]]),
         ({"two": "one", "three": "one"}, [["one", "three"], ["one", "two"]]),
-        ({"one": "two", "two": "one"}, []),
-        ({}, []),
+        ({"one": "two", "two": "one"}, [["three"], ["one"], ["two"]]),
+        ({}, [["one"], ["three"], ["two"]]),
     ],
 )
-def test_chains(bases, expected):
-    assert curves.chains(FILES, bases) == expected
+def test_systems(bases, expected):
+    assert curves.systems(FILES, bases) == expected
 
 
 def test_scores_are_counted_in_tens():
@@ -89,12 +91,20 @@ def test_nothing_to_draw():
 @pytest.mark.parametrize("revisions", [["HEAD"], ["HEAD", "bold-name"]])
 def test_every_chart_is_drawn(revisions):
     drawn = charts.every(dict.fromkeys(revisions, FILES), BASES)
-    assert list(drawn) == ["loss", "accuracy", "rounds", "scores", "confusion", "lengths"]
+    assert list(drawn) == ["loss", "accuracy", "scores", "confusion", "lengths"]
     for spec in drawn.values():
         svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
         assert spec["title"]["text"] in svg
         assert "NaN" not in svg
         assert all(name in svg for name in revisions if len(revisions) > 1)
+
+
+def test_charts_stand_side_by_side():
+    drawn = charts.every({"r": FILES}, {})
+    assert {name: spec["columns"] for name, spec in drawn.items()} == {
+        "loss": 3, "accuracy": 3, "scores": 1, "confusion": 1, "lengths": 1,
+    }  # fmt: skip
+    assert "columns" not in charts.every({"r": FILES, "s": FILES}, {})["scores"]  # revisions are the columns then
 
 
 def test_text_cannot_end_the_script_it_stands_in():
