@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import typer
@@ -130,7 +131,7 @@ def parameters() -> Iterator[Finding]:
     except StageError as error:
         yield Finding("params", " ".join(str(error).split()), "edit params.yaml")
         return
-    problems = [*_hosted(params), *_judges(params)]
+    problems = [*_hosted(params), *_judges(params), *_forms(params)]
     yield from problems or [Finding("params", f"{len(params.models)} models, all can run here")]
 
 
@@ -152,6 +153,16 @@ def _judges(params) -> Iterator[Finding]:
                     yield Finding(f"models.{name}", f"judge {judge} needs Ollama, which does not answer", "ollama serve")
                 elif not {options.model, f"{options.model}:latest"} & set(known):
                     yield Finding(f"models.{name}", f"judge {judge} needs {options.model}", f"ollama pull {options.model}")
+
+
+def _forms(params) -> Iterator[Finding]:
+    """What exports that answer, too, need of llama.cpp."""
+    for name, model in params.models.items():
+        exports = getattr(model.generate, "exports", [])
+        if exports and not find_spec("xllamacpp"):
+            yield Finding(f"models.{name}", "exports answer through llama.cpp: xllamacpp is missing", "pip install xllamacpp")
+        if "q4_k_m" in exports and not shutil.which("llama-quantize"):
+            yield Finding(f"models.{name}", "q4_k_m needs llama-quantize on the PATH", "install llama.cpp, or take q8_0")
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (

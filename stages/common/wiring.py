@@ -43,6 +43,7 @@ def wiring(params: dict) -> Iterator[str]:
         yield from _task(name, _mapping(models, name), method)
         yield from _style(name, models[name].get("dataset"), method, styles)
         yield from _chosen(name, _mapping(models, name))
+        yield from _forms(name, _mapping(models, name), method)
     if models and params.get("judge_base") not in encoders:
         yield f"judge_base: no encoder {params.get('judge_base')!r}; expected one of {', '.join(encoders) or 'none'}"
     models = {  # what is no text there has been reported already
@@ -79,6 +80,16 @@ def _chosen(name: str, model: dict):
         yield (
             f"models.{name}.train.choose_by: parts_f1 reads answers as lists of names, and judge.measures has no parts; "
             f"expected loss, or parts in models.{name}.judge.measures"
+        )
+
+
+def _forms(name: str, model: dict, method: object):
+    """Problems of the forms in which the tuned model answers, too."""
+    named = [key for key in ("exports", "servers") if model.get("generate", {}).get(key)]
+    if method == "hosted" and named:
+        yield (
+            f"models.{name}.generate.{named[0]}: a hosted model has no weights here to export or to serve; "
+            f"expected none, or another method than hosted"
         )
 
 

@@ -76,3 +76,12 @@ def test_the_command_ends_with_status_1_where_there_is_a_problem(here, monkeypat
     with pytest.raises(typer.Exit) as end:
         doctor.command()
     assert end.value.exit_code == 1
+
+
+def test_exports_that_answer_need_llama_cpp(here, monkeypatch):
+    text = (here / "params.yaml").read_text()
+    (here / "params.yaml").write_text(text.replace("max_new_tokens: 64\n", "max_new_tokens: 64\n      exports: [q4_k_m]\n", 1))
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(here))
+    helps = [line.splitlines()[1].strip() for line in findings(doctor.parameters)]
+    assert helps == ["pip install xllamacpp", "install llama.cpp, or take q8_0"]

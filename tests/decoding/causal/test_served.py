@@ -1,14 +1,20 @@
 """The tuned model behind a server of one's own: prompts as text, and the same tokens there as here."""
 
+import shutil
+
 import pytest
 
+from affinage.commands import recipe
 from stages import generate
+from stages.common.check_params import check
 from stages.common.errors import StageError
 from stages.common.files import read_rows
+from stages.common.params import read
 from stages.decoding.causal.exported import llama_cpp
 from stages.decoding.causal.exported.gguf_file import write_gguf
 from stages.models.directory import load_tokenizer
 from tests import tiny
+from tests.imports import ROOT
 from tests.servers.loopback import Fault, Said
 
 
@@ -96,3 +102,28 @@ def test_llama_cpps_own_server_answers_as_the_tuned_model_does(work):
     for row in run(work, server.listening_address, "llama_cpp"):
         served, tuned = (row["answers"][name] for name in ("tuned_fast", "tuned"))
         assert (served["text"], served["prompt_tokens"]) == (tuned["text"], tuned["prompt_tokens"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("exports", ["f16"]),
+        ("servers", [{"name": "fast", "kind": "vllm", "base_url": "http://127.0.0.1:8000/v1", "model": "mine"}]),
+    ],
+)
+def test_a_hosted_model_has_no_other_form(tmp_path, monkeypatch, key, value):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    recipe.apply("limericks_hosted", ROOT / "recipes")
+    params, hosted = read(), "limericks_hosted"
+    check(params, "params.yaml")
+    params["models"][hosted]["generate"][key] = value
+    with pytest.raises(StageError) as caught:
+        check(params, "params.yaml")
+    assert f"models.{hosted}.generate.{key}: a hosted model has no weights here" in caught.value.found
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8000/v1", "http://", "http://user@host/v1", "ftp://host/v1"])
+def test_an_address_that_is_none_is_refused(address):
+    with pytest.raises(ValueError, match="base_url"):
+        tiny.generation(servers=[{"name": "fast", "kind": "vllm", "base_url": address, "model": "mine"}])
