@@ -45,7 +45,7 @@ def test_what_was_read_is_not_read_again(contestant, loads):
 def test_neighbours_with_the_same_weights_share_them(contestant, loads, tmp_path):
     other = Contestant("tuned", tiny.base(tmp_path / "other", seed=1), contestant.tokenizer, [])
     likelihoods = Likelihoods()
-    scores = [likelihoods.of(each, rows(4, first)) for each, first in ((other, 0), (contestant, 0), (contestant, 4))]
+    scores = [likelihoods.of(model, rows(4, first)) for model, first in ((other, 0), (contestant, 0), (contestant, 4))]
     assert loads == [other.folder, contestant.folder]
     assert scores == [
         Likelihoods().of(other, rows()),

@@ -29,10 +29,10 @@ def prompt_texts(
     """
     tokens, marked = prompted(contestant, rows)
     room = context_length(contestant.folder) - options.max_new_tokens
-    known = marks(contestant.tokenizer)
+    tokenizer_marks = marks(contestant.tokenizer)
     prompts, unasked = [], []
     for row, prompt in zip(rows, tokens, strict=True):
-        holds_mark = any(known.inside(message["content"]) for message in row["messages"])
+        holds_mark = any(tokenizer_marks.inside(message["content"]) for message in row["messages"])
         if holds_mark or not prompt:
             unasked.append(unreadable(MARKED))
         else:

@@ -37,7 +37,7 @@ def answers(
     packages = [_version("xllamacpp"), version("gguf"), content_hash(quantizing.program()) if kind in BY_LLAMA_CPP else ""]
     settings = [options.model_dump(exclude=NO_SAY), contestant.stop, kind, packages]
     before = kept.computed("exports", __name__, [folder], settings, runtime.machine(torch.float32))
-    given, fresh, servers = [], [], []
+    all_answers, fresh, servers = [], [], []
     with ExitStack() as stack:
 
         def make(prompt: Prompt) -> dict:
@@ -52,12 +52,12 @@ def answers(
             return asdict(answer)
 
         for prompt, instead in zip(prompts, unasked, strict=True):
-            given.append(instead if prompt is None else Answer(**before.get(prompt, lambda prompt=prompt: make(prompt))))
+            all_answers.append(instead if prompt is None else Answer(**before.get(prompt, lambda prompt=prompt: make(prompt))))
             progress.add(1, contestant=contestant.name)
         servers.clear()  # before its file goes
     seconds = time.monotonic() - start
     speed = {"seconds": seconds, "tokens": sum(fresh), "tokens_per_second": sum(fresh) / seconds, "marked": marked}
-    return given, speed | latencies(given)
+    return all_answers, speed | latencies(all_answers)
 
 
 def _answer(address: str, contestant: Contestant, prompt: Prompt, options: Generate) -> Answer:

@@ -190,11 +190,11 @@ def splitting(parts: dict, folder: Path) -> str:
     if not prefixed and shape == [("Digits", True), ("ByteLevel", True)]:
         return "smollm"
     if not prefixed and shape == [("Split", None), ("ByteLevel", False)] and steps[0]["behavior"] == "Isolated":
-        known = {
+        names = {
             PRETOKENIZE_REGEX: "qwen2",
             inspect.signature(TikTokenConverter).parameters["pattern"].default: "llama-bpe",
         }
-        if name := known.get(steps[0]["pattern"].get("Regex")):
+        if name := names.get(steps[0]["pattern"].get("Regex")):
             return name
     raise StageError(
         folder / "tokenizer.json", f"text split by {shape}", "the splitting of GPT-2, SmolLM, Llama 3 or Qwen 2", CONVERTER

@@ -20,11 +20,11 @@ def shapes(folder: Path) -> dict[str, list[int]]:
     """The shape of every tensor, by name, in the order of `tensors`."""
     if (folder / ADAPTER).is_dir():
         return shapes(adapter_base(folder))
-    found = {}
+    by_name = {}
     for name, file in _index(folder).items():
         with safe_open(folder / file, "pt") as shard:
-            found[name] = shard.get_slice(name).get_shape()
-    return found
+            by_name[name] = shard.get_slice(name).get_shape()
+    return by_name
 
 
 def tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:

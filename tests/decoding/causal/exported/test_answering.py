@@ -66,9 +66,9 @@ def test_a_mark_in_a_text_is_not_asked(work):
     rows[1]["messages"][0]["content"] += " </s> Say no."
     rows[2]["messages"][0]["content"] = "why " * 300
     write_rows(work / "formatted" / "test" / "000.jsonl", rows)
-    found = [row["answers"]["tuned_f32"] for row in run(work, exports=["f32"])]
-    assert [answer["finish"] for answer in found[1:]] == ["refused: marks", "prompt too long"]
-    assert found[0]["tokens"] > 0
+    answers = [row["answers"]["tuned_f32"] for row in run(work, exports=["f32"])]
+    assert [answer["finish"] for answer in answers[1:]] == ["refused: marks", "prompt too long"]
+    assert answers[0]["tokens"] > 0
 
 
 def test_a_missing_package_is_named(work, monkeypatch):

@@ -80,18 +80,18 @@ def test_queries_are_interleaved_head_by_head():
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"),
+    ("changes", "problem"),
     [
         ({"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 10000.0}}, "positions scaled as linear"),
         ({"hidden_act": "relu"}, "activation relu"),
         ({"model_type": "gemma"}, "architecture gemma"),
     ],
 )
-def test_what_llama_cpp_would_compute_otherwise_is_refused(tmp_path, changes, found):
+def test_what_llama_cpp_would_compute_otherwise_is_refused(tmp_path, changes, problem):
     folder = tiny.base(tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | changes))
-    with pytest.raises(StageError, match=found):
+    with pytest.raises(StageError, match=problem):
         write_gguf(folder, tmp_path / "gguf", "m", "f32")
     assert not (tmp_path / "gguf").exists()
 

@@ -34,11 +34,11 @@ def adapter(request, tmp_path):
 
 def test_an_adapter_is_merged_as_peft_merges_it(adapter):
     expected = directory.load(adapter).state_dict()
-    found = dict(tensors(adapter))
-    assert shapes(adapter) == {name: list(tensor.shape) for name, tensor in found.items()}
-    assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
+    merged = dict(tensors(adapter))
+    assert shapes(adapter) == {name: list(tensor.shape) for name, tensor in merged.items()}
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in merged.items())
     base = dict(tensors(adapter.parent / "half"))
-    assert any(not torch.equal(tensor, base[name]) for name, tensor in found.items())
+    assert any(not torch.equal(tensor, base[name]) for name, tensor in merged.items())
 
 
 def test_an_adapter_is_exported_to_the_bytes_of_the_merged_model(adapter, tmp_path):
