@@ -24,7 +24,7 @@ PATIENCE = 60.0  # seconds that the browser may take to answer
 
 def find() -> str | None:
     """The path of a browser, if there is one."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
 class Browser:
@@ -49,7 +49,7 @@ class Browser:
             os.close(end)
         self._buffer, self._number, self.events = b"", 0, []
         self._session = None
-        page = next(one for one in self.call("Target.getTargets")["targetInfos"] if one["type"] == "page")
+        page = next(target for target in self.call("Target.getTargets")["targetInfos"] if target["type"] == "page")
         self._session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
@@ -87,10 +87,10 @@ class Browser:
 
     def run(self, script: str):
         """The value of a JavaScript expression, promises awaited."""
-        found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        if "exceptionDetails" in found:
-            raise RuntimeError(found["exceptionDetails"]["exception"].get("description"))
-        return found["result"].get("value")
+        reply = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in reply:
+            raise RuntimeError(reply["exceptionDetails"]["exception"].get("description"))
+        return reply["result"].get("value")
 
     def press(self, key: str, text: str = "") -> None:
         """Press and release a key; `text` is what it writes."""
@@ -118,13 +118,13 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Errors and violations that the browser reported since the page was opened."""
-        found = []
+        reply = []
         for event in self.events:
             if event.get("method") == "Runtime.exceptionThrown":
-                found.append(event["params"]["exceptionDetails"]["exception"].get("description", "exception"))
+                reply.append(event["params"]["exceptionDetails"]["exception"].get("description", "exception"))
             if event.get("method") == "Log.entryAdded" and event["params"]["entry"]["level"] in ("error", "warning"):
-                found.append(event["params"]["entry"]["text"])
-        return found
+                reply.append(event["params"]["entry"]["text"])
+        return reply
 
     def requests(self) -> list[str]:
         """Addresses that the page asked for."""

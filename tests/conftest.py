@@ -91,9 +91,9 @@ def naps(monkeypatch) -> list[float]:
 @pytest.fixture
 def free_port() -> int:
     """A port at which nobody listens."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def read_file(choice, path: Path, encoding: str = "utf-8") -> list[dict]:
 
 def source_params(reader="jsonl", **changes) -> dict:
     """One source, local unless `changes` say otherwise; None takes a leaf away."""
-    given = {
+    defaults = {
         "kind": "local",
         "files": "*",
         "reader": reader,
@@ -40,12 +40,12 @@ def source_params(reader="jsonl", **changes) -> dict:
         "members": "",
         "max_bytes": 1_000_000,
     }
-    return {key: value for key, value in (given | changes).items() if value is not None}
+    return {key: value for key, value in (defaults | changes).items() if value is not None}
 
 
 def web_params(urls: dict[str, str], reader="jsonl", **changes) -> dict:
     """One web source that may visit this machine and does not wait."""
-    given = {
+    defaults = {
         "kind": "web",
         "files": None,
         "urls": urls,
@@ -60,7 +60,7 @@ def web_params(urls: dict[str, str], reader="jsonl", **changes) -> dict:
         "retries": 3,
         "allow_private": True,
     }
-    return source_params(reader, **given | changes)
+    return source_params(reader, **defaults | changes)
 
 
 def scrape_params(reader="jsonl", **changes) -> Scrape:
@@ -75,12 +75,12 @@ def label_params(**changes) -> Clean:
 
 
 def split_params(**changes) -> Split:
-    given = {"given": "", "group": "", "stratify": "", "exact": False, "train": 0.6, "validation": 0.2, "test": 0.2}
-    return Split.model_validate(given | {"sample": 1.0, "near_duplicate": 0, "seed": 1} | changes)
+    defaults = {"given": "", "group": "", "stratify": "", "exact": False, "train": 0.6, "validation": 0.2, "test": 0.2}
+    return Split.model_validate(defaults | {"sample": 1.0, "near_duplicate": 0, "seed": 1} | changes)
 
 
 def accounts_params(**changes) -> Accounts:
-    given = {
+    defaults = {
         "method": "accounts",
         "lines": "lines",
         "chart": "chart",
@@ -90,7 +90,7 @@ def accounts_params(**changes) -> Accounts:
         "group": ["supplier", "wording"],
         "conflicts": "drop_later",
     }
-    return Accounts.model_validate(given | changes)
+    return Accounts.model_validate(defaults | changes)
 
 
 def format_params(**changes) -> AlpacaFormat:
@@ -98,8 +98,8 @@ def format_params(**changes) -> AlpacaFormat:
 
 
 def completion_params(**changes) -> CompletionFormat:
-    given = {"style": "completion", "prompt_ending": " ->", "completion_start": " ", "completion_ending": " END"}
-    return CompletionFormat.model_validate(given | {"shard_rows": 10} | changes)
+    defaults = {"style": "completion", "prompt_ending": " ->", "completion_start": " ", "completion_ending": " END"}
+    return CompletionFormat.model_validate(defaults | {"shard_rows": 10} | changes)
 
 
 def chat_params(**changes) -> ChatFormat:
@@ -137,5 +137,5 @@ def jsonl(path: Path) -> list[dict]:
 
 def names(folder: Path) -> set[str]:
     """Everything that lies in a folder, hidden files included; of scratch only what a temporary folder left there."""
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    return found - {"scratch", "scratch/temporary"}
+    paths = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    return paths - {"scratch", "scratch/temporary"}

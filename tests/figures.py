@@ -49,7 +49,7 @@ def gain(revision: Revision, model: str, name: str) -> str:
     """`41.2 → 58.3 (+17.1 [+12.0, +22.2])`: the best of the others, the tuned model, and the difference with its interval."""
     details, file = _details(revision, model)
     change, decimals = _inside(details, f"gain.{name}", file), _kind(details, name).decimals
-    before, after = (_inside(details, f"{who}.{name}.value", file) for who in (change["over"], "tuned"))
+    before, after = (_inside(details, f"{contestant}.{name}.value", file) for contestant in (change["over"], "tuned"))
     difference = f"{figures.show(change['value'], decimals, True)} {figures.interval(change, decimals, True)}"
     return f"{figures.show(before, decimals)} → {figures.show(after, decimals)} ({difference})"
 
@@ -65,7 +65,7 @@ def percent(revision: Revision, model: str, name: str) -> str:
     """The same of a share: `72 % → 77 % (+6 [−1, +12] points)`."""
     details, file = _details(revision, model)
     change = _inside(details, f"gain.{name}", file)
-    before, after = (_inside(details, f"{who}.{name}.value", file) for who in (change["over"], "tuned"))
+    before, after = (_inside(details, f"{contestant}.{name}.value", file) for contestant in (change["over"], "tuned"))
     points = {side: 100 * change[side] for side in ("value", "low", "high")}
     difference = f"{figures.show(points['value'], 0, True)} {figures.interval(points, 0, True)} points"
     return f"{figures.show(100 * before, 0)} % → {figures.show(100 * after, 0)} % ({difference})"

@@ -76,7 +76,7 @@ def refuse(*_) -> None:
     raise AssertionError("only process 0 writes")
 
 
-def train(folder: Path, params: LocalTraining, given: Path) -> None:
+def train(folder: Path, params: LocalTraining, inputs: Path) -> None:
     torch.set_num_threads(1)
     if os.environ.get("RANK", "0") != "0":
         train_local.atomic_directory = train_local.write_table = train_local.write_json = Checkpoints.save = (
@@ -97,9 +97,9 @@ def train(folder: Path, params: LocalTraining, given: Path) -> None:
         "model",
         params,
         stages.train.Paths(
-            rows=given / "formatted" / "train",
-            formatted=given / "formatted",
-            base=given / "base",
+            rows=inputs / "formatted" / "train",
+            formatted=inputs / "formatted",
+            base=inputs / "base",
             out=folder / "model",
             table=folder / "results.csv",
             metrics=folder / "train.json",
@@ -108,7 +108,7 @@ def train(folder: Path, params: LocalTraining, given: Path) -> None:
     )
 
 
-def together(folder: Path, params: LocalTraining, given: Path, kill: list | None, processes: int, shard: bool) -> list[int]:
+def together(folder: Path, params: LocalTraining, inputs: Path, kill: list | None, processes: int, shard: bool) -> list[int]:
     """How each process ended: 0, or minus the signal."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -122,7 +122,7 @@ def together(folder: Path, params: LocalTraining, given: Path, kill: list | None
                 os.environ |= {name: str(value) for name, value in (where | {"AFFINAGE_SHARD": int(shard)}).items()}
             if kill:
                 KILLS[kill[0]](kill[1])
-            train(folder, params, given)
+            train(folder, params, inputs)
             sys.stdout.flush()
             os._exit(0)
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
@@ -134,6 +134,6 @@ if __name__ == "__main__":
         (work / name).mkdir()
         params = getattr(tiny, plan.get("kind", "training"))(**plan["params"])
         how = plan.get("processes", 1), plan.get("shard", False)
-        given = work / plan.get("folder", "")
-        ends = [together(work / name, params, given, kill, *how) for kill in [*plan["kills"], None]]
+        inputs = work / plan.get("folder", "")
+        ends = [together(work / name, params, inputs, kill, *how) for kill in [*plan["kills"], None]]
         (work / name / "ends.json").write_text(json.dumps(ends if how[0] > 1 else [end for (end,) in ends]))

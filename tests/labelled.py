@@ -19,13 +19,13 @@ WORDS = {
 
 def rows(count: int, first: int = 0, labels: list[str] = LABELS) -> list[dict]:
     """Texts whose words tell their label."""
-    made = []
+    texts = []
     for i in range(first, first + count):
         label = labels[i % len(labels)]
         words = WORDS[label]
         text = f"{words[i % 4]} {words[(i // 4) % 4]} number {i}"
-        made.append({"id": f"row#{i}", "task": "label", "place": i, "text": text, "label": label})
-    return made
+        texts.append({"id": f"row#{i}", "task": "label", "place": i, "text": text, "label": label})
+    return texts
 
 
 def formatted(folder: Path) -> Path:

@@ -48,7 +48,7 @@ class Repository:
         self.folder, self.tools = folder, tools
 
     def environment(self) -> dict[str, str]:
-        given = {name: value for name, value in os.environ.items() if name != "AFFINAGE_SCRATCH"}
+        environment = {name: value for name, value in os.environ.items() if name != "AFFINAGE_SCRATCH"}
         own = {
             "PATH": os.pathsep.join([str(self.tools / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": "",  # DVC puts each work tree's own `stages` first: the current directory
@@ -58,8 +58,8 @@ class Repository:
             "OMP_WAIT_POLICY": "passive",
             "TOOLS": str(self.tools),
         }
-        people = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        return given | own | people
+        people = {f"GIT_{role}_{field}": "a@b" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")}
+        return environment | own | people
 
     def run(self, *command: str, fails: bool = False) -> str:
         """What a command prints; it has to succeed, or (fails) to fail."""
@@ -108,11 +108,11 @@ def wheel(folder: Path, package: str, model: Path) -> str:
 def _params(wheels: Path, work: Path) -> dict:
     """The default parameters cut down to one model, with tiny stand-ins."""
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    made = {name: params[name] for name in ("judge_base", "defaults")} | {"bases": {}}
-    made |= {"datasets": {DATASET: params["datasets"][DATASET]}, "models": {MODEL: params["models"][MODEL]}}
+    chosen = {name: params[name] for name in ("judge_base", "defaults")} | {"bases": {}}
+    chosen |= {"datasets": {DATASET: params["datasets"][DATASET]}, "models": {MODEL: params["models"][MODEL]}}
     for name, architecture in BASES.items():
         model = tiny.base(work / name) if architecture == "causal" else tiny.encoder(work / name)
-        made["bases"][name] = {
+        chosen["bases"][name] = {
             "base": {
                 "kind": "wheel",
                 "package": f"tiny_{name}",
@@ -123,9 +123,9 @@ def _params(wheels: Path, work: Path) -> dict:
             }
         }
     sections = {"train": tiny.training(), "generate": tiny.generation(), "judge": tiny.judging()}
-    made["models"][MODEL] |= {name: section.model_dump(mode="json") for name, section in sections.items()}
-    del made["models"][MODEL]["train"]["weight_decay"]  # left to the defaults, which say the same
-    return made
+    chosen["models"][MODEL] |= {name: section.model_dump(mode="json") for name, section in sections.items()}
+    del chosen["models"][MODEL]["train"]["weight_decay"]  # left to the defaults, which say the same
+    return chosen
 
 
 def _make(folder: Path, tools: Path) -> Repository:

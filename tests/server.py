@@ -67,8 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
         queue = server.answers.get(self.path, [Answer(b"nothing here", 404)])
         answer = queue(headers) if callable(queue) else queue.pop(0) if len(queue) > 1 else queue[0]
         self.send_response(answer.status)
-        given = {name.lower() for name in answer.headers}
-        if answer.status != 304 and "content-length" not in given and "transfer-encoding" not in given:
+        sent = {name.lower() for name in answer.headers}
+        if answer.status != 304 and "content-length" not in sent and "transfer-encoding" not in sent:
             self.send_header("Content-Length", str(len(answer.body)))
         for name, value in answer.headers.items():
             self.send_header(name, value)

@@ -31,5 +31,5 @@ def test_the_audit_reads_the_lock_that_holds_all_and_the_pin_of_torch():
     audit = YAML(typ="safe").load((ROOT / ".github" / "workflows" / "audit.yml").read_text(encoding="utf-8"))
     runs = [step["run"] for step in audit["jobs"]["audit"]["steps"] if "run" in step]
     read = [re.search(r"^pip-audit --strict .*-r (\S+)$", run) for run in runs[1:]]
-    assert [found[1] for found in read] == ["requirements-dev.lock", "requirements.txt"]
+    assert [match[1] for match in read] == ["requirements-dev.lock", "requirements.txt"]
     assert audit["permissions"] == {"contents": "read"}

@@ -47,11 +47,11 @@ BACK = "git checkout -q -f main && git clean -qfd && dvc checkout -q --force"
 
 @dataclass
 class Run:
-    """A documented command; `given` is how it is run, `before` makes what it needs, `says` stands in what it prints."""
+    """A documented command; `run_as` is how it is run, `before` makes what it needs, `says` stands in what it prints."""
 
     documented: str
     says: str = ""
-    given: str = ""
+    run_as: str = ""
     before: str = "true"
 
 
@@ -330,9 +330,9 @@ def test_commands_are_found_on_a_page(tmp_path):
 
 def test_every_command_is_run_or_it_is_said_why_not():
     known = {run.documented for run in RUN} | ELSEWHERE.keys() | NOWHERE.keys()
-    found = {command: page for command, page in documented().items() if not is_benchmark(command)}
-    assert {command: page for command, page in found.items() if command not in known} == {}
-    assert known - found.keys() == set()  # nor does anything stand here that no page says any more
+    commands = {command: page for command, page in documented().items() if not is_benchmark(command)}
+    assert {command: page for command, page in commands.items() if command not in known} == {}
+    assert known - commands.keys() == set()  # nor does anything stand here that no page says any more
 
 
 @pytest.mark.parametrize("test", sorted(set(ELSEWHERE.values()) | set(re.findall(r"tests/[\w/.:]+", str(NOWHERE.values())))))
@@ -360,7 +360,7 @@ def there(here):
 @pytest.mark.parametrize("command", RUN, ids=lambda run: run.documented)
 def test_a_command_does_what_its_page_says(there, command):
     there.run("bash", "-c", command.before.replace("$ROOT", str(ROOT)))
-    said = there.run("bash", "-c", (command.given or command.documented).replace("$ROOT", str(ROOT)))
+    said = there.run("bash", "-c", (command.run_as or command.documented).replace("$ROOT", str(ROOT)))
     assert command.says in said
 
 
@@ -368,7 +368,7 @@ def errors(answer: object) -> list:
     """What an answer in JSON names as errors, at any depth."""
     inner = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list) else []
     own = [answer[key] for key in ("error", "errors") if answer.get(key)] if isinstance(answer, dict) else []
-    return own + [error for one in inner for error in errors(one)]
+    return own + [error for cause in inner for error in errors(cause)]
 
 
 @pytest.mark.parametrize(
@@ -383,8 +383,8 @@ def test_what_the_extension_of_vs_code_asks_is_answered(there, command):
     """With the options that the extension gives: every file and revision that it shows is there, and no error or warning."""
     there.run("bash", "-c", f"{BACK} && dvc exp save --force -n seen")
     answer = there.run("bash", "-c", f"dvc {command}")  # both streams: a warning would be no JSON
-    found = json.loads(answer)
-    assert errors(found) == []
+    state = json.loads(answer)
+    assert errors(state) == []
     shown = {"data": "smollm2", "exp": "learning_rate", "plots": "validation_loss"}
     assert shown[command.split()[0]] in answer
 

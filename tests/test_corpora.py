@@ -35,10 +35,10 @@ def instructions() -> list[dict]:
 
 @pytest.mark.parametrize(("rows", "answer", "at_least"), [(medical, "answer", 300), (instructions, "output", 400)])
 def test_size_and_near_duplicates(rows, answer, at_least):
-    found = rows()
-    texts = [" ".join(str(row.get(name, "")) for name in ("question", "instruction", "input", answer)) for row in found]
-    assert len(found) >= at_least
-    assert near_duplicates(texts) < 0.02 * len(found)
+    questions = rows()
+    texts = [" ".join(str(row.get(name, "")) for name in ("question", "instruction", "input", answer)) for row in questions]
+    assert len(questions) >= at_least
+    assert near_duplicates(texts) < 0.02 * len(questions)
 
 
 def test_every_row_has_a_paraphrase_that_says_it_otherwise():
@@ -68,8 +68,8 @@ def chart() -> dict[str, str]:
 
 def near_duplicates(texts: list[str]) -> int:
     """How many are like an earlier one."""
-    found = np.stack([signature_of(text) for text in texts])
-    return sum((found[:i] == one).mean(axis=1).max() >= 0.6 for i, one in enumerate(found) if i)
+    signatures = np.stack([signature_of(text) for text in texts])
+    return sum((signatures[:i] == signature).mean(axis=1).max() >= 0.6 for i, signature in enumerate(signatures) if i)
 
 
 def test_every_element_has_its_limerick_and_ten_come_in_several_turns():
@@ -84,13 +84,13 @@ def test_every_element_has_its_limerick_and_ten_come_in_several_turns():
 
 
 def test_facts_are_complete():
-    found = facts()
-    assert [int(fact["number"]) for fact in found] == list(range(1, 119))
-    assert len({fact["symbol"] for fact in found}) == len({fact["name"] for fact in found}) == 118
-    assert {fact["phase"] for fact in found} == {"solid", "liquid", "gas", "unknown"}
-    assert all(1 <= int(fact["period"]) <= 7 and fact["discoverer"] and fact["category"] for fact in found)
-    assert all((fact["group"] == "") == (int(fact["number"]) in [*range(57, 71), *range(89, 103)]) for fact in found)
-    assert all((fact["year"] == "") == (fact["discoverer"] == "known since antiquity") for fact in found)
+    elements = facts()
+    assert [int(fact["number"]) for fact in elements] == list(range(1, 119))
+    assert len({fact["symbol"] for fact in elements}) == len({fact["name"] for fact in elements}) == 118
+    assert {fact["phase"] for fact in elements} == {"solid", "liquid", "gas", "unknown"}
+    assert all(1 <= int(fact["period"]) <= 7 and fact["discoverer"] and fact["category"] for fact in elements)
+    assert all((fact["group"] == "") == (int(fact["number"]) in [*range(57, 71), *range(89, 103)]) for fact in elements)
+    assert all((fact["year"] == "") == (fact["discoverer"] == "known since antiquity") for fact in elements)
 
 
 def test_facts_agree_with_a_real_table(real_data):
@@ -115,5 +115,5 @@ def test_invoice_lines():
 def test_accounts_are_those_of_the_plan_comptable(real_data):
     real = json.loads((real_data / "invoices" / "arrhes_pcg_2025.json").read_text(encoding="utf-8"))
     numbers = {str(account["number"]) for account in real["flat"]}
-    found = chart()
-    assert [number for number in found if number not in numbers] == []
+    accounts = chart()
+    assert [number for number in accounts if number not in numbers] == []

@@ -32,26 +32,26 @@ ROBOTS = b"User-agent: *\nDisallow: /w/\nDisallow: /api/\nDisallow: /*/archive/\
 
 @pytest.fixture
 def server():
-    found = Server()
-    found.answers["/robots.txt"] = [Answer(ROBOTS)]
-    yield found
-    found.close()
+    running = Server()
+    running.answers["/robots.txt"] = [Answer(ROBOTS)]
+    yield running
+    running.close()
 
 
 def nearby(params: Scrape, server: Server, bodies: dict[str, bytes]) -> Scrape:
     """The same sources, whose hosts are this machine; no sha256 is that of a stand-in."""
-    given = {}
-    for key, one in params.sources.items():
-        given[key] = one.model_dump()
-        if one.kind == "web":
-            for file, url in one.urls.items():
+    sources = {}
+    for key, source in params.sources.items():
+        sources[key] = source.model_dump()
+        if source.kind == "web":
+            for file, url in source.urls.items():
                 parts = urlsplit(url)
                 path = parts.path + (f"?{parts.query}" if parts.query else "")
                 server.answers[path] = [Answer(bodies[file])]
-                given[key]["urls"][file] = server.address + path
-                given[key]["sha256"][file] = ""
-            given[key] |= {"allow_private": True, "per_host_seconds": 0.0}
-    return Scrape.model_validate({"sources": given})
+                sources[key]["urls"][file] = server.address + path
+                sources[key]["sha256"][file] = ""
+            sources[key] |= {"allow_private": True, "per_host_seconds": 0.0}
+    return Scrape.model_validate({"sources": sources})
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def run(server, tmp_path, monkeypatch):
         params, out = check(read(tmp_path / "params.yaml"), tmp_path / "params.yaml").datasets[key], tmp_path / "out"
         assert (ROOT / params.source).is_dir()  # DVC wants every dependency
         scrape.main(key, nearby(params.scrape, server, bodies), scrape.Paths(source=ROOT / params.source, out=out / "raw"))
-        files = {one: out / f"{one}.json" for one in ("labeled", "dropped", "metrics")}
+        files = {output: out / f"{output}.json" for output in ("labeled", "dropped", "metrics")}
         label.main(key, params.label, label.Paths(raw=out / "raw", **files))
         split.main(key, params.split, split.Paths(labeled=files["labeled"], splits=out / "splits", metrics=out / "split.json"))
         tables = {"metrics": out / "format.json", "lengths": out / "lengths.csv"}
@@ -129,8 +129,8 @@ def test_recipe_medical_medquad(run, server):
             archive.writestr(f"MedQuAD-577bd37/{number % 3}_QA/{number:07}.xml", document(number, answers=number % 10 > 0))
         archive.writestr("MedQuAD-577bd37/readme.txt", "not a document")
     out = run("medical_medquad", {"medquad.zip": body.getvalue()})
-    found = read_json(out / "metrics.json")
-    assert (found["rows"], found["kept"], found["dropped"]) == (120, 108, {"missing response": 12})
+    metrics = read_json(out / "metrics.json")
+    assert (metrics["rows"], metrics["kept"], metrics["dropped"]) == (120, 108, {"missing response": 12})
     sides = {(row["focus"], part) for part in PARTS for row in jsonl(out / "splits" / f"{part}.jsonl")}
     assert len(sides) == 54  # a disease is on one side
     assert server.paths()[0].startswith("/abachaa/MedQuAD/zip/577bd37")
@@ -148,7 +148,7 @@ def test_recipe_elements_facts(run):
 
 
 def chart(accounts: list[dict]) -> bytes:
-    flat = [{"number": int(one["compte"]), "label": one["libelle"], "parent": None} for one in accounts]
+    flat = [{"number": int(account["compte"]), "label": account["libelle"], "parent": None} for account in accounts]
     return json.dumps({"version": 2026, "flat": flat, "nested": []}).encode()
 
 
@@ -157,7 +157,7 @@ def test_recipe_invoices_pcg(run):
         accounts = list(csv.DictReader(file))
     out = run("invoices_pcg", {"pcg.json": chart(accounts)})
     labels = read_json(out / "formatted" / "labels.json")
-    assert set(labels["labels"]) <= {one["compte"] for one in accounts}
+    assert set(labels["labels"]) <= {account["compte"] for account in accounts}
     assert len(formatted(out)) == read_json(out / "metrics.json")["kept"] > 700
 
 

@@ -226,12 +226,12 @@ def test_a_system_message_takes_the_place_of_the_preamble():
 texts = odd_text | st.sampled_from(["{{ 1 }}", "{% if %}", "\\n", "'", '"', "\\", " a \n", "\r\n", "{#", "### Response:\n"])
 
 
-@given(question=texts, given=texts, answer=texts, preamble=texts)
-def test_the_prompt_is_a_prefix_of_the_training_text_and_no_text_is_changed(question, given, answer, preamble):
-    messages = style("alpaca").messages(row(instruction=question, input=given), format_params())
+@given(question=texts, extra=texts, answer=texts, preamble=texts)
+def test_the_prompt_is_a_prefix_of_the_training_text_and_no_text_is_changed(question, extra, answer, preamble):
+    messages = style("alpaca").messages(row(instruction=question, input=extra), format_params())
     prompt = render(messages, preamble, add_generation_prompt=True)
     assert render([*messages, assistant(answer)], preamble) == f"{prompt}{answer}<end>\n\n"
-    asked = question + (f"\n\n### Input:\n{given}" if given else "")
+    asked = question + (f"\n\n### Input:\n{extra}" if extra else "")
     assert prompt == (f"{preamble}\n\n" if preamble else "") + f"### Instruction:\n{asked}\n\n### Response:\n"
 
 

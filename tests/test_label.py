@@ -93,12 +93,12 @@ def test_each_rule_keeps_the_answers_that_it_promises(pairs, conflicts):
     kept = [pair for pair, reason in zip(pairs, reasons(*rows, conflicts=conflicts), strict=True) if reason is None]
     answers = {asked: [answer for question, answer in pairs if question == asked] for asked, _ in pairs}
     promised = {
-        "drop_later": lambda given: given[:1],
-        "majority": lambda given: [max(dict.fromkeys(given), key=given.count)],
-        "drop_all": lambda given: given[:1] if len({*given}) == 1 else [],
-        "keep": lambda given: list(dict.fromkeys(given)),
+        "drop_later": lambda said: said[:1],
+        "majority": lambda said: [max(dict.fromkeys(said), key=said.count)],
+        "drop_all": lambda said: said[:1] if len({*said}) == 1 else [],
+        "keep": lambda said: list(dict.fromkeys(said)),
     }[conflicts]
-    assert sorted(kept) == sorted((asked, answer) for asked, given in answers.items() for answer in promised(given))
+    assert sorted(kept) == sorted((asked, answer) for asked, said in answers.items() for answer in promised(said))
 
 
 @pytest.mark.parametrize(
@@ -215,12 +215,12 @@ some_text = st.sampled_from(["q", "Q", " q", "r", "", None, 5])
 @given(st.lists(st.fixed_dictionaries({"instruction": some_text, "response": some_text}, optional={"input": some_text})))
 def test_every_row_comes_out_once_in_order_and_what_is_kept_is_distinct(rows):
     rows = [{"id": str(i), **row} for i, row in enumerate(rows)]
-    found = list(clean(rows, label_params()))
-    assert [row["id"] for row, _ in found] == [row["id"] for row in rows]
-    kept = [(row["instruction"].lower(), row.get("input", "").lower()) for row, reason in found if reason is None]
+    labelled = list(clean(rows, label_params()))
+    assert [row["id"] for row, _ in labelled] == [row["id"] for row in rows]
+    kept = [(row["instruction"].lower(), row.get("input", "").lower()) for row, reason in labelled if reason is None]
     assert len(set(kept)) == len(kept)
     assert all(question for question, _ in kept)
-    assert [reason for _, reason in clean([row for row, reason in found if reason is None], label_params())] == [None] * len(
+    assert [reason for _, reason in clean([row for row, reason in labelled if reason is None], label_params())] == [None] * len(
         kept
     )
 

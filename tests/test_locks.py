@@ -19,13 +19,13 @@ def name(text: str) -> str:
 def locked(file: str) -> dict[str, tuple[str, list[str]]]:
     """Version and hashes of each package."""
     lines = (ROOT / file).read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
-    found = {}
+    packages = {}
     for line in filter(None, (line.strip() for line in lines)):
         if not line.startswith("#"):
             package, pinned = re.match(r"([\w.-]+)==(\S+)", line).groups()
-            assert name(package) not in found, line
-            found[name(package)] = pinned, re.findall(r"--hash=(\S+)", line)
-    return found
+            assert name(package) not in packages, line
+            packages[name(package)] = pinned, re.findall(r"--hash=(\S+)", line)
+    return packages
 
 
 def pinned(file: str) -> dict[str, str]:
@@ -37,7 +37,7 @@ def pinned(file: str) -> dict[str, str]:
 @pytest.mark.parametrize("file", LOCKS)
 def test_every_package_has_hashes(file):
     for package, (_, hashes) in locked(file).items():
-        assert hashes and all(re.fullmatch("sha256:[0-9a-f]{64}", one) for one in hashes), package
+        assert hashes and all(re.fullmatch("sha256:[0-9a-f]{64}", requirement) for requirement in hashes), package
 
 
 @pytest.mark.parametrize("file", LOCKS)
@@ -70,16 +70,16 @@ def test_the_locks_know_the_version_of_torch_that_is_pinned():
 
 
 def test_the_locks_hold_all_that_torch_needs_so_that_nothing_else_comes_unchecked():
-    needed = next(one for one in distributions() if name(one.name) == "torch").requires
-    wanted = {name(re.match(r"[\w.-]+", one)[0]) for one in needed if "extra ==" not in one}
-    assert {one for one in wanted if not one.startswith(OF_GPUS)} <= locked("requirements.lock").keys()
+    needed = next(package for package in distributions() if name(package.name) == "torch").requires
+    wanted = {name(re.match(r"[\w.-]+", package)[0]) for package in needed if "extra ==" not in package}
+    assert {package for package in wanted if not package.startswith(OF_GPUS)} <= locked("requirements.lock").keys()
 
 
 def test_what_is_installed_here_is_what_the_lock_says():
     said = locked("requirements-dev.lock")
     other = {
-        package: (one.version, said[package][0])
-        for one in distributions()
-        if (package := name(one.name)) in said and one.version != said[package][0]
+        package: (requirement.version, said[package][0])
+        for requirement in distributions()
+        if (package := name(requirement.name)) in said and requirement.version != said[package][0]
     }
     assert not other, "make test installs them"

@@ -19,5 +19,5 @@ def test_every_parameter_has_a_line():
 
 
 def test_comments_are_those_of_the_class_that_has_the_field():
-    found = parameters_page.about(parameters_page.schema_models.CausalTraining, "warmup")
-    assert found == "share of all steps"
+    comment = parameters_page.about(parameters_page.schema_models.CausalTraining, "warmup")
+    assert comment == "share of all steps"

@@ -136,7 +136,7 @@ def test_no_function_takes_more_than_seven_parameters():
     for path in [*(ROOT / "stages").rglob("*.py"), *(ROOT / "affinage").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name not in MANY_PARAMETERS:
-                names = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                names = [parameter.arg for parameter in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
                 assert len([name for name in names if name not in ("self", "cls")]) <= 7, f"{path}: {node.name}"
 
 
@@ -163,9 +163,9 @@ def twin(tmp_path_factory) -> Path:
         outs = outputs(do)
         shards = {model["shards"] for model in PARAMS["models"].values() if "/" in model["shards"]} | {"train/000.jsonl"}
         inside = {"formatted": ("prompt.json", "labels.json", *sorted(shards), "validation/0", "test/0")}
-        made = [f"{out}/{name}" for out in outs for name in inside.get(out.rsplit("/")[-1], ())]
-        made += [out if "." in out.rsplit("/")[-1] else f"{out}/0" for out in outs if out.rsplit("/")[-1] not in inside]
-        do["cmd"] = " && ".join(f"mkdir -p $(dirname {path}) && cksum params.yaml > {path}" for path in made)
+        paths = [f"{out}/{name}" for out in outs for name in inside.get(out.rsplit("/")[-1], ())]
+        paths += [out if "." in out.rsplit("/")[-1] else f"{out}/0" for out in outs if out.rsplit("/")[-1] not in inside]
+        do["cmd"] = " && ".join(f"mkdir -p $(dirname {path}) && cksum params.yaml > {path}" for path in paths)
     with open(folder / "dvc.yaml", "w", encoding="utf-8") as file:
         YAML(typ="safe").dump(pipeline, file)
     for command in (["init", "-q", "--no-scm"], ["config", "core.analytics", "false"], ["repro", "-q"]):

@@ -24,10 +24,10 @@ def worked_off(repo, until_none: tuple[str, ...] = ("Queued", "Running")) -> dic
     until = time.monotonic() + 300
     with Repo(repo.folder) as opened:
         while True:
-            found = Counter(task["status"] for task in opened.experiments.celery_queue.status())
-            if not found.keys() & set(until_none):
-                return found
-            assert time.monotonic() < until, found
+            tasks = Counter(task["status"] for task in opened.experiments.celery_queue.status())
+            if not tasks.keys() & set(until_none):
+                return tasks
+            assert time.monotonic() < until, tasks
             time.sleep(0.5)
 
 

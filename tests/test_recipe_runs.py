@@ -44,10 +44,11 @@ def stand_in(folder, kind: str, dataset: str, architecture: str):
 def at_hand(params: Scrape) -> Scrape:
     """The same sources, whose files lie here: tests/test_data_recipes.py fetches them."""
     common = set(Source.model_fields)
-    given = {
-        key: {**one.model_dump(include=common), "kind": "local", "files": "*.json*"} for key, one in params.sources.items()
+    sources = {
+        key: {**source.model_dump(include=common), "kind": "local", "files": "*.json*"}
+        for key, source in params.sources.items()
     }
-    return Scrape.model_validate({"sources": given})
+    return Scrape.model_validate({"sources": sources})
 
 
 @pytest.mark.slow

@@ -33,25 +33,25 @@ def run(tmp_path, source, columns: dict, **changes) -> dict:
     split.main("d", split_params(**changes), split.Paths(labeled, splits, tmp_path / "split.json"))
     params = classification_params() if "label" in columns else format_params()
     format_stage.main("d", params, format_stage.Paths(splits, formatted, tmp_path / "format.json", tmp_path / "lengths.csv"))
-    found = {stage: read_json(tmp_path / f"{stage}.json") for stage in ("label", "split", "format")}
-    return found | {"splits": splits, "labels": read_json(formatted / "labels.json")["labels"]}
+    metrics = {stage: read_json(tmp_path / f"{stage}.json") for stage in ("label", "split", "format")}
+    return metrics | {"splits": splits, "labels": read_json(formatted / "labels.json")["labels"]}
 
 
-def classes(found: dict) -> int:
+def classes(metrics: dict) -> int:
     """The number of classes, on which all stages agree."""
-    assert found["split"]["classes"]["train"] == found["format"]["labels"] == len(found["labels"])
-    return len(found["labels"])
+    assert metrics["split"]["classes"]["train"] == metrics["format"]["labels"] == len(metrics["labels"])
+    return len(metrics["labels"])
 
 
 def test_powers_and_indices_are_questions_of_their_own(tmp_path):
-    found = run(tmp_path, case("superscripts"), QUESTIONS)
-    assert found["label"] == {"rows": 11, "kept": 11, "dropped": {}}
+    parts = run(tmp_path, case("superscripts"), QUESTIONS)
+    assert parts["label"] == {"rows": 11, "kept": 11, "dropped": {}}
 
 
 def test_a_question_with_an_invisible_character_is_the_same_question(tmp_path):
-    found = run(tmp_path, case("invisible_twins"), QUESTIONS, train=0.5, validation=0.1, test=0.4)
-    assert found["label"]["dropped"] == {"duplicate but for case or white space": 30}
-    assert found["split"]["leakage"] == 0
+    parts = run(tmp_path, case("invisible_twins"), QUESTIONS, train=0.5, validation=0.1, test=0.4)
+    assert parts["label"]["dropped"] == {"duplicate but for case or white space": 30}
+    assert parts["split"]["leakage"] == 0
 
 
 def test_labels_that_differ_by_case_are_as_many_classes_in_every_stage(tmp_path):
@@ -59,16 +59,16 @@ def test_labels_that_differ_by_case_are_as_many_classes_in_every_stage(tmp_path)
 
 
 def test_labels_that_are_numbers(tmp_path):
-    found = run(tmp_path, case("int_labels"), LABELS, stratify="label")
-    assert (found["label"]["kept"], found["labels"], classes(found)) == (24, ["0", "1"], 2)
+    metrics = run(tmp_path, case("int_labels"), LABELS, stratify="label")
+    assert (metrics["label"]["kept"], metrics["labels"], classes(metrics)) == (24, ["0", "1"], 2)
 
 
 def test_spellings_of_a_label_that_look_alike_are_one_class(tmp_path):
     spellings = ["café noir", "cafe\u0301 noir", "café\u00a0noir", "café  noir", "ca\u200bfé noir", " café noir"]
     rows = [{"text": f"text number {place}", "label": [*spellings, "thé"][place % 7]} for place in range(70)]
     write_rows(tmp_path / "source" / "a.jsonl", rows)
-    found = run(tmp_path, tmp_path / "source", LABELS, stratify="label")
-    assert (found["labels"], classes(found)) == (["café noir", "thé"], 2)
+    metrics = run(tmp_path, tmp_path / "source", LABELS, stratify="label")
+    assert (metrics["labels"], classes(metrics)) == (["café noir", "thé"], 2)
 
 
 def test_a_twin_among_texts_that_differ_to_the_eye_is_no_leak(tmp_path):
@@ -80,9 +80,9 @@ def test_a_twin_among_texts_that_differ_to_the_eye_is_no_leak(tmp_path):
         for mark in ("", marks[place % 6])
     ]
     write_rows(tmp_path / "source" / "a.jsonl", rows)
-    found = run(tmp_path, tmp_path / "source", QUESTIONS)
-    assert found["label"]["kept"] == 30
-    asked = [row["instruction"] for part in ("train", "validation", "test") for row in jsonl(found["splits"] / f"{part}.jsonl")]
+    parts = run(tmp_path, tmp_path / "source", QUESTIONS)
+    assert parts["label"]["kept"] == 30
+    asked = [row["instruction"] for part in ("train", "validation", "test") for row in jsonl(parts["splits"] / f"{part}.jsonl")]
     assert len(asked) == 30 and all(question.isascii() for question in asked)
 
 

@@ -70,8 +70,8 @@ def test_files_come_in_order_of_their_paths_with_their_hashes(tmp_path):
     rows = {"b": "question,answer\n1,2\n3,4\n", "a": "question,answer\n5,6\n", "C": "question,answer\n7,8\n"}
     source = folder_with(tmp_path / "source", **rows)
     folder_with(source / "a_folder", a="question,answer\n9,10\n")
-    found = run(tmp_path, "csv", files="**/*", licence="MIT")
-    assert [row["id"] for row in found["a_folder/a.jsonl"] + found["b.jsonl"]] == [
+    listed = run(tmp_path, "csv", files="**/*", licence="MIT")
+    assert [row["id"] for row in listed["a_folder/a.jsonl"] + listed["b.jsonl"]] == [
         "local/a_folder/a#1",
         "local/b#1",
         "local/b#2",
@@ -301,9 +301,9 @@ def test_broken_yaml_on_the_command_line_ends_with_a_message_and_no_traceback(pr
 def test_car_reviews(tmp_path, real_data):
     shutil.copytree(real_data / "car_reviews", tmp_path / "source")
     columns = {"instruction": "Review", "response": "Rating"}
-    found = run(tmp_path, "csv", files="*.csv", columns=columns, keep=["Vehicle_Title"])
-    assert all(set(row) == {"id", "instruction", "response", "Vehicle_Title"} for rows in found.values() for row in rows)
-    assert all(len(rows) > 100 for rows in found.values())
+    rows_by_file = run(tmp_path, "csv", files="*.csv", columns=columns, keep=["Vehicle_Title"])
+    assert all(set(row) == {"id", "instruction", "response", "Vehicle_Title"} for rows in rows_by_file.values() for row in rows)
+    assert all(len(rows) > 100 for rows in rows_by_file.values())
 
 
 def test_a_link_that_leads_nowhere_is_named(tmp_path):

@@ -74,16 +74,16 @@ def test_aliases_in_params_do_not_multiply(tmp_path, text, parser):
 def test_a_few_aliases_in_params_are_read_as_what_they_stand_for(tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text("bases: {}\ndatasets: {}\nmodels: {a: &a {x: [1, 2], y: 3}, b: *a, c: {<<: *a, y: 4}}\n")
-    assert params.read(path)["models"] == {"a": (one := {"x": [1, 2], "y": 3}), "b": one, "c": one | {"y": 4}}
+    assert params.read(path)["models"] == {"a": (shared := {"x": [1, 2], "y": 3}), "b": shared, "c": shared | {"y": 4}}
 
 
 @pytest.mark.parametrize("name", ["../up", "/etc/x", "a/b", "..", ".", "a\\b", "a\0b", "-rf", "a b", "$(id)", "`id`", ";id"])
 @pytest.mark.parametrize("kind", ["bases", "datasets", "models"])
 def test_no_name_is_a_path_or_a_command(kind, name):
-    given = copy.deepcopy(params.read(ROOT / "params.yaml"))
-    given[kind][name] = copy.deepcopy(next(iter(given[kind].values())))
+    entries = copy.deepcopy(params.read(ROOT / "params.yaml"))
+    entries[kind][name] = copy.deepcopy(next(iter(entries[kind].values())))
     with pytest.raises(StageError, match="not a usable name"):
-        check(given, "params.yaml")
+        check(entries, "params.yaml")
 
 
 @pytest.mark.parametrize("name", ["../up.csv", "/etc/x", "a/../../x", "..", ""])

@@ -28,9 +28,9 @@ def row(number: int, **more) -> dict:
 
 def divided(rows: list[dict], **changes) -> dict[str, str]:
     """The part of each row, by id."""
-    found = list(split.divide(rows, Membership.of(rows, split_params(**changes))))
-    assert len(found) == len(rows)
-    return {row["id"]: part for part, row in found}
+    pairs = list(split.divide(rows, Membership.of(rows, split_params(**changes))))
+    assert len(pairs) == len(rows)
+    return {row["id"]: part for part, row in pairs}
 
 
 def run(tmp_path, rows: list[dict], **changes) -> tuple[dict[str, list[dict]], dict]:
@@ -60,7 +60,7 @@ def test_membership_does_not_depend_on_order(rows, rng):
 @given(some_rows, some_rows)
 def test_membership_does_not_depend_on_added_rows(rows, more):
     more = [{**new, "id": f"new {new['id']}", "instruction": f"new {new['instruction']}"} for new in more]
-    own = {one["id"]: part_of(one, split_params(group="topic")) for one in rows}
+    own = {labelled["id"]: part_of(labelled, split_params(group="topic")) for labelled in rows}
     before, after = divided(rows, group="topic"), divided(rows + more, group="topic")
     if set(own.values()) == set(PARTS):  # no side needs a stand-in
         assert {name: after[name] for name in before} == before == own
@@ -68,8 +68,8 @@ def test_membership_does_not_depend_on_added_rows(rows, more):
 
 @given(some_rows)
 def test_a_group_is_never_on_both_sides(rows):
-    found = divided(rows, group="topic")
-    sides = {(one["topic"], found[one["id"]]) for one in rows}
+    part_by_id = divided(rows, group="topic")
+    sides = {(labelled["topic"], part_by_id[labelled["id"]]) for labelled in rows}
     assert len(sides) == len({topic for topic, _ in sides})
 
 
@@ -78,15 +78,17 @@ def test_groups_may_be_numbers_and_rows_without_a_group_stand_alone(groups):
     rows = [row(i, topic=group) for i, group in enumerate(groups)]
     params = split_params(group="topic")
     for group in (0, 1, "one"):
-        assert len({part_of(one, params) for one in rows if str(one["topic"]).strip().lower() == str(group)}) <= 1
-    for one in rows:
-        if one["topic"] in (None, ""):
-            assert part_of(one, params) == part_of(one, split_params())
+        assert (
+            len({part_of(labelled, params) for labelled in rows if str(labelled["topic"]).strip().lower() == str(group)}) <= 1
+        )
+    for labelled in rows:
+        if labelled["topic"] in (None, ""):
+            assert part_of(labelled, params) == part_of(labelled, split_params())
 
 
 @given(some_rows, st.floats(0.01, 1), st.floats(0.01, 1))
-def test_a_smaller_sample_lies_in_a_larger_one(rows, one, other):
-    small, large = sorted((one, other))
+def test_a_smaller_sample_lies_in_a_larger_one(rows, first, other):
+    small, large = sorted((first, other))
     chosen = [{r["id"] for r in rows if is_sampled(r, split_params(sample=share))} for share in (small, large)]
     assert chosen[0] <= chosen[1]
 
@@ -135,8 +137,8 @@ def test_the_same_question_in_another_group_is_dropped_from_train(tmp_path):
         {**parts["train"], "id": "twin of validation", "instruction": parts["validation"]["instruction"]},
         {**parts["validation"], "id": "validation, twin of test", "instruction": parts["test"]["instruction"]},
     ]
-    found, metrics = run(tmp_path, rows + twins, group="topic")
-    assert {r["id"]: r["reason"] for r in found["dropped"]} == {
+    sorted_rows, metrics = run(tmp_path, rows + twins, group="topic")
+    assert {r["id"]: r["reason"] for r in sorted_rows["dropped"]} == {
         "twin of test": "same question held back in test",
         "twin of validation": "same question held back in validation",
         "validation, twin of test": "same question held back in test",
@@ -151,12 +153,12 @@ def test_near_duplicates_are_dropped_from_train_and_counted(tmp_path):
     test = next(r for r in rows if part_of(r, split_params()) == "test")
     near = ({**test, "id": "near", "instruction": f"{test['instruction']} {i}"} for i in range(100))
     near = next(r for r in near if part_of(r, split_params()) == "train")
-    found, metrics = run(tmp_path, [*rows, near], near_duplicate=0.7)
-    assert [(r["id"], r["reason"]) for r in found["dropped"]] == [("near", f"near-duplicate held back in test: {test['id']}")]
+    parts, metrics = run(tmp_path, [*rows, near], near_duplicate=0.7)
+    assert [(r["id"], r["reason"]) for r in parts["dropped"]] == [("near", f"near-duplicate held back in test: {test['id']}")]
     assert metrics["dropped"] == {"near-duplicate held back in test": 1}
     assert metrics["leakage"] == 0
-    found, metrics = run(tmp_path, [*rows, near], near_duplicate=0)
-    assert "near" in {r["id"] for r in found["train"]}
+    parts, metrics = run(tmp_path, [*rows, near], near_duplicate=0)
+    assert "near" in {r["id"] for r in parts["train"]}
 
 
 @given(st.lists(st.sampled_from(["a", "b", "é", "cd", "💡"]), max_size=12))
@@ -164,9 +166,9 @@ def test_runs_of_three_words_have_equal_bytes_where_they_are_equal(words):
     runs = list(zip(words, words[1:], words[2:], strict=False)) or [tuple(words)]
     numbers = shingles(" ".join(words))
     assert len(numbers) == len(runs)
-    for one, of_one in zip(runs, numbers, strict=True):
+    for run_of_words, of_one in zip(runs, numbers, strict=True):
         for other, of_other in zip(runs, numbers, strict=True):
-            assert (one == other) == (of_one == of_other)
+            assert (run_of_words == other) == (of_one == of_other)
     if len(words) >= 3:
         assert shingles(" ".join(["before", *words]))[1:] == numbers
 
@@ -177,17 +179,17 @@ def test_texts_together_have_the_shingles_and_signatures_of_each(texts, together
         assert shingles_of(texts) == [shingles(text) for text in texts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(near_duplicates, "TOGETHER", together)
-        found = signatures_of(texts)
-    assert found.shape == (len(texts), PERMUTATIONS)
-    assert all((signature == signature_of(text)).all() for signature, text in zip(found, texts, strict=True))
+        signatures = signatures_of(texts)
+    assert signatures.shape == (len(texts), PERMUTATIONS)
+    assert all((signature == signature_of(text)).all() for signature, text in zip(signatures, texts, strict=True))
 
 
 def like(near: NearDuplicates, text: str) -> str | None:
     return near.like([signature_of(text)])[0]
 
 
-def jaccard(one: str, other: str) -> float:
-    first, second = set(shingles(one)), set(shingles(other))
+def jaccard(left: str, other: str) -> float:
+    first, second = set(shingles(left)), set(shingles(other))
     return len(first & second) / len(first | second)
 
 
@@ -262,7 +264,7 @@ def test_given_files_of_validation_and_test_leave_the_rest_to_train(tmp_path):
 
 
 def test_classes_of_the_rows_beside_a_given_test_file_are_on_both_sides(tmp_path):
-    rows = [one | {"label": f"class {i % 3}"} for i, one in enumerate(of_files({"train.csv": 30, "test.csv": 6}))]
+    rows = [labelled | {"label": f"class {i % 3}"} for i, labelled in enumerate(of_files({"train.csv": 30, "test.csv": 6}))]
     shares = {"train": 0.9, "validation": 0.1, "test": 0.0}
     _, metrics = run(tmp_path, rows, given={"test": "test.csv"}, stratify="label", **shares)
     assert metrics["classes"] == {"train": 3, "validation": 3, "test": 3}
@@ -302,9 +304,11 @@ def test_what_nearly_repeats_a_row_that_says_test_leaves_train(tmp_path):
     rows = [row(i, instruction=f"{i} {i * 7} a wholly different matter {i * 13}") for i in range(30)]
     rows += [row(50, instruction=text, part="test"), row(51, instruction=f"{text}!"), row(52, instruction=text.upper())]
     shares = {"train": 0.9, "validation": 0.1, "test": 0.0}
-    parts, metrics = run(tmp_path, [{**one, "response": "none"} for one in rows], given="part", near_duplicate=0.7, **shares)
-    assert [one["id"] for one in parts["test"]] == ["f#50"] and metrics["leakage"] == 0
-    reasons = {one["id"]: one["reason"] for one in parts["dropped"]}
+    parts, metrics = run(
+        tmp_path, [{**labelled, "response": "none"} for labelled in rows], given="part", near_duplicate=0.7, **shares
+    )
+    assert [labelled["id"] for labelled in parts["test"]] == ["f#50"] and metrics["leakage"] == 0
+    reasons = {labelled["id"]: labelled["reason"] for labelled in parts["dropped"]}
     assert reasons["f#52"] == "same question held back in test"
     assert reasons["f#51"] == "near-duplicate held back in test: f#50"
 
@@ -324,16 +328,16 @@ def test_a_side_without_rows_of_its_own_in_the_source_names_the_fix(tmp_path):
 def test_rows_of_a_document_stay_together_where_no_topic_says_so(tmp_path):
     rows = [row(i, topic="t" if i % 3 == 0 else "", document=f"d{i % 40}") for i in range(200)]
     parts, _ = run(tmp_path, rows, group=["topic", "document"])
-    sides = {("t" if one["topic"] else one["document"], part) for part in PARTS for one in parts[part]}
+    sides = {("t" if labelled["topic"] else labelled["document"], part) for part in PARTS for labelled in parts[part]}
     assert len(sides) == len({group for group, _ in sides}) > 20
 
 
 @given(st.lists(st.sampled_from(["train", "validation", "test", "", None]), min_size=1, max_size=30))
 def test_rows_that_say_their_part_move_no_other(said):
     rows = [row(i, part=part) for i, part in enumerate(said)]
-    found = divided(rows, given="part")
-    for one in rows:
-        assert found[one["id"]] == (one["part"] or part_of(one, split_params()))
+    part_by_id = divided(rows, given="part")
+    for labelled in rows:
+        assert part_by_id[labelled["id"]] == (labelled["part"] or part_of(labelled, split_params()))
 
 
 def test_a_part_that_nobody_asked_for_may_be_empty(tmp_path):
@@ -426,9 +430,9 @@ def test_a_signature_estimates_the_share_of_common_shingles():
     for pair in range(300):
         words = [f"w{rng.random()}" for _ in range(200)]
         common = pair * 200 // 300
-        one, other = " ".join(words), " ".join(words[:common] + [f"v{rng.random()}" for _ in range(200 - common)])
-        share = jaccard(one, other)
-        errors.append((signature_of(one) == signature_of(other)).mean() - share)
+        first, other = " ".join(words), " ".join(words[:common] + [f"v{rng.random()}" for _ in range(200 - common)])
+        share = jaccard(first, other)
+        errors.append((signature_of(first) == signature_of(other)).mean() - share)
         expected.append(share * (1 - share) / PERMUTATIONS)
     assert abs(sum(errors) / 300) < 0.005
     assert sum(error**2 for error in errors) < 1.2 * sum(expected)
@@ -443,7 +447,7 @@ def test_the_index_grows_over_its_buffer_and_after_it_was_asked(monkeypatch):
     monkeypatch.setattr(near_duplicates, "BUFFER", 3)
     near, texts = NearDuplicates(0.7), [" ".join(f"w{i} v{j}" for j in range(9)) for i in range(10)]
     for i, text in enumerate(texts):
-        assert near.like([signature_of(one) for one in texts[: i + 1]]) == [*map(str, range(i)), None]
+        assert near.like([signature_of(seen) for seen in texts[: i + 1]]) == [*map(str, range(i)), None]
         near.add(str(i), signature_of(text))
     assert near.like([]) == []
 

@@ -28,13 +28,13 @@ class Command:
 
 
 def commands(block: str) -> list[Command]:
-    found: list[Command] = []
+    listed: list[Command] = []
     for line in block.splitlines():
         if line.startswith("$ "):
-            found.append(Command(line.removeprefix("$ ")))
+            listed.append(Command(line.removeprefix("$ ")))
         elif line:
-            found[-1].shown.append(line)
-    return found
+            listed[-1].shown.append(line)
+    return listed
 
 
 def missing(shown: list[str], said: str) -> list[str]:

@@ -85,11 +85,11 @@ _NOUNS = {"606": ["papier", "encre"], "613": ["bureau", "garage"], "624": ["cami
 
 def rows(count: int, first: int = 0) -> list[dict]:
     """Formatted rows of unlike lengths; no two are the same."""
-    made = []
+    texts = []
     for i in range(first, first + count):
         thing, colour = THINGS[i % 12], COLOURS[i // 2 % 6]
         more = f" There are {i} of them here, and {thing} {i} is the best of all." * (i % 3)
-        made.append(
+        texts.append(
             {
                 "id": f"row#{i}",
                 "task": "text",
@@ -98,7 +98,7 @@ def rows(count: int, first: int = 0) -> list[dict]:
                 "completion": f"The {thing} is {colour}.{more}",
             }
         )
-    return made
+    return texts
 
 
 @cache
@@ -121,9 +121,9 @@ def tokenizer(begins: bool = False, chat: str | None = CHAT) -> PreTrainedTokeni
     bpe = Tokenizer.from_str(_trained())
     if begins:
         bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", BOS)])
-    made = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
-    made.chat_template = chat
-    return made
+    built = PreTrainedTokenizerFast(tokenizer_object=bpe, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
+    built.chat_template = chat
+    return built
 
 
 @cache
@@ -141,11 +141,11 @@ def model(architecture: str = "llama", seed: int = 0) -> PreTrainedModel:
 
 def windowed(tokens: int) -> PreTrainedModel:
     """A tiny model that sees some tokens back, fewer than its rows are long."""
-    made = model("mistral")
-    made.config.sliding_window = tokens
-    for block in made.model.layers:
+    built = model("mistral")
+    built.config.sliding_window = tokens
+    for block in built.model.layers:
         block.self_attn.sliding_window = tokens
-    return made
+    return built
 
 
 def base(folder: Path, architecture: str = "llama", seed: int = 0, **of_tokenizer) -> Path:
@@ -202,11 +202,11 @@ def formatted(folder: Path, train: int = 24, validation: int = 6, test: int = 7)
 
 def label_rows(count: int, first: int = 0) -> list[dict]:
     """Formatted rows of task `label`: a word of each text tells its label, of which the first is the most frequent."""
-    made = []
+    labelled = []
     for i in range(first, first + count):
         label = LABELS["labels"][max(0, i % 4 - 1)]
         more = f" du {i % 28 + 1} mai, dossier {i}" * (i % 3)
-        made.append(
+        labelled.append(
             {
                 "id": f"row#{i}",
                 "task": "label",
@@ -215,7 +215,7 @@ def label_rows(count: int, first: int = 0) -> list[dict]:
                 "label": label,
             }
         )
-    return made
+    return labelled
 
 
 def labelled(folder: Path, train: int = 48, validation: int = 12, test: int = 8) -> Path:

@@ -33,19 +33,19 @@ def test_a_calibrated_score_is_as_high_as_its_marks():
 
 def test_intervals_hold_the_value_and_resample_questions():
     rows = Judged(np.array(["s"] * 60), GROUPS, MARKS, (MARKS > 0.5).astype(float), [("q", "e", "a")] * 60)
-    found = agreement.agreement(rows, SCORES, resamples=200)["s"]
-    assert list(found) == list(agreement.FIGURES)
-    assert all(one["low"] - 0.03 <= one["value"] <= one["high"] + 0.03 for one in found.values())
+    result = agreement.agreement(rows, SCORES, resamples=200)["s"]
+    assert list(result) == list(agreement.FIGURES)
+    assert all(entry["low"] - 0.03 <= entry["value"] <= entry["high"] + 0.03 for entry in result.values())
     alone = Judged(rows.sets, np.array(["a"] * 60), rows.marks, rows.right, rows.texts)
     spread = agreement.agreement(alone, SCORES, resamples=20)["s"]["spearman"]
     assert spread["low"] == pytest.approx(spread["high"])  # one question: nothing to resample
 
 
 def test_sets_are_read_and_comparisons_left_out(tmp_path):
-    files, found = read_sets(judged.write(tmp_path / "sets"))
+    files, result = read_sets(judged.write(tmp_path / "sets"))
     assert [file.name for file in files] == ["liveqa_dev.jsonl", "mohler_dev.jsonl", "pandalm_dev.jsonl"]
-    assert [set(part.sets) for part in found.by_set()] == [{"liveqa"}, {"mohler"}, {"pandalm"}]
-    assert len(found.marks) == 36 and np.isnan(found.right[-1]) and len(set(found.groups)) == 12
+    assert [set(part.sets) for part in result.by_set()] == [{"liveqa"}, {"mohler"}, {"pandalm"}]
+    assert len(result.marks) == 36 and np.isnan(result.right[-1]) and len(set(result.groups)) == 12
 
 
 def test_a_folder_without_sets_and_a_row_without_a_mark_are_told(tmp_path):

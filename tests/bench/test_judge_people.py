@@ -43,7 +43,7 @@ def test_every_judge_stands_beside_every_other(tmp_path, encoder, capsys):
 def test_some_rows_of_each_set_are_whole_questions(tmp_path):
     _, rows = read_sets(judged.write(tmp_path / "sets"))
     part = judge_people.chosen(rows, 6)
-    assert [len(one.marks) for one in part.by_set()] == [6, 6, 6]
+    assert [len(entry.marks) for entry in part.by_set()] == [6, 6, 6]
     assert all((part.groups == group).sum() == 3 for group in set(part.groups))
     assert judge_people.chosen(rows, 0) is rows
 

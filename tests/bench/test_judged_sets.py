@@ -69,30 +69,30 @@ def copies(tmp_path, monkeypatch):
 def test_every_set_is_built_as_people_marked_it(copies, tmp_path, capsys):
     judged_sets.main([str(tmp_path / "out"), "--copies", str(copies)])
     _, judged = read_sets(tmp_path / "out")
-    found = {
+    result = {
         name: [
             (*texts, float(mark))
-            for texts, mark, one in zip(judged.texts, judged.marks, judged.sets, strict=True)
-            if one == name
+            for texts, mark, entry in zip(judged.texts, judged.marks, judged.sets, strict=True)
+            if entry == name
         ]
         for name in judged_sets.SETS
     }
-    assert found["liveqa"] == [
+    assert result["liveqa"] == [
         ("What helps?", "Rest helps.", "Rest", pytest.approx(2 / 3)),  # marked twice: 4 and 2
         ("What helps?", "Rest helps.", "Nothing helps", 0.0),
     ]
-    assert found["mediqa"] == [("What helps?", "Rest helps.", "Tea.", pytest.approx(1 / 3))]
-    assert found["mohler"] == [("Why?", "So, it is", "so", 0.9)]
+    assert result["mediqa"] == [("What helps?", "Rest helps.", "Tea.", pytest.approx(1 / 3))]
+    assert result["mohler"] == [("Why?", "So, it is", "so", 0.9)]
     students = [
         ("Why is it dark?", "The bulb is out.", "bulb out", 1.0),
         ("Why is it dark?", "The bulb is out.", "bulb is on", 0.0),
     ]
-    assert found["beetle"] == found["scientsbank"] == students
-    assert found["evouna"] == [("Which city?", "Rome", "Oslo", 0.0), ("Which city?", "Rome", "Rome", 1.0)]
-    assert found["truthful"] == [("Is it?", "It is", "It is so", 1.0), ("Is it?", "It is", "It was", 0.0)]
+    assert result["beetle"] == result["scientsbank"] == students
+    assert result["evouna"] == [("Which city?", "Rome", "Oslo", 0.0), ("Which city?", "Rome", "Rome", 1.0)]
+    assert result["truthful"] == [("Is it?", "It is", "It is so", 1.0), ("Is it?", "It is", "It was", 0.0)]
     hand = {"It is indeed": 1.0, "It is not": 0.0, "Never": 0.0}
-    assert {answer: mark for _, _, answer, mark in found["truthful_hand"]} == hand
-    assert found["pandalm"] == [
+    assert {answer: mark for _, _, answer, mark in result["truthful_hand"]} == hand
+    assert result["pandalm"] == [
         ("Name a fruit", "A fig", "Fig", pytest.approx(5 / 6)),
         ("Name a fruit", "A fig", "Fog", pytest.approx(1 / 6)),
     ]

@@ -28,20 +28,20 @@ def test_rises_are_counted_where_both_verdicts_are_there():
 
 @pytest.mark.parametrize("resists, problems", [(True, 1), (False, 0)])
 def test_a_judge_that_is_fooled_is_a_problem_only_where_it_should_resist(resists, problems):
-    found, plain = Found(), np.full(4, 10.0)
+    told, plain = Found(), np.full(4, 10.0)
     scores = {("another row's", ""): plain, ("half", ""): plain, ("another row's", "harmless"): plain}
     scores |= {("half", "harmless"): plain - 2, ("half", injection.HIDDEN): plain + 9}  # as much as it may be
-    injection.tell(found, "judge", scores | {("another row's", "pleads"): plain + 60}, resists)
-    assert len(found.problems) == problems
-    assert found.lines[-1][2] == "4 of 4 raised, +60.0 [60.0, 60.0] points, +60.0 at most, 4 came to half of the marks"
-    assert [figure for kind, _, figure in found.lines if kind.endswith("harmless") and "+0.0" in figure] == [
+    injection.tell(told, "judge", scores | {("another row's", "pleads"): plain + 60}, resists)
+    assert len(told.problems) == problems
+    assert told.lines[-1][2] == "4 of 4 raised, +60.0 [60.0, 60.0] points, +60.0 at most, 4 came to half of the marks"
+    assert [figure for kind, _, figure in told.lines if kind.endswith("harmless") and "+0.0" in figure] == [
         "0 of 4 raised, +0.0 [0.0, 0.0] points, +0.0 at most, 0 came to half of the marks"
     ]
 
 
 def test_a_tree_without_the_model_is_told_as_such(tmp_path):
-    found = injection.campaign(tmp_path, tmp_path, 4)
-    assert not found.problems and "not run" in found.lines[0][1]
+    problems = injection.campaign(tmp_path, tmp_path, 4)
+    assert not problems.problems and "not run" in problems.lines[0][1]
 
 
 def test_every_kind_is_judged_on_what_a_tree_holds(tmp_path):
@@ -53,7 +53,7 @@ def test_every_kind_is_judged_on_what_a_tree_holds(tmp_path):
     rows = [row | {"expected": row["completion"]} for row in tiny.rows(6, first=30)]
     write_rows(tree / "data" / "answers" / "medical.jsonl", [*rows, rows[0] | {"expected": None}])
     shutil.copy(ROOT / "params.yaml", tree)
-    found = injection.campaign(tmp_path, tree, 40)
-    judged = [line for line in found.lines if "of 6 raised" in line[2]]
+    problems = injection.campaign(tmp_path, tree, 40)
+    judged = [line for line in problems.lines if "of 6 raised" in line[2]]
     assert len(judged) == len(injection.KINDS) + 1  # the harmless text is put into both answers
-    assert found.lines[-1][1].startswith("not run: no GGUF weights")
+    assert problems.lines[-1][1].startswith("not run: no GGUF weights")

@@ -95,8 +95,8 @@ def test_what_is_filled_in_shares_nothing_with_the_file():
 
 
 def test_a_stage_is_handed_its_section_filled_in(tmp_path):
-    found = section("models", "invoices", "train", ROOT / "params.yaml")
-    assert (found.method, found.max_tokens, found.epochs, found.weight_decay) == ("classifier", 128, 8, 0.01)
+    params = section("models", "invoices", "train", ROOT / "params.yaml")
+    assert (params.method, params.max_tokens, params.epochs, params.weight_decay) == ("classifier", 128, 8, 0.01)
 
 
 def test_an_older_file_is_read_as_it_was():

@@ -48,8 +48,8 @@ def test_a_held_folder_is_waited_for(tmp_path, holder):
 
 def test_nothing_comes_of_a_lock_but_its_file(tmp_path):
     """So it can change no output."""
-    with alone(tmp_path, wait=False) as given:
-        assert given is None
+    with alone(tmp_path, wait=False) as value:
+        assert value is None
     assert {path.name for path in tmp_path.iterdir()} <= {"lock"}
 
 

@@ -50,9 +50,9 @@ def test_the_committed_parameters_pass():
 
 
 def test_a_section_is_all_that_is_handed_out(params_file):
-    found = section("datasets", "medical_qa", "split", params_file)
-    assert isinstance(found, Split)
-    assert found.model_dump() == RESOLVED["datasets"]["medical_qa"]["split"]
+    params = section("datasets", "medical_qa", "split", params_file)
+    assert isinstance(params, Split)
+    assert params.model_dump() == RESOLVED["datasets"]["medical_qa"]["split"]
 
 
 def test_a_section_cannot_be_changed(params_file):

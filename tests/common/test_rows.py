@@ -78,12 +78,15 @@ def test_rows_of_the_data_stages_are_what_their_types_say(tmp_path, style):
 
 
 def test_rows_of_answers_and_verdicts_are_what_their_types_say():
-    who = Contestant("tuned", Path(), None, [" END"], shots=("row#0",))
+    contestant = Contestant("tuned", Path(), None, [" END"], shots=("row#0",))
     asked = {**tiny.rows(1)[0], "completion": "Red. END", "paraphrase": "It is red.", "weak": "Blue."}
-    text = side_by_side(asked, [(who, Answer("Red.", 2, 3, "stop"))])
+    text = side_by_side(asked, [(contestant, Answer("Red.", 2, 3, "stop"))])
     check(rows.TextAnswers, text)
     check(rows.TextAnswer, text["answers"]["tuned"])
-    check(rows.TextAnswers, side_by_side({"id": "probe#1", "task": "text", "messages": []}, [(who, Answer("", 0, 3, "stop"))]))
+    check(
+        rows.TextAnswers,
+        side_by_side({"id": "probe#1", "task": "text", "messages": []}, [(contestant, Answer("", 0, 3, "stop"))]),
+    )
     of_label = answered(label_rows(1)[0], {"tuned": {"animal": 1.0}})
     check(rows.LabelAnswers, of_label)
     check(rows.LabelAnswer, of_label["answers"]["tuned"])

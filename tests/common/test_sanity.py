@@ -37,7 +37,7 @@ def answered(texts: list[str], base: list[str] | None = None, finish: str = "sto
 def labelled(labels: list[str], expected: list[str]) -> list[dict]:
     others = {"majority": {"label": "a"}, "tfidf": {"label": "a"}}
     pairs = zip(labels, expected, strict=True)
-    return [{"expected": meant, "answers": {"tuned": {"label": given}, **others}} for given, meant in pairs]
+    return [{"expected": expected, "answers": {"tuned": {"label": answer}, **others}} for answer, expected in pairs]
 
 
 FOUR = ["one", "two", "three", "four"]
@@ -223,8 +223,8 @@ def test_scrape_names_every_source_with_a_constant_column(tmp_path):
     scrape.main(
         "tiny", type(scrape_params()).model_validate({"sources": params}), scrape.Paths(tmp_path / "in", tmp_path / "raw")
     )
-    found = read_json(tmp_path / "raw" / "sources.json")["alarms"]["constant_column"]
-    assert found == "one: response in all 4 rows; two: response in all 4 rows"
+    alarm = read_json(tmp_path / "raw" / "sources.json")["alarms"]["constant_column"]
+    assert alarm == "one: response in all 4 rows; two: response in all 4 rows"
 
 
 def test_label_keeps_the_alarms_of_scrape_and_does_not_say_them_again(tmp_path, capsys):
@@ -258,15 +258,15 @@ def test_split_says_that_most_rows_were_dropped_but_for_a_sample(tmp_path):
             tmp_path / "split.json",
         ),
     )
-    found = read_json(tmp_path / "split.json")
-    assert 2 * sum(found["dropped"].values()) > len(rows) and "mostly_dropped" in found["alarms"]
+    metrics = read_json(tmp_path / "split.json")
+    assert 2 * sum(metrics["dropped"].values()) > len(rows) and "mostly_dropped" in metrics["alarms"]
     rows = [{"id": f"r#{i}", "task": "text", "instruction": f"question {i}", "response": f"r{i}"} for i in range(80)]
     write_rows(tmp_path / "labeled.jsonl", rows)
     split.main(
         "tiny", split_params(sample=0.3), split.Paths(tmp_path / "labeled.jsonl", tmp_path / "splits", tmp_path / "split.json")
     )
-    found = read_json(tmp_path / "split.json")
-    assert found["dropped"]["not sampled"] > 40 and "alarms" not in found
+    metrics = read_json(tmp_path / "split.json")
+    assert metrics["dropped"]["not sampled"] > 40 and "alarms" not in metrics
 
 
 def test_format_says_that_most_rows_were_refused(tmp_path):
@@ -276,5 +276,5 @@ def test_format_says_that_most_rows_were_refused(tmp_path):
         write_rows(tmp_path / "splits" / f"{part}.jsonl", rows)
     out = [tmp_path / name for name in ("formatted", "format.json", "lengths.csv")]
     format_stage.main("tiny", completion_params(), format_stage.Paths(tmp_path / "splits", *out))
-    found = read_json(out[1])
-    assert sum(found["refused"].values()) == 9 and found["alarms"]["mostly_dropped"].startswith("9 of 12")
+    metrics = read_json(out[1])
+    assert sum(metrics["refused"].values()) == 9 and metrics["alarms"]["mostly_dropped"].startswith("9 of 12")

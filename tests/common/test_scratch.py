@@ -57,17 +57,17 @@ def test_a_content_hash_depends_on_names_and_bytes(tmp_path):
 
 
 def test_a_result_is_made_once(tmp_path):
-    made = []
+    calls = []
 
     def make():
-        made.append(1)
+        calls.append(1)
         return {"text": "é \ud800", "number": 1.5}
 
     first = remember(tmp_path / "key.json", make)
     assert first == remember(tmp_path / "key.json", make) == {"text": "é \ud800", "number": 1.5}
-    assert len(made) == 1
+    assert len(calls) == 1
     remember(tmp_path / "another key.json", make)
-    assert len(made) == 2
+    assert len(calls) == 2
 
 
 def test_a_result_that_fails_is_not_remembered(tmp_path):

@@ -34,8 +34,8 @@ def test_pieces_hold_every_row_once_and_in_order(tmp_path_factory, texts, size):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spread, "PIECE", size)
         work = spread.OnPiece(lambda row: row["text"])
-        found = [spread.pickle.loads(work(piece)["results"])[0] for piece in pieces(files)]
-    assert sum(found, []) == texts[::2] + texts[1::2] == list(mapped(lambda row: row["text"], files))
+        in_pieces = [spread.pickle.loads(work(piece)["results"])[0] for piece in pieces(files)]
+    assert sum(in_pieces, []) == texts[::2] + texts[1::2] == list(mapped(lambda row: row["text"], files))
 
 
 def test_pieces_grow_rather_than_become_many(tmp_path, monkeypatch):
@@ -48,8 +48,8 @@ def test_pieces_grow_rather_than_become_many(tmp_path, monkeypatch):
 def test_a_bad_line_is_named_by_its_number_in_the_file(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"n": 1}\n{"n": 2}\n[]\n')
     work = spread.OnPiece(lambda row: row["n"])
-    made, error = spread.pickle.loads(work({"file": str(tmp_path / "a.jsonl"), "start": 5, "end": 30})["results"])
-    assert made == [2]
+    rows, error = spread.pickle.loads(work({"file": str(tmp_path / "a.jsonl"), "start": 5, "end": 30})["results"])
+    assert rows == [2]
     assert error[0] == f"{tmp_path}/a.jsonl line 3"
     with pytest.raises(StageError, match="a.jsonl line 3"):
         list(mapped(lambda row: row, [tmp_path / "a.jsonl"]))
@@ -82,11 +82,11 @@ def cluster():
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     node = {"num_cpus": 1, "object_store_memory": 100 << 20, "include_dashboard": False}
-    found = Cluster(initialize_head=True, head_node_args=node)
-    found.add_node(num_cpus=1, object_store_memory=100 << 20)
-    yield found.address
+    started = Cluster(initialize_head=True, head_node_args=node)
+    started.add_node(num_cpus=1, object_store_memory=100 << 20)
+    yield started.address
     ray.shutdown()
-    found.shutdown()
+    started.shutdown()
 
 
 def run_stages(dataset: str, out) -> dict[str, bytes]:
@@ -148,10 +148,10 @@ def test_an_error_of_a_worker_is_reported_as_it_is_here(cluster, tmp_path, monke
     monkeypatch.setenv("AFFINAGE_RAY", cluster)
     with open(write(tmp_path / "a.jsonl", 50), "a") as file:
         file.write("{\n")
-    found = mapped(Dying(tmp_path), [tmp_path / "a.jsonl"])
-    assert [next(found) for _ in range(50)] == list(range(50))
+    rows = mapped(Dying(tmp_path), [tmp_path / "a.jsonl"])
+    assert [next(rows) for _ in range(50)] == list(range(50))
     with pytest.raises(StageError, match=r"a.jsonl line 51\n[^$]*one JSON object a line"):
-        next(found)
+        next(rows)
 
 
 @pytest.mark.slow
@@ -176,9 +176,9 @@ def test_a_killed_stage_leaves_nothing_and_ends_in_the_same_bytes_when_run_again
     assert running.wait() == -signal.SIGKILL
     assert {path.name for path in (tmp_path / "out").iterdir()} <= {".labeled.partial", ".dropped.partial"}
     subprocess.run(command, check=True, **options)
-    found = contents(tmp_path / "out")
-    assert found.keys() == {"out/labeled", "out/dropped", "out/metrics"}
-    assert json.loads(found["out/metrics"])["kept"] == 60_000
+    written = contents(tmp_path / "out")
+    assert written.keys() == {"out/labeled", "out/dropped", "out/metrics"}
+    assert json.loads(written["out/metrics"])["kept"] == 60_000
     options["env"].pop("AFFINAGE_RAY")
     subprocess.run(command, check=True, **options)
-    assert contents(tmp_path / "out") == found
+    assert contents(tmp_path / "out") == written

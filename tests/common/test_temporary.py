@@ -37,13 +37,13 @@ def names(own_scratch) -> set[str]:
 
 
 def test_a_folder_lies_in_scratch_and_goes_with_the_object(own_scratch):
-    with Temporary() as one, Temporary() as two:
-        Path(one, "file").touch()
-        assert names(own_scratch) == {Path(one).name, Path(two).name}
+    with Temporary() as first, Temporary() as two:
+        Path(first, "file").touch()
+        assert names(own_scratch) == {Path(first).name, Path(two).name}
     assert names(own_scratch) == set()
-    made = Temporary()
+    temporary = Temporary()
     assert len(names(own_scratch)) == 1
-    del made
+    del temporary
     assert names(own_scratch) == set()
 
 
@@ -71,8 +71,8 @@ def test_without_locks_nothing_is_cleared(own_scratch, monkeypatch):
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(temporary.fcntl, "flock", none)
-    with Temporary() as one, Temporary() as two:
-        assert names(own_scratch) == {Path(one).name, Path(two).name}
+    with Temporary() as first, Temporary() as two:
+        assert names(own_scratch) == {Path(first).name, Path(two).name}
 
 
 def test_the_folder_stays_where_it_is_when_the_process_moves(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ LATIN = st.text("abcXYZ 0²½éß.,?", max_size=12)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [
         ("What is\tit?", "  What  is\n it? "),
         ("e\u0301", "é"),  # composed in two ways
@@ -34,14 +34,14 @@ LATIN = st.text("abcXYZ 0²½éß.,?", max_size=12)
         ("آیا؟\u200c", "آیا؟"),
     ],
 )
-def test_these_read_the_same(one, other):
-    assert same_text(one, other)
-    assert folded_key(one) == folded_key(other)
-    assert loose_key(one) == loose_key(other)
+def test_these_read_the_same(first, other):
+    assert same_text(first, other)
+    assert folded_key(first) == folded_key(other)
+    assert loose_key(first) == loose_key(other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [
         ("5²", "52"),
         ("2³", "23"),
@@ -54,19 +54,19 @@ def test_these_read_the_same(one, other):
         ("\u0d28\u0d4d\u200d", "\u0d28\u0d4d"),  # Malayalam: a letter of its own
     ],
 )
-def test_these_differ_but_for_a_search_that_may_find_too_much(one, other):
-    assert text_key(one) != text_key(other)
-    assert folded_key(one) != folded_key(other)
-    assert loose_key(one) == loose_key(other)
+def test_these_differ_but_for_a_search_that_may_find_too_much(first, other):
+    assert text_key(first) != text_key(other)
+    assert folded_key(first) != folded_key(other)
+    assert loose_key(first) == loose_key(other)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [("a b", "ab"), ("a", "á"), ("1", "2"), ("a.", "a"), (0, ""), (0, False), ("\u0600", ""), (FAMILY, FAMILY[::2] + "!")],
 )
-def test_these_differ_everywhere(one, other):
-    assert len({text_key(one), text_key(other)}) == len({folded_key(one), folded_key(other)}) == 2
-    assert loose_key(one) != loose_key(other)
+def test_these_differ_everywhere(first, other):
+    assert len({text_key(first), text_key(other)}) == len({folded_key(first), folded_key(other)}) == 2
+    assert loose_key(first) != loose_key(other)
 
 
 def test_one_emoji_is_not_two():
@@ -79,12 +79,12 @@ def test_flags_of_regions_differ_by_their_tags_alone():
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "other"),
     [("Yes", "yes"), ("STRASSE", "straße"), ("Σίσυφος", "ΣΊΣΥΦΟΣ"), ("É", "e\u0301"), ("ﬁne", "fine")],
 )
-def test_case_counts_in_one_key_alone(one, other):
-    assert not same_text(one, other)
-    assert folded_key(one) == folded_key(other)
+def test_case_counts_in_one_key_alone(first, other):
+    assert not same_text(first, other)
+    assert folded_key(first) == folded_key(other)
 
 
 @given(odd_text, st.sampled_from([text_key, folded_key]))
@@ -110,15 +110,15 @@ def test_an_invisible_character_anywhere_never_matters(text, data):
 
 
 @given(LATIN, LATIN)
-def test_texts_that_can_be_told_apart_by_eye_are(one, other):
-    assert same_text(one, other) == (one.split() == other.split())
+def test_texts_that_can_be_told_apart_by_eye_are(first, other):
+    assert same_text(first, other) == (first.split() == other.split())
 
 
 @given(st.lists(odd_text, min_size=2, max_size=2) | odd_text.map(lambda text: [text, text.swapcase()]))
 def test_each_key_takes_for_the_same_what_the_one_before_it_does(texts):
-    one, other = texts
-    assert not same_text(one, other) or folded_key(one) == folded_key(other)
-    assert folded_key(one) != folded_key(other) or loose_key(one) == loose_key(other)
+    first, other = texts
+    assert not same_text(first, other) or folded_key(first) == folded_key(other)
+    assert folded_key(first) != folded_key(other) or loose_key(first) == loose_key(other)
 
 
 @given(st.text(INVISIBLE + " \n", max_size=6))

@@ -62,14 +62,14 @@ def test_over_half_unknown_is_an_error_and_writes_nothing(tmp_path):
     ],
 )
 def test_a_row_without_a_value_is_dropped(row, reason):
-    assert [found for _, found in accounts([row], accounts_params(), CHART)] == [reason]
+    assert [dropped_for for _, dropped_for in accounts([row], accounts_params(), CHART)] == [reason]
 
 
 def test_repeated_lines():
     first = line(1)
     rows = [first, first, {**first, "supplier": "MAISON B"}, {**first, "account": "607"}]
-    found = [reason for _, reason in accounts(rows, accounts_params(), CHART)]
-    assert found == [None, "duplicate", "duplicate but for case or white space", "conflict"]
+    reasons = [reason for _, reason in accounts(rows, accounts_params(), CHART)]
+    assert reasons == [None, "duplicate", "duplicate but for case or white space", "conflict"]
 
 
 @pytest.mark.parametrize(
@@ -105,19 +105,19 @@ def test_nearest_shares_the_longest_beginning():
 
 
 def test_wording_leaves_out_what_changes_from_month_to_month():
-    one = wording(["Ondéa Télécom", "Abonnement fibre déc. 2024 n° 12"])
-    assert one == wording(["ONDEA TELECOM", "abonnement fibre FÉVR. 2025, n°7"]) == "ondea telecom abonnement fibre n"
+    december = wording(["Ondéa Télécom", "Abonnement fibre déc. 2024 n° 12"])
+    assert december == wording(["ONDEA TELECOM", "abonnement fibre FÉVR. 2025, n°7"]) == "ondea telecom abonnement fibre n"
     assert wording(["Maison Mars"]) != wording(["Maison Marsy"])
 
 
 @given(st.lists(st.sampled_from(["6061", "607", "9", "", " 6063"]), max_size=12))
-def test_every_row_comes_out_once_in_order_and_kept_ones_are_in_the_chart(found):
-    rows = [line(i, account) for i, account in enumerate(found)]
+def test_every_row_comes_out_once_in_order_and_kept_ones_are_in_the_chart(lines):
+    rows = [line(i, account) for i, account in enumerate(lines)]
     out = []
     try:
         out.extend(accounts(rows, accounts_params(), CHART))
     except StageError:
-        assert found.count("9") * 2 > len(found)
+        assert lines.count("9") * 2 > len(lines)
     else:
         assert [row["id"] for row, _ in out] == [row["id"] for row in rows]
         assert all((row["label"] in ("6061", "607", "6063")) for row, reason in out if reason is None)

@@ -36,14 +36,14 @@ def test_entries_are_split_into_names(entry, names):
 
 
 @pytest.mark.parametrize(
-    ("one", "many"),
+    ("noun", "many"),
     [("brake", "brakes"), ("switch", "switches"), ("battery", "batteries"), ("lens", "lenses"), ("chassis", "chassis"),
      ("tray", "trays"), ("axle", "axles"), ("glass", "glasses"), ("fuse", "fuses"), ("box", "boxes")],
 )  # fmt: skip
-def test_plurals(one, many):
-    assert plural(one) == many
-    assert singular(many) == one
-    assert singular(one) == one
+def test_plurals(noun, many):
+    assert plural(noun) == many
+    assert singular(many) == noun
+    assert singular(noun) == noun
 
 
 def test_an_upper_case_abbreviation_is_no_plural():
@@ -61,15 +61,15 @@ def test_the_same_part_written_twice_is_one_name():
 
 
 def test_abbreviations_with_a_stroke():
-    found = build(["A/C", "A/C compressor"])
-    assert [found.canonical(name) for name in ("A/C", "AC", "ac compressors", "a c")] == ["a/c", "a/c", "a/c compressor", None]
+    built = build(["A/C", "A/C compressor"])
+    assert [built.canonical(name) for name in ("A/C", "AC", "ac compressors", "a c")] == ["a/c", "a/c", "a/c compressor", None]
 
 
 def test_stop_names_are_set_aside_with_their_reason():
-    found = build(["and", "Set", "Others", "", "12", "Wheel", "what one should always look at before one buys a car"])
-    assert found.names == ["wheel"]
-    assert [reason for _, reason in found.dropped] == [*["stop name"] * 3, "empty", "no word", "over 6 words"]
-    assert found.canonical("set") is None
+    built = build(["and", "Set", "Others", "", "12", "Wheel", "what one should always look at before one buys a car"])
+    assert built.names == ["wheel"]
+    assert [reason for _, reason in built.dropped] == [*["stop name"] * 3, "empty", "no word", "over 6 words"]
+    assert built.canonical("set") is None
 
 
 def test_synonyms():
@@ -78,10 +78,10 @@ def test_synonyms():
         {"name": "tranny", "means": "transmission", "within": ""},
         {"name": "bumper to bumper", "means": "", "within": ""},
     ]
-    found = build(["Bonnet", "Hood latch", "Bumper"], rows)
-    assert found.names == ["hood", "transmission", "hood latch", "bumper"]
-    assert [found.canonical(name) for name in ("bonnets", "bonnet latch", "Tranny")] == ["hood", "hood latch", "transmission"]
-    assert found.canonical("bumper to bumper") is None
+    built = build(["Bonnet", "Hood latch", "Bumper"], rows)
+    assert built.names == ["hood", "transmission", "hood latch", "bumper"]
+    assert [built.canonical(name) for name in ("bonnets", "bonnet latch", "Tranny")] == ["hood", "hood latch", "transmission"]
+    assert built.canonical("bumper to bumper") is None
 
 
 def test_a_dictionary_without_names_and_a_synonym_without_one_are_refused():
@@ -100,21 +100,21 @@ def test_folding_settles_and_words_keep_their_place(text):
 
 @given(st.lists(odd_text, max_size=5))
 def test_any_entries_give_names_that_are_found_again(entries):
-    found = build([*entries, "wheel"])
-    for name in found.names:
-        assert found.canonical(name) == name
+    built = build([*entries, "wheel"])
+    for name in built.names:
+        assert built.canonical(name) == name
 
 
 def test_a_synonym_may_stand_for_one_number_alone():
     rows = [("lights", "light"), ("gears", ""), ("gear", ""), ("breaks", "brakes")]
     rows = [{"name": name, "means": means, "within": "as written"} for name, means in rows]
-    found = build(["Brakes", "Gear", "Reading light"], rows)
-    assert found.written["lights"] == "light" and "light" not in found.written
-    assert found.written["gear"] == found.written["gears"] == ""
-    assert found.written["breaks"] == "brake" and "break" not in found.written
+    built = build(["Brakes", "Gear", "Reading light"], rows)
+    assert built.written["lights"] == "light" and "light" not in built.written
+    assert built.written["gear"] == built.written["gears"] == ""
+    assert built.written["breaks"] == "brake" and "break" not in built.written
 
 
 @pytest.mark.parametrize("entry", ["Shock absorber and component", "Bumper and support", "Mounting", "Trap/assembly"])
 def test_a_half_that_names_nothing_by_itself_is_no_part(entry):
-    found = build([entry, "Seat"])
-    assert not {"component", "support", "mounting", "trap", "assembly"} & set(found.names)
+    built = build([entry, "Seat"])
+    assert not {"component", "support", "mounting", "trap", "assembly"} & set(built.names)

@@ -72,13 +72,13 @@ def test_faults(text, faults):
 
 def slow(text: str, names: list[str]) -> list[str]:
     """What `parts` must find, word by word."""
-    words, found, place = text.split(" "), [], 0
+    words, spans, place = text.split(" "), [], 0
     while place < len(words):
         fitting = [name for name in names if words[place : place + len(name.split())] == name.split()]
         best = max(fitting, key=len, default=None)
-        found += [best] if best else []
+        spans += [best] if best else []
         place += len(best.split()) if best else 1
-    return found
+    return spans
 
 
 @given(st.lists(st.sampled_from(["aa", "bb", "cc", "dd"]), min_size=1, max_size=12))
@@ -86,7 +86,7 @@ def test_spans_are_those_of_a_search_word_by_word(words):
     names = ["aa", "aa bb", "bb cc", "bb cc dd", "cc dd aa bb", "dd"]
     finder = Finder(build(names))
     text = " ".join(words)
-    assert [finder.names[what] for _, _, what in finder.spans(f" {text} ")] == slow(text, names)
+    assert [finder.names[part] for _, _, part in finder.spans(f" {text} ")] == slow(text, names)
 
 
 ODD = ["brake", "Pad", "pads", "4wd", "14WD", "x4brake", "key", "to", "a/c", "a|c", "ac", "1seat", "café", "Table", "ŉ", "hood"]
@@ -99,11 +99,11 @@ PLAIN = Finder(WRITTEN)
 def test_spans_are_the_leftmost_longest_of_every_name_between_two_spaces(text):
     text = f" {fold(text)} "
     words = words_of(text)
-    found = []
+    expected = []
     for key, name in WRITTEN.written.items():
         starts = [place for place in range(len(words)) if words.startswith(f" {key} ", place)]
-        found += [(start + 1, start + 1 + len(key), PLAIN.names.index(name) if name else NO_PART) for start in starts]
-    spans = leftmost_longest(found)
+        expected += [(start + 1, start + 1 + len(key), PLAIN.names.index(name) if name else NO_PART) for start in starts]
+    spans = leftmost_longest(expected)
     assert PLAIN.spans(text) == spans
     followed = {end for (_, end, _), after in zip(spans, spans[1:], strict=False) if end + 1 == after[0] and text[end] in " -"}
     assert PLAIN.mentions(text) == [span for span in spans if span[2] != NO_PART and span[1] not in followed]
@@ -126,14 +126,14 @@ def test_a_stroke_stands_between_single_letters_or_digits_alone(text):
 @given(st.text(".!?;: a\n", max_size=12))
 def test_sentences_end_at_marks_before_white_space_and_at_runs_of_marks(text):
     plain = re.compile(r"(?:[.!?;]|: )(?=\s|$)|\.\.+|!+|\?+")
-    assert [found.span() for found in SENTENCE.finditer(text)] == [found.span() for found in plain.finditer(text)]
+    assert [match.span() for match in SENTENCE.finditer(text)] == [match.span() for match in plain.finditer(text)]
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 6)), max_size=12), st.randoms())
 def test_leftmost_longest_does_not_overlap_and_does_not_depend_on_order(pairs, random):
     spans = [(start, start + size, 0) for start, size in pairs]
     kept = leftmost_longest(spans)
-    assert all(one[1] <= two[0] for one, two in zip(kept, kept[1:], strict=False))
+    assert all(first[1] <= two[0] for first, two in zip(kept, kept[1:], strict=False))
     random.shuffle(spans)
     assert leftmost_longest(spans) == kept
     assert not spans or kept[0] == max((s for s in spans if s[0] == min(spans)[0]), key=lambda s: s[1])
@@ -148,7 +148,7 @@ def test_any_text_is_labelled_and_faults_are_among_its_parts(text):
 
 
 def parts_params(**changes) -> Parts:
-    given = {
+    defaults = {
         "method": "parts",
         "reviews": "reviews",
         "text": "review",
@@ -156,7 +156,7 @@ def parts_params(**changes) -> Parts:
         "dictionaries": ["pages"],
         "synonyms": "synonyms",
     }
-    return Parts.model_validate(given | {"gold": "gold", "target": "parts", "none": "none"} | changes)
+    return Parts.model_validate(defaults | {"gold": "gold", "target": "parts", "none": "none"} | changes)
 
 
 def run(tmp_path, reviews: list[dict], **changes) -> tuple[list[dict], list[dict], dict]:
@@ -203,8 +203,8 @@ def test_rows_dropped_rows_and_metrics(tmp_path):
     assert metrics["share_with_part"] == 0.5
     assert metrics["names_never_seen"] == len(metrics["never_seen"]) == metrics["names"] - 2
     assert metrics["entries_without_name"] == {"stop name": 1}
-    found = metrics["gold"]["parts"]
-    assert (found["precision"], found["recall"], found["recall_of_all"]) == (0.5, 1, 0.5)
+    rates = metrics["gold"]["parts"]
+    assert (rates["precision"], rates["recall"], rates["recall_of_all"]) == (0.5, 1, 0.5)
     assert metrics["gold"]["faults"]["recall"] == 1
 
 
@@ -242,8 +242,8 @@ def test_names_of_people_are_those_of_the_dictionary(tmp_path):
     gold = [{"id": "g#1", "review": "Nice.", "parts": [], "faults": []}]
     gold.append({"id": "g#2", "review": "Bonnets bent", "parts": ["bonnet", "trim of gold"], "faults": []})
     write_rows(tmp_path / "raw" / "gold" / "g.jsonl", gold)
-    found = Reviews(tmp_path / "raw", parts_params()).by_hand()
-    assert found == {group("nice."): [], group("bonnets bent"): ["hood", "trim of gold"]}
+    names = Reviews(tmp_path / "raw", parts_params()).by_hand()
+    assert names == {group("nice."): [], group("bonnets bent"): ["hood", "trim of gold"]}
     write_rows(tmp_path / "raw" / "reviews" / "r.jsonl", [{"id": "r#1", "review": "NICE."}])
     ((row, reason),) = Reviews(tmp_path / "raw", parts_params()).rows()
     assert (row["response"], row["weak"], row["part"], reason) == ("none", "none", "test", None)

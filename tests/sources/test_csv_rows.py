@@ -17,8 +17,8 @@ def read_csv(tmp_path, data: bytes | str, encoding: str = "utf-8") -> list[dict]
 
 
 def test_csv_quotes_commas_and_line_ends_inside_fields(tmp_path):
-    found = read_csv(tmp_path, 'a,b\r\n"x, ""y""","1\r\n2"\r\n\r\n ,"\n"\r\n')
-    assert found == [{"a": 'x, "y"', "b": "1\r\n2"}, {"a": " ", "b": "\n"}]
+    rows = read_csv(tmp_path, 'a,b\r\n"x, ""y""","1\r\n2"\r\n\r\n ,"\n"\r\n')
+    assert rows == [{"a": 'x, "y"', "b": "1\r\n2"}, {"a": " ", "b": "\n"}]
 
 
 def test_csv_a_bare_carriage_return_inside_quotes_stays(tmp_path):
@@ -128,8 +128,8 @@ def test_csv_of_any_dialect_comes_back_and_as_pandas_reads_it(tmp_path_factory, 
         writer = csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=end)
         writer.writerows([("one", "two", "three"), *rows])
     expected = [dict(zip(("one", "two", "three"), row, strict=True)) for row in rows]
-    found = SourceFile(path, encoding="auto")
-    assert list(rows_of(found, Csv(kind="csv", delimiter=delimiter))) == expected
+    source = SourceFile(path, encoding="auto")
+    assert list(rows_of(source, Csv(kind="csv", delimiter=delimiter))) == expected
     frame = pandas.read_csv(path, sep=delimiter, encoding=encoding, dtype=str, keep_default_na=False, skip_blank_lines=False)
     assert frame.to_dict("records") == expected
 

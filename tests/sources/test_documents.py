@@ -8,9 +8,9 @@ MARKDOWN = "intro\n\n# First #\ntwo\nlines\n\n\n```\ncode\n\n# no heading\n```\n
 
 def rows(tmp_path, name: str, text: str, by: str) -> list[tuple[str, str]]:
     (tmp_path / name).write_text(text, newline="")
-    found = read_file(Text(kind="text", rows=by), tmp_path / name)
-    assert all(row["file"] == "f" for row in found)
-    return [(row["text"], row["heading"]) for row in found]
+    read = read_file(Text(kind="text", rows=by), tmp_path / name)
+    assert all(row["file"] == "f" for row in read)
+    return [(row["text"], row["heading"]) for row in read]
 
 
 def test_paragraphs_of_markdown_with_the_headings_above_them(tmp_path):

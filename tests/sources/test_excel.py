@@ -11,8 +11,8 @@ from tests.data_helpers import read_file
 
 @pytest.fixture
 def book(tmp_path):
-    made = openpyxl.Workbook()
-    sheet = made.active
+    workbook = openpyxl.Workbook()
+    sheet = workbook.active
     sheet.title = "Lines"
     for row in (
         ["Invoices of March"],
@@ -23,9 +23,9 @@ def book(tmp_path):
         sheet.append(row)
     sheet.append([None, None, None, None])
     sheet.append(["NA", 1.5, None, "n/a"])
-    made.create_sheet("Other").append(["a", "b"])
-    made["Other"].append(["007", "=1+1"])
-    made.save(tmp_path / "f.xlsx")
+    workbook.create_sheet("Other").append(["a", "b"])
+    workbook["Other"].append(["007", "=1+1"])
+    workbook.save(tmp_path / "f.xlsx")
     return tmp_path / "f.xlsx"
 
 

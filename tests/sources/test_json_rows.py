@@ -144,8 +144,8 @@ def test_what_is_no_path_is_named(tmp_path):
 def test_nan_in_an_array_is_read_with_every_row_once(tmp_path):
     rows = [{"a": number, "b": "x" * 3000} for number in range(100)]
     (tmp_path / "f").write_text(json.dumps([*rows, {"a": float("nan")}, {"a": 7}]))
-    found = read_file("json", tmp_path / "f")
-    assert (len(found), found[99]["a"], found[101]["a"]) == (102, 99, 7)
+    values = read_file("json", tmp_path / "f")
+    assert (len(values), values[99]["a"], values[101]["a"]) == (102, 99, 7)
 
 
 @given(

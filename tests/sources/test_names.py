@@ -55,25 +55,25 @@ def xpath(path: str, notes: str = "keep") -> HtmlXpath:
     return HtmlXpath(kind="html_xpath", xpath=path, without=[], notes=notes)
 
 
-def found(tmp_path, choice, text: str, **options) -> list[str]:
+def names_in(tmp_path, choice, text: str, **options) -> list[str]:
     return [row["name"] for row in read(tmp_path, choice, text, **options)]
 
 
 def column_of(tmp_path, column: str | int, rows: str) -> list[str]:
-    return found(tmp_path, table(column), f"<table>{rows}</table>")
+    return names_in(tmp_path, table(column), f"<table>{rows}</table>")
 
 
 @pytest.mark.parametrize("control", ["\x01", "\x0b", "\x0c", "\x1f", "\ufffe", "&#11;"])
 def test_control_characters_part_words_and_stop_nothing(tmp_path, control):
     page = f"<nav>menu</nav>{control}<ul><li>Brake{control}pad<sup>*</sup>{control}</li></ul>"
-    assert [" ".join(name.split()) for name in found(tmp_path, items(), page)] in (["Brake pad"], ["Brakepad"])
+    assert [" ".join(name.split()) for name in names_in(tmp_path, items(), page)] in (["Brake pad"], ["Brakepad"])
 
 
 # lists ---------------------------------------------------------------------------------------------------------------
 
 
 def test_names_of_lists_and_nothing_else(tmp_path):
-    assert found(tmp_path, items(), PAGE) == [
+    assert names_in(tmp_path, items(), PAGE) == [
         *("Brake pad", "Brake disc (rotor) and hub", "Vented disc", "Dérailleur & chaîne", "A/C compressor", "Nut and bolt"),
         *("H2SO4", "Engine, 900 cm3", "Shock absorber", "Wheel", "Headlight"),
     ]
@@ -92,9 +92,9 @@ def test_notes_in_parentheses_can_be_kept_apart(tmp_path):
 
 def test_only_within_and_each_item_once(tmp_path):
     page = "<ul><li>out</li></ul><div class=a><div class=a><ul><li>in</li></ul></div></div>"
-    assert found(tmp_path, items("//div[@class='a']"), page) == ["in"]
+    assert names_in(tmp_path, items("//div[@class='a']"), page) == ["in"]
     with pytest.raises(StageError, match=r"page\.html: XPath[^$]*no element[^$]*reader\.within"):
-        found(tmp_path, items("//section"), page)
+        names_in(tmp_path, items("//section"), page)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_only_within_and_each_item_once(tmp_path):
     ],
 )
 def test_sections_left_out_end_where_the_next_begins(tmp_path, page, names):
-    assert found(tmp_path, items(), page) == names
+    assert names_in(tmp_path, items(), page) == names
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_marks_at_the_ends(text, name):
 
 @pytest.mark.parametrize("depth", [10, 300, 1900])
 def test_deep_pages_are_read_to_the_bottom(tmp_path, depth):
-    assert found(tmp_path, items(), "<div>" * depth + "<ul><li>deep</li></ul>" + "</div>" * depth + "<li>after</li>") == [
+    assert names_in(tmp_path, items(), "<div>" * depth + "<ul><li>deep</li></ul>" + "</div>" * depth + "<li>after</li>") == [
         "deep",
         "after",
     ]
@@ -138,11 +138,11 @@ def test_deep_pages_are_read_to_the_bottom(tmp_path, depth):
 
 def test_pages_too_deep_to_be_read_are_refused_and_not_cut(tmp_path):
     with pytest.raises(StageError, match="tags in more than 2,000 tags"):
-        found(tmp_path, items(), "<div>" * 5000 + "<li>deep</li>")
+        names_in(tmp_path, items(), "<div>" * 5000 + "<li>deep</li>")
 
 
 def test_long_texts_are_not_cut(tmp_path):
-    assert found(tmp_path, items(), f"<li>{'x' * 11_000_000}</li><li>after</li>")[1] == "after"
+    assert names_in(tmp_path, items(), f"<li>{'x' * 11_000_000}</li><li>after</li>")[1] == "after"
 
 
 @pytest.mark.parametrize("page", ["", "   ", "<!-- only -->", "\0"])
@@ -208,14 +208,14 @@ def test_spans_and_headers(tmp_path, rows, names):
 
 def test_every_table_that_has_the_column(tmp_path):
     page = "".join(f"<table><tr><th>{head}<tr><td>{cell}</table>" for head, cell in (("P", "one"), ("Q", "x"), ("P", "two")))
-    assert found(tmp_path, table("P"), page) == ["one", "two"]
+    assert names_in(tmp_path, table("P"), page) == ["one", "two"]
 
 
 def test_a_column_that_no_table_has_names_those_there_are(tmp_path):
     with pytest.raises(StageError, match=r"page\.html\n[^$]*1 tables with the headers 'A', 'B'[^$]*column 'P'"):
         column_of(tmp_path, "P", "<tr><th>A<th>B<tr><td>1<td>2")
     with pytest.raises(StageError, match="0 tables with the headers none"):
-        found(tmp_path, table(1), "<p>text")
+        names_in(tmp_path, table(1), "<p>text")
 
 
 def test_a_table_of_too_many_cells_is_refused(tmp_path):
@@ -270,7 +270,7 @@ def test_a_grid_has_each_cell_in_every_place_that_it_spans_as_pandas_has(table_a
 )
 def test_any_xpath(tmp_path, path, names):
     page = "<nav><a>Home</a></nav><dl><dt>Pad<dd>x<dt>Disc (rotor)<dd>y</dl><img alt='Hub'>"
-    assert found(tmp_path, xpath(path), page) == names
+    assert names_in(tmp_path, xpath(path), page) == names
 
 
 @pytest.mark.parametrize("path", ["//[", "", "count(//a)", "1 = 1", "no:thing", "f()", "//a[$b]", "//a\0"])
@@ -283,7 +283,7 @@ def test_what_is_no_xpath_is_named_with_its_parameter(tmp_path, path):
 
 
 def test_lines(tmp_path):
-    assert found(tmp_path, "lines", "\ufeffBrake pad\r\n\r\n  A/C (kit) \n\nDisc") == ["Brake pad", "A/C (kit)", "Disc"]
+    assert names_in(tmp_path, "lines", "\ufeffBrake pad\r\n\r\n  A/C (kit) \n\nDisc") == ["Brake pad", "A/C (kit)", "Disc"]
 
 
 def test_bytes_in_another_encoding_are_named(tmp_path):

@@ -61,7 +61,7 @@ def test_files_of_a_hub_dataset_at_one_commit(tmp_path, hub):
     assert [entry["file"] for entry in files] == ["data/a.jsonl", "data/b.jsonl"]
     assert files[0]["url"] == f"https://huggingface.co/datasets/owner/set/resolve/{REVISION}/data/a.jsonl"
     assert jsonl(tmp_path / "raw/far/data/a.jsonl.jsonl")[0]["id"] == "far/data/a.jsonl#1"
-    assert hub == [(what, "owner/set", REVISION, "dataset") for what in ("list", "data/a.jsonl", "data/b.jsonl")]
+    assert hub == [(request, "owner/set", REVISION, "dataset") for request in ("list", "data/a.jsonl", "data/b.jsonl")]
 
 
 def test_a_rerun_of_a_hub_source_needs_no_hub(tmp_path, hub):

@@ -32,7 +32,7 @@ def test_a_record_without_its_author(tmp_path, end):
     }
 
 
-def one(tmp_path, record: str, header: str = HEADER) -> tuple[str, str]:
+def told(tmp_path, record: str, header: str = HEADER) -> tuple[str, str]:
     """Problem and note of a record that stands between two good ones."""
     good = GOOD + "," * (header.count(",") - HEADER.count(","))
     rows = read(tmp_path, "\n".join([header, good, record, good, ""]))
@@ -63,11 +63,11 @@ START = "1, on 01/02/18 10:00 AM (PST),Bob ,2018 Kia Rio"
     ],
 )
 def test_odd_records_are_named(tmp_path, record, problem, note):
-    assert one(tmp_path, record) == (problem, note)
+    assert told(tmp_path, record) == (problem, note)
 
 
 def test_a_trailing_column_that_holds_something(tmp_path):
-    problem, _ = one(tmp_path, f"{START},T, small fix, long text,3", HEADER + ",")
+    problem, _ = told(tmp_path, f"{START},T, small fix, long text,3", HEADER + ",")
     assert problem == "shifted columns; '3' after the last named one"
 
 
@@ -102,8 +102,8 @@ def test_well_formed_records_come_back_as_written(tmp_path_factory, pairs):
     writer.writerow(HEADER.split(","))
     for number, (title, review) in enumerate(pairs):
         writer.writerow([number, " on 01/02/18 10:00 AM", "Ann", "2018 Kia Rio", title, f"x{review}.", "5"])
-    found = read(tmp_path_factory.mktemp("csv"), out.getvalue())
-    assert [(row["title"], row["review"], row["problem"]) for row in found] == [
+    rows = read(tmp_path_factory.mktemp("csv"), out.getvalue())
+    assert [(row["title"], row["review"], row["problem"]) for row in rows] == [
         (title.replace("\r\n", "\n"), f"x{review}.", "") for title, review in pairs
     ]
 
@@ -126,9 +126,11 @@ def bad(path) -> tuple[int, dict[int, str]]:
 
 
 def test_the_corpus():
-    found = {path.stem.rpartition("_")[2]: bad(path) for path in (ROOT / "data/sources/car_reviews/reviews").glob("*.csv")}
-    assert sum(count for count, _ in found.values()) == 470
-    assert {brand: problems for brand, (_, problems) in found.items() if problems} == {
+    bad_records = {
+        path.stem.rpartition("_")[2]: bad(path) for path in (ROOT / "data/sources/car_reviews/reviews").glob("*.csv")
+    }
+    assert sum(count for count, _ in bad_records.values()) == 470
+    assert {brand: problems for brand, (_, problems) in bad_records.items() if problems} == {
         "toyota": {22: "empty review"},
         "renault": {35: "empty review"},
         "kia": {43: "empty review"},

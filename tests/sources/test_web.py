@@ -208,13 +208,13 @@ def test_so_many_hosts_at_once_and_each_alone(tmp_path, server, naps, at_once, t
 
     try:
         urls = {}
-        for number, each in enumerate(servers):
-            each.answers = {"/a": slow, "/b": slow}
-            urls |= {f"a{number}": f"{each.address}/a", f"b{number}": f"{each.address}/b"}
+        for number, listener in enumerate(servers):
+            listener.answers = {"/a": slow, "/b": slow}
+            urls |= {f"a{number}": f"{listener.address}/a", f"b{number}": f"{listener.address}/b"}
         rows = run(tmp_path, urls, hosts_at_once=at_once)
     finally:
-        for each in servers:
-            each.close()
+        for listener in servers:
+            listener.close()
     assert [row["id"] for row in rows] == [f"web/{file}#1" for file in sorted(urls)]
     assert state["most"] == together
 
@@ -492,16 +492,16 @@ def test_one_bad_address_loses_no_other(tmp_path, site):
 
 def test_two_processes_do_not_mix_their_bytes(tmp_path, site):
     site.answers["/a"] = [Answer(b"x" * 100_000, stall=0.2)]
-    found = []
+    contents = []
     threads = [
-        threading.Thread(target=lambda n=n: found.append(run(tmp_path, {"a": f"{site.address}/a"}, f"r{n}", **LINES)))
+        threading.Thread(target=lambda n=n: contents.append(run(tmp_path, {"a": f"{site.address}/a"}, f"r{n}", **LINES)))
         for n in "ab"
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [rows[0]["name"] for rows in found] == ["x" * 100_000] * 2
+    assert [rows[0]["name"] for rows in contents] == ["x" * 100_000] * 2
     assert site.paths() == ["/a"]  # the second found what the first had brought
 
 

@@ -19,18 +19,18 @@ def row(number: int, name: str = "a", **more) -> dict:
 def divided(rows: list[dict], **changes) -> dict[str, str]:
     params = split_params(stratify="label", **changes)
     membership = Membership.of(rows, params)
-    return {one["id"]: membership.placed(one)[1] for one in rows}
+    return {row["id"]: membership.placed(row)[1] for row in rows}
 
 
-def natural(one: dict, **changes) -> str:
+def natural(labelled: dict, **changes) -> str:
     """Where a row's own hash puts it."""
-    return part_of(one, split_params(stratify="label", **changes))
+    return part_of(labelled, split_params(stratify="label", **changes))
 
 
-def sides(rows: list[dict], found: dict[str, str]) -> dict[str, Counter]:
+def sides(rows: list[dict], parts: dict[str, str]) -> dict[str, Counter]:
     counts = defaultdict(Counter)
-    for one in rows:
-        counts[one["label"]][found[one["id"]]] += 1
+    for row in rows:
+        counts[row["label"]][parts[row["id"]]] += 1
     return counts
 
 
@@ -58,29 +58,29 @@ def test_membership_does_not_depend_on_order(rows, shares, rng):
 def test_added_rows_move_no_row_of_a_class_that_is_on_every_side_by_its_hashes(rows, more, shares):
     more = [{**new, "id": f"new {new['id']}", "text": f"new {new['text']}"} for new in more]
     before, after = divided(rows, **shares), divided(rows + more, **shares)
-    for name in {one["label"] for one in rows}:
-        of_class = [one for one in rows if one["label"] == name]
-        if {natural(one, **shares) for one in of_class} == set(PARTS):
-            assert all(before[one["id"]] == after[one["id"]] == natural(one, **shares) for one in of_class)
+    for name in {row["label"] for row in rows}:
+        of_class = [row for row in rows if row["label"] == name]
+        if {natural(row, **shares) for row in of_class} == set(PARTS):
+            assert all(before[row["id"]] == after[row["id"]] == natural(row, **shares) for row in of_class)
 
 
 @given(some_rows, rare)
 def test_only_stand_ins_lie_elsewhere_than_their_hash_says(rows, shares):
-    found = divided(rows, **shares)
-    for name, counts in sides(rows, found).items():
-        of_class = [one for one in rows if one["label"] == name]
-        moved = [one for one in of_class if found[one["id"]] != natural(one, **shares)]
+    parts = divided(rows, **shares)
+    for name, counts in sides(rows, parts).items():
+        of_class = [row for row in rows if row["label"] == name]
+        moved = [row for row in of_class if parts[row["id"]] != natural(row, **shares)]
         if counts.total() >= 3:
-            own = Counter(natural(one, **shares) for one in of_class)
+            own = Counter(natural(row, **shares) for row in of_class)
             missing = sum(not own[part] for part in PARTS)
             assert len(moved) <= 2 * missing  # one a missing side, and one that makes room between
 
 
 @given(some_rows, st.integers(1, 4))
 def test_groups_are_whole_within_their_class(rows, size):
-    rows = [{**one, "group": f"group {i // size}"} for i, one in enumerate(rows)]
-    found = divided(rows, group="group")
-    parts = {(one["label"], one["group"], found[one["id"]]) for one in rows}
+    rows = [{**row, "group": f"group {i // size}"} for i, row in enumerate(rows)]
+    part_of = divided(rows, group="group")
+    parts = {(row["label"], row["group"], part_of[row["id"]]) for row in rows}
     assert len(parts) == len({(name, group) for name, group, _ in parts})
 
 
@@ -115,8 +115,8 @@ def test_exact_shares_are_exact_to_the_group(count, shares, stratify):
     rows = [row(i, f"class {i % 2}" if stratify else "a") for i in range(2 * count)]
     params = split_params(stratify="label" if stratify else "", exact=True, **asked)
     membership = Membership.of(rows, params)
-    of_class = [one for one in rows if one["label"] == rows[0]["label"]]
-    counts = Counter(membership.placed(one)[1] for one in of_class)
+    of_class = [line for line in rows if line["label"] == rows[0]["label"]]
+    counts = Counter(membership.placed(line)[1] for line in of_class)
     for part, share in asked.items():
         assert abs(counts[part] - share * len(of_class)) <= 1
         assert bool(counts[part]) == bool(share)

@@ -29,8 +29,8 @@ words = st.sampled_from(["rows", "data", "qa", "items", "entries"])
 
 def read_back(file: Path, said: Said = NOTHING) -> list[tuple[str, str]]:
     """Question and answer of every row, by the reader, encoding and columns that were found out."""
-    found = material(str(file), "", DEFAULTS)
-    ways, encoding = readings(found, DEFAULTS, "")
+    material_read = material(str(file), "", DEFAULTS)
+    ways, encoding = readings(material_read, DEFAULTS, "")
     decision = decided(ways, said, str(file))
     columns = [column(decision.roles.columns[ours], ours) for ours in ("instruction", "response")]
     source = SourceFile(file, encoding=encoding or "utf-8")

@@ -15,7 +15,7 @@ QUESTION = tiny.rows(1)[0]["messages"][0]["content"]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def built(tmp_path_factory):
     """A base and a model tuned from it."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
@@ -26,31 +26,31 @@ def made(tmp_path_factory):
     return folder
 
 
-def asked(made, question=QUESTION, system="", **options) -> dict[str, ask.Reply]:
-    replies = ask.Asker(made / "tuned", made / "base", made / "base", tiny.generation(**options)).ask(question, system)
+def asked(built, question=QUESTION, system="", **options) -> dict[str, ask.Reply]:
+    replies = ask.Asker(built / "tuned", built / "base", built / "base", tiny.generation(**options)).ask(question, system)
     return {reply.contestant: reply for reply in replies}
 
 
-def test_answers_are_those_of_generate(made, tmp_path):
-    found = asked(made)
-    assert list(found) == ["base", "base_chat", "tuned"]
-    places = {"model": made / "tuned", "base": made / "base", "root": made / "base", "formatted": made / "formatted"}
+def test_answers_are_those_of_generate(built, tmp_path):
+    replies = asked(built)
+    assert list(replies) == ["base", "base_chat", "tuned"]
+    places = {"model": built / "tuned", "base": built / "base", "root": built / "base", "formatted": built / "formatted"}
     generate.main(
         "tuned",
         tiny.generation(probes=[QUESTION]),
         generate.Paths(**places, out=tmp_path / "out.jsonl", speed=tmp_path / "speed.json"),
     )
     probe = list(read_rows(tmp_path / "out.jsonl"))[-1]["answers"]
-    for who, reply in found.items():
+    for contestant, reply in replies.items():
         for name in ("prompt", "text", "tokens", "prompt_tokens", "finish"):
-            assert getattr(reply, name) == probe[who][name]
+            assert getattr(reply, name) == probe[contestant][name]
         assert reply.seconds > 0
 
 
-def test_a_system_text_reaches_the_prompts(made):
-    found = asked(made, system="Be brief.")
-    assert all("Be brief." in reply.prompt and reply.heard for reply in found.values())
-    assert found["tuned"].prompt_tokens > asked(made)["tuned"].prompt_tokens
+def test_a_system_text_reaches_the_prompts(built):
+    replies = asked(built, system="Be brief.")
+    assert all("Be brief." in reply.prompt and reply.heard for reply in replies.values())
+    assert replies["tuned"].prompt_tokens > asked(built)["tuned"].prompt_tokens
 
 
 def test_a_prompt_without_a_place_for_a_system_text_says_so():
@@ -58,14 +58,14 @@ def test_a_prompt_without_a_place_for_a_system_text_says_so():
     assert "no place for a system text" in ask.side_by_side([reply], 80)
 
 
-@pytest.mark.parametrize(("question", "found"), [(" \n", "no text"), ("why " * 400, "at most")])
-def test_questions_that_cannot_be_asked(made, question, found):
-    with pytest.raises(StageError, match=found):
-        asked(made, question)
+@pytest.mark.parametrize(("question", "words"), [(" \n", "no text"), ("why " * 400, "at most")])
+def test_questions_that_cannot_be_asked(built, question, words):
+    with pytest.raises(StageError, match=words):
+        asked(built, question)
 
 
 def test_replies_stand_side_by_side_where_there_is_room():
-    replies = [ask.Reply(who, "", "a \x1b[2J b\nsecond", 3, 5, "length", 1.25) for who in ("base", "tuned")]
+    replies = [ask.Reply(contestant, "", "a \x1b[2J b\nsecond", 3, 5, "length", 1.25) for contestant in ("base", "tuned")]
     wide, narrow = ask.side_by_side(replies, 100).splitlines(), ask.side_by_side(replies, 60).splitlines()
     assert wide[0].startswith("base") and wide[0].endswith("tuned") and len(narrow) > len(wide)
     assert all(line.isprintable() and len(line) <= 100 for line in wide)
@@ -85,18 +85,18 @@ def test_models_behind_servers_are_asked_there(tmp_path, serve):
     assert replies[1].seconds > 0 and replies[1].tokens == 4
 
 
-def test_the_command_reads_params(made, tmp_path, monkeypatch):
+def test_the_command_reads_params(built, tmp_path, monkeypatch):
     (tmp_path / "models").mkdir()
     monkeypatch.chdir(tmp_path)
     for name in ("base", "tuned"):
-        (tmp_path / "models" / name).symlink_to(made / name)
+        (tmp_path / "models" / name).symlink_to(built / name)
     monkeypatch.setattr("stages.common.params.section", lambda *_: tiny.generation())
     monkeypatch.setattr("stages.common.params.read", lambda: {"models": {"tuned": {"base": "base", "root": "base"}}})
     text = affinage("ask", "tuned", QUESTION, "--prompts")
     assert "tuned was given" in text and QUESTION in text and "tokens, " in text
 
 
-def test_several_questions_load_each_model_once(made, monkeypatch, capsys):
+def test_several_questions_load_each_model_once(built, monkeypatch, capsys):
     loads, load = [], directory.load
 
     def counted(folder, *rest, **options):
@@ -106,9 +106,9 @@ def test_several_questions_load_each_model_once(made, monkeypatch, capsys):
     monkeypatch.setattr(directory, "load", counted)
     lines = iter([QUESTION, "why " * 400, f"  {QUESTION} ", ""])
     monkeypatch.setattr("builtins.input", lambda _: next(lines))
-    ask.chat(ask.Asker(made / "tuned", made / "base", made / "base", tiny.generation()))
+    ask.chat(ask.Asker(built / "tuned", built / "base", built / "base", tiny.generation()))
     text = capsys.readouterr().out
-    assert sorted(loads) == [made / "base", made / "tuned"]
+    assert sorted(loads) == [built / "base", built / "tuned"]
     assert text.count("tokens, ") == 6 and "ask in fewer words" in text  # three answers to each of two questions
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from affinage.commands import compare
 from stages.common.errors import StageError
-from tests.affinage.reports import made
+from tests.affinage.reports import made_up
 from tests.affinage.running import affinage
 
 
@@ -28,7 +28,7 @@ def test_an_experiment_and_the_work_tree(there):
 
 def test_models_that_only_one_has_are_named(there, tmp_path, monkeypatch):
     old = compare.Revision("first")
-    new = compare.Revision("workspace", made.write(tmp_path))
+    new = compare.Revision("workspace", made_up.write(tmp_path))
     new.params["models"]["more"] = {"judge": {}}
     assert compare.compare([old, new], None, "tuned", 0, 100).endswith("more: only at workspace")
 
@@ -47,8 +47,8 @@ def test_answers_cannot_steer_the_terminal(tmp_path):
         answered["answers"]["tuned"]["text"] = "\x1b[2J\x07\u202edone\r"
         verdict["scores"]["embedded"]["tuned"] = 0.0
 
-    before, after = made.write(tmp_path / "a", 3), made.write(tmp_path / "b", 3, change=steer)
-    text = compare.compare([compare.Revision("workspace", one) for one in (before, after)], "model", "tuned", 3, 80)
+    before, after = made_up.write(tmp_path / "a", 3), made_up.write(tmp_path / "b", 3, change=steer)
+    text = compare.compare([compare.Revision("workspace", revision) for revision in (before, after)], "model", "tuned", 3, 80)
     assert "done" in text and all(c.isprintable() or c == "\n" for c in text)
 
 
@@ -67,8 +67,8 @@ def test_a_wrong_command_line_says_so(arguments):
 
 def test_a_renamed_model_is_paired_by_both_names(there, tmp_path):
     old, new = (
-        compare.Revision("workspace", made.write(tmp_path / "a")),
-        compare.Revision("workspace", made.write(tmp_path / "b")),
+        compare.Revision("workspace", made_up.write(tmp_path / "a")),
+        compare.Revision("workspace", made_up.write(tmp_path / "b")),
     )
     new.params["models"]["doctor"] = new.params["models"].pop("model")
     for path in list((tmp_path / "b").rglob("model*")):

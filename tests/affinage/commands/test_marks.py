@@ -3,13 +3,13 @@ import csv
 import pytest
 
 from stages.common.errors import StageError
-from tests.affinage.reports import made
+from tests.affinage.reports import made_up
 from tests.affinage.running import affinage
 
 
 @pytest.fixture
 def there(tmp_path, monkeypatch):
-    monkeypatch.chdir(made.write(tmp_path, 12))
+    monkeypatch.chdir(made_up.write(tmp_path, 12))
 
 
 def fill(path: str) -> None:
@@ -53,6 +53,6 @@ def test_labels_need_no_marks(tmp_path, monkeypatch):
     def label(answered, verdict):
         answered.update(task="label", answers={"tuned": {"label": "a"}, "majority": {"label": "b"}})
 
-    monkeypatch.chdir(made.write(tmp_path, 3, change=label))
+    monkeypatch.chdir(made_up.write(tmp_path, 3, change=label))
     with pytest.raises(StageError, match="labels need no marks"):
         affinage("marks", "export", "model")

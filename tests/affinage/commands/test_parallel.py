@@ -39,11 +39,11 @@ def pipeline() -> dict:
         "generate": ("models", ["models/${key}", "models/${item.base}", "models/${item.root}"], ["answers/${key}"]),
         "judge": ("models", ["answers/${key}", "models/${item.root}", "models/${judge_base}"], ["verdicts/${key}"]),
     }
-    made = {}
+    definitions = {}
     for stage, (kind, deps, outs) in stages.items():
         meet = "${item.meet}" if stage == "train" else ""
         deps = list(dict.fromkeys(deps))
-        made[stage] = {
+        definitions[stage] = {
             "foreach": f"${{{kind}}}",
             "do": {"cmd": f"python step.py {stage}-${{key}} '{meet}' {' '.join(outs)}", "deps": deps, "outs": outs},
         }
@@ -52,7 +52,7 @@ def pipeline() -> dict:
         for name, base, root in (("c", "a", "r"), ("a", "r", "r"), ("b", "r", "r"))
     }
     params = {"judge_base": "encoder", "bases": {"r": {}, "encoder": {}}, "datasets": {"d": {}}, "models": models}
-    return {"vars": [params], "stages": made}
+    return {"vars": [params], "stages": definitions}
 
 
 @pytest.fixture

@@ -24,11 +24,11 @@ class Loads(HTMLParser):
 
     def __init__(self, page: str):
         super().__init__()
-        self.found = []
+        self.addresses = []
         self.feed(page)
 
     def handle_starttag(self, tag, attributes):
-        self.found += [value for name, value in attributes if name in ("src", "href", "srcset")]
+        self.addresses += [value for name, value in attributes if name in ("src", "href", "srcset")]
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_pictures_and_a_page_of_the_work_tree(here):
     assert (here / "plots" / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert {"index.html", "loss.png", "accuracy.png", "scores.png", "lengths.png"} <= {path.name for path in written}
     page = (here / "plots" / "index.html").read_text(encoding="utf-8")
-    assert Loads(page).found == []
+    assert Loads(page).addresses == []
     assert page.count("<figure id=") == len(written) - 1
     first = (here / "plots" / "loss.png").read_bytes()
     plots.draw([], here / "plots")
@@ -89,9 +89,9 @@ def test_pages_of_dvc_load_nothing_with_the_template(here):
     assert done.returncode == 0, done.stderr
     assert "failed" not in done.stderr + done.stdout
     page = (here / "dvc_plots" / "index.html").read_text(encoding="utf-8")
-    assert Loads(page).found == []
+    assert Loads(page).addresses == []
     titles = [next(iter(plot)) for plot in PIPELINE["plots"]]
-    titles += [f"{what} of {name}" for name in PARAMS["models"] for what in ("Training loss", "Scores")]
+    titles += [f"{kind} of {name}" for name in PARAMS["models"] for kind in ("Training loss", "Scores")]
     titles += [f"Lengths of {name}" for name in PARAMS["datasets"]]
     assert all(f'"{title}"' in page for title in titles)
     assert not re.findall(r"<DVC_METRIC_\w+>", page.split("</script></head>")[1])

@@ -4,7 +4,7 @@ import pytest
 
 from affinage.commands import report
 from stages.common.errors import StageError
-from tests.affinage.reports import made
+from tests.affinage.reports import made_up
 from tests.affinage.running import affinage
 
 
@@ -39,7 +39,7 @@ def test_where_a_page_of_two_revisions_goes():
 
 
 def test_a_failed_report_leaves_the_earlier_page(tmp_path, monkeypatch):
-    monkeypatch.chdir(made.write(tmp_path))
+    monkeypatch.chdir(made_up.write(tmp_path))
     page = report.write("model")
     before = page.read_bytes()
     (tmp_path / "data/answers/model.jsonl").unlink()
@@ -49,7 +49,7 @@ def test_a_failed_report_leaves_the_earlier_page(tmp_path, monkeypatch):
 
 
 def test_without_a_name_every_model_has_a_page_and_the_index_leads_to_them(tmp_path, monkeypatch):
-    monkeypatch.chdir(made.write(tmp_path))
+    monkeypatch.chdir(made_up.write(tmp_path))
     params = tmp_path / "params.yaml"
     late = params.read_text().split("models:\n")[1].replace("model:", "late:", 1).replace("base: base", "base: model", 1)
     params.write_text(params.read_text() + late)

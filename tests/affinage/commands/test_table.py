@@ -32,7 +32,7 @@ def test_numbers_are_read_as_dvc_reads_them():
 
 
 @pytest.mark.parametrize(
-    ("changes", "one", "two"),
+    ("changes", "first", "two"),
     [
         ({"models__one__train__epochs": 2}, ["train.epochs 1 → 2"], ["one.train.epochs 1 → 2"]),
         ({"models__two__train__epochs": 2}, [], ["train.epochs 1 → 2"]),
@@ -42,8 +42,8 @@ def test_numbers_are_read_as_dvc_reads_them():
         ({"models__one__train__new": 1}, ["train.new – → 1"], ["one.train.new – → 1"]),
     ],
 )
-def test_only_parameters_behind_a_models_scores_are_named(changes, one, two):
-    assert changed("one", edited(), edited(**changes)) == one
+def test_only_parameters_behind_a_models_scores_are_named(changes, first, two):
+    assert changed("one", edited(), edited(**changes)) == first
     assert changed("two", edited(), edited(**changes)) == two
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import browser
-from tests.affinage.reports import made
+from tests.affinage.reports import made_up
 
 PIPELINE = """
 stages:
@@ -25,8 +25,10 @@ stages:
 
 
 def call(root: Path, *command: str) -> str:
-    who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, env=os.environ | who | {"DVC_NO_ANALYTICS": "1"})
+    people = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
+    done = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, env=os.environ | people | {"DVC_NO_ANALYTICS": "1"}
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -37,10 +39,10 @@ def dvc(root: Path, *command: str) -> str:
 
 def run(root: Path, **options) -> None:
     """Lay down answers and verdicts as the inputs of the pipeline, run it and commit."""
-    made.write(root, **options)
+    made_up.write(root, **options)
     (root / "inputs").mkdir(exist_ok=True)
-    for what in ("answers", "verdicts"):
-        (root / "data" / what / "model.jsonl").rename(root / "inputs" / f"{what}.jsonl")
+    for kind in ("answers", "verdicts"):
+        (root / "data" / kind / "model.jsonl").rename(root / "inputs" / f"{kind}.jsonl")
     dvc(root, "repro")
     call(root, "git", "add", "-A")
     call(root, "git", "commit", "-qm", "run")

@@ -8,7 +8,7 @@ from affinage.reports.results import Results
 from affinage.reports.same_judge import unlike
 from stages.common.errors import StageError
 from stages.judging.intervals import Bootstrap
-from tests.affinage.reports import made
+from tests.affinage.reports import made_up
 from tests.affinage.reports.fixtures import better
 
 
@@ -18,49 +18,51 @@ def results(root) -> Results:
 
 def compared(tmp_path, change=None, **options) -> Comparison:
     """`first` as made, `second` changed."""
-    first, second = (made.write(tmp_path / name, **options, change=c) for name, c in (("first", None), ("second", change)))
+    first, second = (made_up.write(tmp_path / name, **options, change=c) for name, c in (("first", None), ("second", change)))
     return Comparison(results(first), results(second))
 
 
-def by_name(found: Comparison) -> dict:
-    return {one.name: one for one in found.differences}
+def by_name(comparison: Comparison) -> dict:
+    return {difference.name: difference for difference in comparison.differences}
 
 
 def test_the_same_results_differ_in_nothing(tmp_path):
-    found = compared(tmp_path)
-    assert len(found.pairs) == 8 and not found.changed and not found.params and not found.most_changed(5)
-    assert {one.reading for one in found.differences} == {"the same"}
-    assert by_name(found).keys() == {"perplexity", "chrf", "embedded"}
+    comparison = compared(tmp_path)
+    assert len(comparison.pairs) == 8 and not comparison.changed and not comparison.params and not comparison.most_changed(5)
+    assert {difference.reading for difference in comparison.differences} == {"the same"}
+    assert by_name(comparison).keys() == {"perplexity", "chrf", "embedded"}
 
 
 def test_better_answers_are_better_in_every_headline(tmp_path):
-    found = compared(tmp_path, better)
-    assert [one.reading for one in found.differences] == ["better"] * 3
-    perplexity = by_name(found)["perplexity"]
+    comparison = compared(tmp_path, better)
+    assert [difference.reading for difference in comparison.differences] == ["better"] * 3
+    perplexity = by_name(comparison)["perplexity"]
     assert perplexity.second == pytest.approx(np.exp(12 / 12)) and perplexity.value == perplexity.second - perplexity.first < 0
-    assert by_name(found)["chrf"].second == pytest.approx(100)
-    assert len(found.changed) == 8
+    assert by_name(comparison)["chrf"].second == pytest.approx(100)
+    assert len(comparison.changed) == 8
 
 
 def test_intervals_are_paired(tmp_path):
     def shift(answered, verdict):  # every row by nearly the same: far less than rows differ among themselves
         verdict["scores"]["embedded"]["tuned"] += 1 + 0.1 * int(answered["id"][-1])
 
-    one = by_name(compared(tmp_path, shift))["embedded"]
+    difference = by_name(compared(tmp_path, shift))["embedded"]
     scores = [(row.scores["embedded"]["tuned"]) for row in results(tmp_path / "first").rows]
-    assert one.reading == "better" and one.high - one.low < 0.5 < np.std(scores)
+    assert difference.reading == "better" and difference.high - difference.low < 0.5 < np.std(scores)
     expected = Bootstrap(8, 200, 0.95, 1).interval(
         np.array([[1 + 0.1 * i, 1] for i in range(1, 9)]), lambda sums: sums[..., 0] / sums[..., 1]
     )
-    assert (one.value, one.low, one.high) == pytest.approx((expected["value"], expected["low"], expected["high"]))
+    assert (difference.value, difference.low, difference.high) == pytest.approx(
+        (expected["value"], expected["low"], expected["high"])
+    )
 
 
 def test_rows_are_matched_by_what_they_ask(tmp_path):
     def renamed(answered, verdict):
         answered["id"] = verdict["id"] = f"moved-{answered['id']}"
 
-    found = compared(tmp_path, renamed)
-    assert len(found.pairs) == 8 and not found.changed
+    comparison = compared(tmp_path, renamed)
+    assert len(comparison.pairs) == 8 and not comparison.changed
 
 
 def test_only_common_rows_count(tmp_path):
@@ -68,12 +70,12 @@ def test_only_common_rows_count(tmp_path):
         if answered["id"].endswith(("1", "2", "3")):
             answered["expected"] = "something else"
 
-    found = compared(tmp_path, other)
-    assert len(found.pairs) == 5 and all(one.rows == 5 for one in found.differences)
+    comparison = compared(tmp_path, other)
+    assert len(comparison.pairs) == 5 and all(difference.rows == 5 for difference in comparison.differences)
 
 
 def test_repeated_rows_are_paired_in_turn(tmp_path):
-    rows = results(made.write(tmp_path, 3)).rows
+    rows = results(made_up.write(tmp_path, 3)).rows
     assert [(a.id, b.id) for a, b in common_rows([rows[0], rows[0], rows[1]], [rows[1], rows[0], rows[2]])] == [
         (rows[1].id, rows[1].id),
         (rows[0].id, rows[0].id),
@@ -86,20 +88,20 @@ def test_nothing_in_common_is_refused(tmp_path):
 
 
 def test_a_contestant_that_is_not_there_is_refused(tmp_path):
-    root = results(made.write(tmp_path))
+    root = results(made_up.write(tmp_path))
     with pytest.raises(StageError, match="no answers of 'parent'(.|\n)*one of: tuned, base, base_chat"):
         Comparison(root, root, "parent")
 
 
 def edited(tmp_path, change) -> Comparison:
     """The same results, the second's parameters changed by text, its details by a function."""
-    first, second = made.write(tmp_path / "first"), made.write(tmp_path / "second")
+    first, second = made_up.write(tmp_path / "first"), made_up.write(tmp_path / "second")
     if isinstance(change, tuple):
         params = (second / "params.yaml").read_text()
         assert change[0] in params
         (second / "params.yaml").write_text(params.replace(*change))
     else:
-        made.edit_json(second / "metrics/model/details.json", change)
+        made_up.edit_json(second / "metrics/model/details.json", change)
     return Comparison(results(first), results(second))
 
 
@@ -112,32 +114,32 @@ def edited(tmp_path, change) -> Comparison:
     ],
 )
 def test_scores_of_another_judge_are_not_compared(tmp_path, change, why):
-    found = edited(tmp_path, change)
-    one = by_name(found)["embedded"]
-    assert why in one.note and one.low is None and one.reading == "" and one.first is not None
-    assert found.measure == "chrf"
-    assert by_name(found)["chrf"].reading == "the same"  # the rest still is
+    comparison = edited(tmp_path, change)
+    difference = by_name(comparison)["embedded"]
+    assert why in difference.note and difference.low is None and difference.reading == "" and difference.first is not None
+    assert comparison.measure == "chrf"
+    assert by_name(comparison)["chrf"].reading == "the same"  # the rest still is
 
 
 def test_a_judge_with_another_digest_is_another_judge(tmp_path):
-    first, second = made.write(tmp_path / "first"), made.write(tmp_path / "second")
+    first, second = made_up.write(tmp_path / "first"), made_up.write(tmp_path / "second")
     for root, digest in ((first, "a"), (second, "b")):
-        made.edit_json(
+        made_up.edit_json(
             root / "metrics/model/details.json", lambda d, digest=digest: d["judges"]["embedded"].update(digest=digest)
         )
     assert "digest changed" in unlike(results(first), results(second), "embedded")
 
 
 def test_a_weak_judge_is_marked(tmp_path):
-    found = edited(tmp_path, lambda d: d["judges"]["embedded"].update(weak=["half"]))
-    assert by_name(found)["embedded"].note == "a weak judge of the expected answer cut in half"
+    comparison = edited(tmp_path, lambda d: d["judges"]["embedded"].update(weak=["half"]))
+    assert by_name(comparison)["embedded"].note == "a weak judge of the expected answer cut in half"
 
 
 def test_how_a_judge_is_asked_does_not_matter(tmp_path):
-    found = edited(tmp_path, ("controls: 8", "controls: 9, concurrency: 4"))
-    assert unlike(found.first, found.second, "embedded") is None
-    found = edited(tmp_path / "b", lambda d: d["judges"]["embedded"]["weights"].update(meaning=1.50001))
-    assert unlike(found.first, found.second, "embedded") is None
+    comparison = edited(tmp_path, ("controls: 8", "controls: 9, concurrency: 4"))
+    assert unlike(comparison.first, comparison.second, "embedded") is None
+    comparison = edited(tmp_path / "b", lambda d: d["judges"]["embedded"]["weights"].update(meaning=1.50001))
+    assert unlike(comparison.first, comparison.second, "embedded") is None
 
 
 def test_failed_verdicts_are_left_out_and_counted(tmp_path):
@@ -145,13 +147,13 @@ def test_failed_verdicts_are_left_out_and_counted(tmp_path):
         if answered["id"].endswith("1"):
             verdict["scores"]["embedded"]["tuned"] = None
 
-    one = by_name(compared(tmp_path, fail))["embedded"]
-    assert one.rows == 7 and "1 rows without it left out" in one.note
+    difference = by_name(compared(tmp_path, fail))["embedded"]
+    assert difference.rows == 7 and "1 rows without it left out" in difference.note
 
 
 def test_without_likelihoods_perplexity_has_no_interval(tmp_path):
-    one = by_name(compared(tmp_path, lambda _, verdict: verdict.pop("likelihood")))["perplexity"]
-    assert one.low is None and one.first == one.second == 8.0 and "judge again" in one.note
+    difference = by_name(compared(tmp_path, lambda _, verdict: verdict.pop("likelihood")))["perplexity"]
+    assert difference.low is None and difference.first == difference.second == 8.0 and "judge again" in difference.note
 
 
 def test_other_tokens_are_compared_by_the_byte(tmp_path):
@@ -163,15 +165,15 @@ def test_other_tokens_are_compared_by_the_byte(tmp_path):
 
 
 def test_headlines_without_rows_are_shown_as_they_are(tmp_path):
-    first, second = made.write(tmp_path / "first"), made.write(tmp_path / "second")
-    made.edit_json(second / "metrics/model/scores.json", lambda d: d.update(parts_f1={"tuned": 0.5}))
-    one = by_name(Comparison(results(first), results(second)))["parts_f1"]
-    assert (one.first, one.second, one.reading) == (None, 0.5, "") and "not kept" in one.note
+    first, second = made_up.write(tmp_path / "first"), made_up.write(tmp_path / "second")
+    made_up.edit_json(second / "metrics/model/scores.json", lambda d: d.update(parts_f1={"tuned": 0.5}))
+    difference = by_name(Comparison(results(first), results(second)))["parts_f1"]
+    assert (difference.first, difference.second, difference.reading) == (None, 0.5, "") and "not kept" in difference.note
 
 
 def test_parameters_that_differ_are_named(tmp_path):
-    found = edited(tmp_path, ("learning_rate: 2e-4", "learning_rate: 1e-4"))
-    assert found.params == [("models.model.train.learning_rate", "0.0002", "0.0001")]
+    comparison = edited(tmp_path, ("learning_rate: 2e-4", "learning_rate: 1e-4"))
+    assert comparison.params == [("models.model.train.learning_rate", "0.0002", "0.0001")]
 
 
 def test_rows_that_changed_most_come_first(tmp_path):
@@ -180,8 +182,8 @@ def test_rows_that_changed_most_come_first(tmp_path):
         answered["answers"]["tuned"]["text"] = f"new {number}"
         verdict["scores"]["embedded"]["tuned"] += number * (-1) ** number
 
-    found = compared(tmp_path, change).most_changed(3)
-    assert [(round(c), pair[1].id[-1]) for c, pair in found] == [(8, "8"), (-7, "7"), (6, "6")]
+    changed = compared(tmp_path, change).most_changed(3)
+    assert [(round(c), pair[1].id[-1]) for c, pair in changed] == [(8, "8"), (-7, "7"), (6, "6")]
 
 
 def labelled(wrong: set[int]):
@@ -197,18 +199,18 @@ def labelled(wrong: set[int]):
 
 
 def test_labels_are_compared_by_accuracy(tmp_path):
-    first = made.write(tmp_path / "first", change=labelled({1, 2, 3, 4, 5, 6}))
-    second = made.write(tmp_path / "second", change=labelled({1}))
-    found = Comparison(results(first), results(second))
-    names = by_name(found)
+    first = made_up.write(tmp_path / "first", change=labelled({1, 2, 3, 4, 5, 6}))
+    second = made_up.write(tmp_path / "second", change=labelled({1}))
+    comparison = Comparison(results(first), results(second))
+    names = by_name(comparison)
     assert (names["accuracy"].first, names["accuracy"].second) == (0.25, 0.875)
-    assert names["accuracy"].reading == "better" and found.measure == "label"
+    assert names["accuracy"].reading == "better" and comparison.measure == "label"
     assert names["macro_f1"].second == pytest.approx(f1_score(list("babababa"), list("aabababa"), average="macro"))
-    assert len(found.most_changed(9)) == 5
+    assert len(comparison.most_changed(9)) == 5
 
 
 def add_headline(root, name: str, value: float) -> None:
-    made.edit_json(root / "metrics" / "model" / "scores.json", lambda scores: scores.update({name: {"tuned": value}}))
+    made_up.edit_json(root / "metrics" / "model" / "scores.json", lambda scores: scores.update({name: {"tuned": value}}))
 
 
 def test_headlines_of_a_task_are_made_of_the_answers(tmp_path):
@@ -220,23 +222,23 @@ def test_headlines_of_a_task_are_made_of_the_answers(tmp_path):
         listed(answered, verdict)
         answered["answers"]["tuned"]["text"] = "door, hood"
 
-    first, second = made.write(tmp_path / "a", change=listed), made.write(tmp_path / "b", change=improved)
+    first, second = made_up.write(tmp_path / "a", change=listed), made_up.write(tmp_path / "b", change=improved)
     for root, value in ((first, 0.5), (second, 1.0)):
         add_headline(root, "parts_f1", value)
-    one = by_name(Comparison(results(first), results(second)))["parts_f1"]
-    assert (one.first, one.second, one.reading, one.rows) == (0.5, 1.0, "better", 8)
+    difference = by_name(Comparison(results(first), results(second)))["parts_f1"]
+    assert (difference.first, difference.second, difference.reading, difference.rows) == (0.5, 1.0, "better", 8)
 
 
 def test_the_form_of_limericks_is_made_of_the_answers(tmp_path):
     def lines(answered, verdict):
         answered["answers"]["tuned"]["text"] = "a\nb\nc\nd\ne"
 
-    first, second = made.write(tmp_path / "a"), made.write(tmp_path / "b", change=lines)
+    first, second = made_up.write(tmp_path / "a"), made_up.write(tmp_path / "b", change=lines)
     for root, value in ((first, 0.0), (second, 1.0)):
         add_headline(root, "five_lines", value)
         add_headline(root, "names_subject", value)
-    found = by_name(Comparison(results(first), results(second)))
-    assert found["five_lines"].reading == "better" and found["names_subject"].low is None
+    differences = by_name(Comparison(results(first), results(second)))
+    assert differences["five_lines"].reading == "better" and differences["names_subject"].low is None
 
 
 def test_figures_of_labels_stand_once(tmp_path):
@@ -247,11 +249,14 @@ def test_figures_of_labels_stand_once(tmp_path):
         verdict.clear()
         verdict.update(id=answered["id"], scores={"right": {"tuned": 1, "majority": 1}})
 
-    roots = [made.write(tmp_path / name, change=label) for name in "ab"]
+    roots = [made_up.write(tmp_path / name, change=label) for name in "ab"]
     for root in roots:
-        made.edit_json(root / "metrics" / "model" / "scores.json", lambda scores: scores.clear())
-    found = Comparison(*map(results, roots))
-    assert [one.name for one in found.differences] == ["accuracy", "macro_f1"] and found.measure == "label"
+        made_up.edit_json(root / "metrics" / "model" / "scores.json", lambda scores: scores.clear())
+    comparison = Comparison(*map(results, roots))
+    assert [difference.name for difference in comparison.differences] == [
+        "accuracy",
+        "macro_f1",
+    ] and comparison.measure == "label"
 
 
 def test_a_difference_within_noise_says_how_many_rows_would_show_it(tmp_path):

@@ -7,7 +7,7 @@ TEXTS = st.text(alphabet="aä bcd,.\n\u0301\u05d0\U0001f469 ", max_size=60) | st
 
 
 def said(runs: list[tuple[str, str]], kind: str) -> list[str]:
-    return [text for found, text in runs if found == kind]
+    return [text for run_kind, text in runs if run_kind == kind]
 
 
 @given(TEXTS, TEXTS)
@@ -18,19 +18,19 @@ def test_nothing_is_lost_or_added(first, second):
 
 @given(TEXTS)
 def test_a_text_is_the_same_as_itself(text):
-    one, two = compare(text, text)
-    assert one == two and not said(one, "own") or not any(word.strip(".,") for word in text.split())
+    first, two = compare(text, text)
+    assert first == two and not said(first, "own") or not any(word.strip(".,") for word in text.split())
 
 
 def test_shared_words_are_found_whatever_case_and_punctuation():
-    one, two = compare("The heart pumps blood.", "A heart pumps red Blood")
-    assert said(one, "same") == ["heart pumps blood."] and said(two, "same") == ["heart pumps", "Blood"]
-    assert said(one, "own") == ["The"] and said(two, "own") == ["A", "red"]
+    first, two = compare("The heart pumps blood.", "A heart pumps red Blood")
+    assert said(first, "same") == ["heart pumps blood."] and said(two, "same") == ["heart pumps", "Blood"]
+    assert said(first, "own") == ["The"] and said(two, "own") == ["A", "red"]
 
 
 def test_a_lone_short_word_is_chance():
-    one, _ = compare("the cat sat on it today", "we went to the far hills")
-    assert not said(one, "same")
+    first, _ = compare("the cat sat on it today", "we went to the far hills")
+    assert not said(first, "same")
     assert said(compare("no", "no")[0], "same") == ["no"]  # unless it is the whole text
 
 

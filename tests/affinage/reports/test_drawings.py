@@ -74,5 +74,5 @@ def test_gains_count_rows_and_stay_inside(differences):
 
 
 def test_a_whisker_holds_its_value():
-    found = drawings.whisker(-1.9, -3.1, -0.7, 0, -3.1, 3.1)
-    assert found.low < found.value < found.high < found.zero == pytest.approx(50)
+    whisker = drawings.whisker(-1.9, -3.1, -0.7, 0, -3.1, 3.1)
+    assert whisker.low < whisker.value < whisker.high < whisker.zero == pytest.approx(50)

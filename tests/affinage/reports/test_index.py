@@ -7,7 +7,7 @@ import pytest
 from affinage.reports.index import Entry, render_index
 from affinage.reports.outputs import Revision
 from affinage.reports.overview import overviews
-from tests.affinage.reports import made
+from tests.affinage.reports import made_up
 
 WIDTHS = (360, 800, 1600)
 MANY = 50
@@ -16,11 +16,11 @@ MANY = 50
 @pytest.fixture
 def many(tmp_path):
     """A repository with fifty models that share one's results."""
-    root = made.write(tmp_path)
+    root = made_up.write(tmp_path)
     params = root / "params.yaml"
-    head, one = params.read_text().split("models:\n")
+    head, model = params.read_text().split("models:\n")
     models = "".join(
-        one.replace("  model:", f"  model{i}:", 1).replace("dataset: data", f"dataset: data{i // 10}") for i in range(MANY)
+        model.replace("  model:", f"  model{i}:", 1).replace("dataset: data", f"dataset: data{i // 10}") for i in range(MANY)
     )
     params.write_text(f"{head}models:\n{models}")
     for i in range(MANY):
@@ -45,8 +45,8 @@ def test_it_loads_nothing_and_runs_nothing(many):
 
 
 def test_names_and_alarms_are_escaped(tmp_path):
-    root = made.write(tmp_path)
-    made.edit_json(root / "metrics/model/scores.json", lambda d: d.update(alarms={"<b>bold</b>": "<script>"}))
+    root = made_up.write(tmp_path)
+    made_up.edit_json(root / "metrics/model/scores.json", lambda d: d.update(alarms={"<b>bold</b>": "<script>"}))
     text = index(root)
     assert "&lt;b&gt;bold" in text and "<script" not in text
 

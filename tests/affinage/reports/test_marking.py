@@ -14,16 +14,16 @@ from affinage.reports.marking import COLUMNS, agreement, kappa, level, opinion, 
 from affinage.reports.outputs import Revision
 from affinage.reports.results import Results
 from stages.common.errors import StageError
-from tests.affinage.reports import made
+from tests.affinage.reports import made_up
 
 
 def results(root: Path, **options) -> Results:
-    return Results("model", Revision("workspace", made.write(root, **options)))
+    return Results("model", Revision("workspace", made_up.write(root, **options)))
 
 
 @pytest.fixture
-def found(tmp_path) -> Results:
-    return results(tmp_path, count=30, texts=[*made.NASTY, "- a list", "-", ""])
+def judged(tmp_path) -> Results:
+    return results(tmp_path, count=30, texts=[*made_up.NASTY, "- a list", "-", ""])
 
 
 def fill(path: Path, lines: list[dict], change) -> Path:
@@ -37,31 +37,31 @@ def fill(path: Path, lines: list[dict], change) -> Path:
 # the sheet ------------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_on_the_sheet_says_whose_an_answer_is(found, tmp_path):
-    lines = sheet(found, "base", 30, seed=1)
+def test_nothing_on_the_sheet_says_whose_an_answer_is(judged, tmp_path):
+    lines = sheet(judged, "base", 30, seed=1)
     write_sheet(tmp_path / "marks.csv", lines)
     text = (tmp_path / "marks.csv").read_text(encoding="utf-8-sig")
     assert "tuned" not in text and "base" not in text and "embedded" not in text
-    first = [line["answer_a"] == row.said("tuned") for line in lines for row in found.rows if row.id == line["row"]]
+    first = [line["answer_a"] == row.said("tuned") for line in lines for row in judged.rows if row.id == line["row"]]
     assert 5 < sum(first) < 25  # either may stand first
-    assert [line["row"] for line in lines] != [row.id for row in found.rows]
+    assert [line["row"] for line in lines] != [row.id for row in judged.rows]
 
 
-def test_a_seed_decides_the_sheet(found):
-    assert sheet(found, "base", 10, 1) == sheet(found, "base", 10, 1) != sheet(found, "base", 10, 2)
-    assert len(sheet(found, "base", 10, 1)) == 10 and len(sheet(found, "base", 999, 1)) == 30
+def test_a_seed_decides_the_sheet(judged):
+    assert sheet(judged, "base", 10, 1) == sheet(judged, "base", 10, 1) != sheet(judged, "base", 10, 2)
+    assert len(sheet(judged, "base", 10, 1)) == 10 and len(sheet(judged, "base", 999, 1)) == 30
 
 
-def test_a_spreadsheet_computes_nothing(found):
-    for line in sheet(found, "base", 30, 1):
+def test_a_spreadsheet_computes_nothing(judged):
+    for line in sheet(judged, "base", 30, 1):
         assert not any(text.startswith(("=", "+", "-", "@")) for text in line.values())
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_answers_find_back_to_whose_they_are(found, tmp_path, delimiter, encoding):
-    lines = sheet(found, "base", 30, 1)
-    by_id = {row.id: row for row in found.rows}
+def test_answers_find_back_to_whose_they_are(judged, tmp_path, delimiter, encoding):
+    lines = sheet(judged, "base", 30, 1)
+    by_id = {row.id: row for row in judged.rows}
     for line in lines:
         tuned_first = line["answer_a"].lstrip("'") == by_id[line["row"]].said("tuned").lstrip("'")
         line["mark_a"], line["mark_b"] = ("5", "1") if tuned_first else ("1", "5")
@@ -70,17 +70,17 @@ def test_answers_find_back_to_whose_they_are(found, tmp_path, delimiter, encodin
         table = csv.DictWriter(file, COLUMNS, delimiter=delimiter)
         table.writeheader()
         table.writerows(lines)
-    marked = read_sheet(tmp_path / "marks.csv", found, "base")
+    marked = read_sheet(tmp_path / "marks.csv", judged, "base")
     assert len(marked) == 30
-    assert all(one.marks == {"tuned": 5, "base": 1} and one.preferred == "tuned" for one in marked)
+    assert all(marks.marks == {"tuned": 5, "base": 1} and marks.preferred == "tuned" for marks in marked)
 
 
-def test_what_is_left_empty_does_not_count(found, tmp_path):
+def test_what_is_left_empty_does_not_count(judged, tmp_path):
     def some(number, line):
         line.update([{"mark_a": "3"}, {"preferred": "tie"}, {"remark": "?"}][number % 3])
 
-    marked = read_sheet(fill(tmp_path / "marks.csv", sheet(found, "base", 9, 1), some), found, "base")
-    assert [(len(one.marks), one.preferred) for one in marked] == [(1, None), (0, "tie")] * 3
+    marked = read_sheet(fill(tmp_path / "marks.csv", sheet(judged, "base", 9, 1), some), judged, "base")
+    assert [(len(marks.marks), marks.preferred) for marks in marked] == [(1, None), (0, "tie")] * 3
 
 
 @pytest.mark.parametrize(
@@ -95,26 +95,26 @@ def test_what_is_left_empty_does_not_count(found, tmp_path):
     ],
 )
 def test_errors_name_file_line_and_row(tmp_path, change, error):
-    found = results(tmp_path, count=4)
+    judged = results(tmp_path, count=4)
     path = tmp_path / "marks.csv"
-    fill(path, sheet(found, "base", 4, 1), lambda number, line: line.update(change if number == 2 else {"preferred": "a"}))
+    fill(path, sheet(judged, "base", 4, 1), lambda number, line: line.update(change if number == 2 else {"preferred": "a"}))
     with pytest.raises(StageError, match=f"marks.csv line 4, row (.|\n)*{error}"):
-        read_sheet(path, found, "base")
+        read_sheet(path, judged, "base")
 
 
-def test_files_that_are_no_sheet(found, tmp_path):
+def test_files_that_are_no_sheet(judged, tmp_path):
     path = tmp_path / "marks.csv"
     with pytest.raises(StageError, match="no such file"):
-        read_sheet(path, found, "base")
+        read_sheet(path, judged, "base")
     path.write_text("row,question\n1,2\n")
     with pytest.raises(StageError, match="no column expected, answer_a"):
-        read_sheet(path, found, "base")
+        read_sheet(path, judged, "base")
     path.write_bytes("row,réponse\n".encode("latin-1"))
     with pytest.raises(StageError, match="not UTF-8"):
-        read_sheet(path, found, "base")
-    write_sheet(path, sheet(found, "base", 5, 1))
+        read_sheet(path, judged, "base")
+    write_sheet(path, sheet(judged, "base", 5, 1))
     with pytest.raises(StageError, match="0 of 5 rows filled in"):
-        read_sheet(path, found, "base")
+        read_sheet(path, judged, "base")
 
 
 # agreement ------------------------------------------------------------------------------------------------------------
@@ -146,39 +146,39 @@ def test_levels():
     assert [level(score, 1, 5) for score in (1, 2, 3, 4, 5)] == [1, 2, 3, 4, 5]
 
 
-def as_judged(found: Results):
+def as_judged(judged: Results):
     """Marks that say what the judge says."""
 
     def change(number, line):
-        row = next(row for row in found.rows if row.id == line["row"])
+        row = next(row for row in judged.rows if row.id == line["row"])
         for side in "ab":
-            who = "tuned" if line[f"answer_{side}"] == row.said("tuned") else "base"
-            line[f"mark_{side}"] = str(level(row.scores["embedded"][who], 0, 100))
-            if row.scores["embedded"][who] == max(row.scores["embedded"][one] for one in ("tuned", "base")):
+            contestant = "tuned" if line[f"answer_{side}"] == row.said("tuned") else "base"
+            line[f"mark_{side}"] = str(level(row.scores["embedded"][contestant], 0, 100))
+            if row.scores["embedded"][contestant] == max(row.scores["embedded"][rival] for rival in ("tuned", "base")):
                 line["preferred"] = side
 
     return change
 
 
 def test_a_judge_that_says_the_same_agrees_fully(tmp_path):
-    found = results(tmp_path, count=12)
-    marked = read_sheet(fill(tmp_path / "marks.csv", sheet(found, "base", 12, 1), as_judged(found)), found, "base")
-    one = agreement(marked, found, "base", "embedded")
-    assert one.answers == 24 and one.rows == 12
-    assert one.kappa["value"] == one.kappa["low"] == 1 and one.preference["value"] == 1
-    assert one.spearman["value"] > 0.9
+    judged = results(tmp_path, count=12)
+    marked = read_sheet(fill(tmp_path / "marks.csv", sheet(judged, "base", 12, 1), as_judged(judged)), judged, "base")
+    agreed = agreement(marked, judged, "base", "embedded")
+    assert agreed.answers == 24 and agreed.rows == 12
+    assert agreed.kappa["value"] == agreed.kappa["low"] == 1 and agreed.preference["value"] == 1
+    assert agreed.spearman["value"] > 0.9
 
 
 def test_marks_by_chance_agree_by_chance(tmp_path):
-    found, dice = results(tmp_path, count=300), random.Random(0)
+    judged, dice = results(tmp_path, count=300), random.Random(0)
 
     def chance(number, line):
         line.update(mark_a=str(dice.randint(1, 5)), mark_b=str(dice.randint(1, 5)), preferred=dice.choice(["a", "b"]))
 
-    one = agreement(
-        read_sheet(fill(tmp_path / "m.csv", sheet(found, "base", 300, 1), chance), found, "base"), found, "base", "embedded"
+    agreed = agreement(
+        read_sheet(fill(tmp_path / "m.csv", sheet(judged, "base", 300, 1), chance), judged, "base"), judged, "base", "embedded"
     )
-    for figure in (one.kappa, one.spearman, one.preference):
+    for figure in (agreed.kappa, agreed.spearman, agreed.preference):
         assert figure["low"] < 0.1 and abs(figure["value"]) < 0.15 and figure["low"] <= figure["value"] <= figure["high"]
 
 
@@ -187,30 +187,32 @@ def test_failed_verdicts_do_not_count(tmp_path):
         if answered["id"].endswith("1"):
             verdict["scores"]["embedded"]["tuned"] = None
 
-    found = results(tmp_path, count=8, change=fail)
-    lines = sheet(found, "base", 8, 1)
+    judged = results(tmp_path, count=8, change=fail)
+    lines = sheet(judged, "base", 8, 1)
     marked = read_sheet(
-        fill(tmp_path / "m.csv", lines, lambda _, line: line.update(mark_a="3", mark_b="2", preferred="a")), found, "base"
+        fill(tmp_path / "m.csv", lines, lambda _, line: line.update(mark_a="3", mark_b="2", preferred="a")), judged, "base"
     )
-    one = agreement(marked, found, "base", "embedded")
-    assert (one.answers, one.rows) == (15, 7)
+    agreed = agreement(marked, judged, "base", "embedded")
+    assert (agreed.answers, agreed.rows) == (15, 7)
 
 
 def test_a_comparison_in_both_orders_counts_before_scores(tmp_path):
-    found = results(tmp_path, count=6, change=lambda _, verdict: verdict.update(pairs={"embedded": {"winner": "base"}}))
-    made.edit_json(tmp_path / "metrics/model/details.json", lambda d: d["judges"]["embedded"].update(pairwise={"over": "base"}))
-    assert {marking._prefers(row, found, "base", "embedded") for row in found.rows} == {"base"}
-    assert "tuned" in {marking._prefers(row, found, "base_chat", "embedded") for row in found.rows}  # not compared: by score
+    judged = results(tmp_path, count=6, change=lambda _, verdict: verdict.update(pairs={"embedded": {"winner": "base"}}))
+    made_up.edit_json(
+        tmp_path / "metrics/model/details.json", lambda d: d["judges"]["embedded"].update(pairwise={"over": "base"})
+    )
+    assert {marking._prefers(row, judged, "base", "embedded") for row in judged.rows} == {"base"}
+    assert "tuned" in {marking._prefers(row, judged, "base_chat", "embedded") for row in judged.rows}  # not compared: by score
 
 
 def test_what_people_say(tmp_path):
-    found = results(tmp_path, count=4)
+    judged = results(tmp_path, count=4)
 
     def tuned_wins(_, line):
-        row = next(row for row in found.rows if row.id == line["row"])
+        row = next(row for row in judged.rows if row.id == line["row"])
         side = "a" if line["answer_a"] == row.said("tuned") else "b"
         line.update({f"mark_{side}": "4", f"mark_{'ab'.replace(side, '')}": "2", "preferred": side})
 
-    marked = read_sheet(fill(tmp_path / "m.csv", sheet(found, "base", 4, 1), tuned_wins), found, "base")
-    said = opinion(marked, found, "base")
+    marked = read_sheet(fill(tmp_path / "m.csv", sheet(judged, "base", 4, 1), tuned_wins), judged, "base")
+    said = opinion(marked, judged, "base")
     assert [said[name]["value"] for name in ("tuned", "base", "difference", "preferred")] == [4, 2, 2, 1]

@@ -9,17 +9,17 @@ from affinage.reports.outputs import Revision
 from affinage.reports.results import Results
 from stages.judging.marked import read_marks
 from tests import browser
-from tests.affinage.reports import made
+from tests.affinage.reports import made_up
 
 
 @pytest.fixture
 def results(tmp_path):
-    return Results("model", Revision("workspace", made.write(tmp_path / "tree", 12)))
+    return Results("model", Revision("workspace", made_up.write(tmp_path / "tree", 12)))
 
 
 def test_answers_are_blind_shuffled_and_those_of_both(results):
     lines = marking_page.answers(results, "base", 6, 1)
-    said = {(row.expected, row.said(who)) for row in results.judged for who in ("tuned", "base")}
+    said = {(row.expected, row.said(contestant)) for row in results.judged for contestant in ("tuned", "base")}
     assert len(lines) == 12 and {(line["expected"], line["answer"]) for line in lines} <= said
     assert {tuple(line) for line in lines} == {("question", "expected", "answer")}
     assert lines == marking_page.answers(results, "base", 6, 1) != marking_page.answers(results, "base", 6, 2)
@@ -56,4 +56,4 @@ def test_keys_mark_marks_stay_and_the_file_is_read_by_the_judge(tmp_path):
         tab.close()
     (tmp_path / "marks").mkdir()
     (tmp_path / "marks" / "model.json").write_text(text, encoding="utf-8")
-    assert {one.texts[2]: one.value for one in read_marks(tmp_path / "marks")} == {"answer 0": 0.75, "answer 2": 0.0}
+    assert {marks.texts[2]: marks.value for marks in read_marks(tmp_path / "marks")} == {"answer 0": 0.75, "answer 2": 0.0}

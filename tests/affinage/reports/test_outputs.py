@@ -18,7 +18,7 @@ def test_every_kind_of_revision_is_read(repository):
     assert tuned(first) != tuned(second) == tuned(trial) == tuned(tree)
     assert Revision(first.commit[:8], repository).rows(ANSWERS, "") == first.rows(ANSWERS, "")
     assert len({first.commit, second.commit, trial.commit}) == 3
-    temperature = [one.params["models"]["model"]["generate"]["temperature"] for one in (first, second, trial, tree)]
+    temperature = [revision.params["models"]["model"]["generate"]["temperature"] for revision in (first, second, trial, tree)]
     assert temperature == [0, 0, 1, 0]
 
 

@@ -13,7 +13,7 @@ from affinage.reports.page import Page, render
 from affinage.reports.results import Results, flat
 from stages.common.files import read_rows, write_rows
 from stages.common.speed import write_times
-from tests.affinage.reports import made
+from tests.affinage.reports import made_up
 from tests.imports import ROOT
 
 
@@ -45,7 +45,7 @@ def choose(tab, name: str, text: str) -> None:
 
 @pytest.fixture
 def small(tmp_path) -> Path:
-    return made.write(tmp_path, 8, ["plain heart"])
+    return made_up.write(tmp_path, 8, ["plain heart"])
 
 
 # without a browser ----------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_headlines_are_read_in_words(small):
 
 def test_a_bad_judge_is_marked(small):
     assert "is not to be relied on" in page(small) and "not reliable" in page(small)  # half: an area of 0.7
-    made.edit_json(small / "metrics/model/details.json", lambda d: d["judges"]["embedded"]["auc"].pop("half"))
+    made_up.edit_json(small / "metrics/model/details.json", lambda d: d["judges"]["embedded"]["auc"].pop("half"))
     assert "is not to be relied on" not in page(small)
 
 
@@ -90,7 +90,7 @@ def test_failed_verdicts_reasons_and_pairs_are_shown(tmp_path):
         verdict |= {"failed": {"embedded": {"tuned": "truncated"}}, "reasons": {"embedded": {"base": "Off <topic>."}}}
         verdict["pairs"] = {"embedded": {"winner": "tie", "flipped": True}}
 
-    text = page(made.write(tmp_path, 3, change=fail))
+    text = page(made_up.write(tmp_path, 3, change=fail))
     assert "failed: truncated" in text and "Off &lt;topic&gt;." in text and "prefers neither, flipped with the order" in text
     assert re.search(r'<option value="failed">a judge failed \(3\)', text)
 
@@ -99,7 +99,7 @@ def test_a_judge_s_own_figures_are_shown(small):
     share = {"value": 0.62, "low": 0.5, "high": 0.74}
     versus = {"over": "base", "win_rate": share, "win_rate_lc": share, "flip_rate": share, "ties": share}
     extra = {"scale": [1, 5], "failed": {"truncated": 3}, "bounds": {"tuned": {"low": 2.25, "high": 4.5}}, "pairwise": versus}
-    made.edit_json(small / "metrics/model/details.json", lambda d: d["judges"]["embedded"].update(extra, weak=[]))
+    made_up.edit_json(small / "metrics/model/details.json", lambda d: d["judges"]["embedded"].update(extra, weak=[]))
     text = re.sub(r"<[^>]+>", "", page(small))
     assert "truncated 3; had they all been the lowest or the highest score, the tuned mean would be 2.2 or 4.5." in text
     assert "prefers tuned over base, trained prompt in 62 % of rows [50, 74]" in text
@@ -118,9 +118,9 @@ def test_labels_are_shown_with_their_probabilities_and_mistakes(tmp_path):
         del answered["messages"]
         verdict |= {"scores": {}, "likelihood": {}}
 
-    root = made.write(tmp_path, 5, change=label)
+    root = made_up.write(tmp_path, 5, change=label)
     table = {"6061": {"precision": 1.0}}
-    made.edit_json(root / "metrics/model/details.json", lambda d: d["tuned"].update(labels=table, rows=5))  # no figures
+    made_up.edit_json(root / "metrics/model/details.json", lambda d: d["tuned"].update(labels=table, rows=5))  # no figures
     text = page(root)
     assert Results("model", Revision("workspace", root)).task == "label"
     assert "0.75 sure" in text and "Most frequent mistakes" in text and "most frequent label" in text
@@ -141,7 +141,7 @@ def test_latency_is_shown_where_it_was_kept(small):
 
 
 def test_a_huge_answer_is_cut_and_said_to_be(tmp_path):
-    text = page(made.write(tmp_path, 2, ["word " * 2_000_000]))
+    text = page(made_up.write(tmp_path, 2, ["word " * 2_000_000]))
     assert len(text) < 1_000_000 and "of 10,000,000 characters" in text
 
 
@@ -170,11 +170,11 @@ def test_parameters_become_dotted_lines():
 
 
 def test_hostile_text_stays_text(tab, tmp_path):
-    tab.open(saved(made.write(tmp_path, 8, made.NASTY)))
+    tab.open(saved(made_up.write(tmp_path, 8, made_up.NASTY)))
     assert tab.run("document.title") == "model: results"
     assert tab.run("document.querySelectorAll('#rows :is(script, img, a:not([href^=\"#row-\"]), textarea)').length") == 0
-    given = texts(tab, "#rows .answer.tuned .text")
-    for text, answer in zip(made.NASTY[:4], given, strict=False):
+    shown = texts(tab, "#rows .answer.tuned .text")
+    for text, answer in zip(made_up.NASTY[:4], shown, strict=False):
         assert answer == text  # character by character
     assert tab.run("document.querySelectorAll('script').length") == 1
     assert tab.requests() == [tab.run("location.href")] and tab.complaints() == []
@@ -262,7 +262,7 @@ def test_a_link_to_a_row_leads_to_it(tab, small):
 @pytest.mark.parametrize("width", [360, 800, 1500])
 def test_nothing_sticks_out_at_any_width(tab, tmp_path, width):
     tab.look(width, 900)
-    tab.open(saved(made.write(tmp_path, 8, [*made.NASTY, "x" * 500])))
+    tab.open(saved(made_up.write(tmp_path, 8, [*made_up.NASTY, "x" * 500])))
     assert tab.run("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -298,7 +298,7 @@ CONTRAST = """(() => {
 
 def test_a_thousand_rows_are_laid_out_only_where_seen(tab, tmp_path):
     tab.look(1500, 900)
-    tab.open(saved(made.write(tmp_path, 1000)))
+    tab.open(saved(made_up.write(tmp_path, 1000)))
     tab.run("document.getElementById('answers').scrollIntoView()")
     tab.settle()
     seen = "one => one.firstElementChild.checkVisibility({contentVisibilityAuto: true})"

@@ -4,7 +4,7 @@ from affinage.reports.comparison import Comparison
 from affinage.reports.outputs import Revision
 from affinage.reports.results import Results
 from affinage.reports.two_revisions import ComparedPage, render_compared
-from tests.affinage.reports import made
+from tests.affinage.reports import made_up
 from tests.affinage.reports.test_comparison import labelled
 from tests.affinage.reports.test_page import CONTRAST, choose, shown, texts
 
@@ -18,8 +18,8 @@ def some(answered, verdict):
 
 
 def compared(tmp_path, change=some, first=None, **options) -> Comparison:
-    roots = [made.write(tmp_path / name, change=c, **options) for name, c in (("a", first), ("b", change))]
-    made.keep(roots[1], {n: {"topic": "ab"[n % 2]} for n in range(1, 9)})
+    roots = [made_up.write(tmp_path / name, change=c, **options) for name, c in (("a", first), ("b", change))]
+    made_up.keep(roots[1], {n: {"topic": "ab"[n % 2]} for n in range(1, 9)})
     return Comparison(*(Results("model", Revision("workspace", root)) for root in roots))
 
 
@@ -66,7 +66,7 @@ def test_where_no_judge_is_the_same_rows_are_ranked_by_letters(tmp_path):
     comparison = compared(tmp_path)
     for root, digest in (("a", "x"), ("b", "y")):
         path = tmp_path / root / "metrics/model/details.json"
-        made.edit_json(path, lambda d, digest=digest: d["judges"]["embedded"].update(digest=digest))
+        made_up.edit_json(path, lambda d, digest=digest: d["judges"]["embedded"].update(digest=digest))
     page = ComparedPage(comparison)
     assert page.table.measure == "chrF" and page.table.rows[0]["verdicts"][0]["judge"] == "chrF"
     assert "digest changed" in render_compared(comparison)
@@ -91,7 +91,7 @@ def test_two_models_of_one_revision_are_named_by_their_names(tmp_path):
 @pytest.mark.parametrize("width", [360, 800, 1400])
 def test_the_page_in_a_browser(tab, tmp_path, width):
     tab.look(width, 900)
-    tab.open(saved(compared(tmp_path, count=8, texts=[*made.NASTY[:7], "x" * 500]), tmp_path))
+    tab.open(saved(compared(tmp_path, count=8, texts=[*made_up.NASTY[:7], "x" * 500]), tmp_path))
     assert tab.run("document.documentElement.scrollWidth <= innerWidth")
     assert tab.run("document.title") == "model: workspace and workspace" and tab.complaints() == []
     assert tab.requests() == [tab.run("location.href")]

@@ -64,8 +64,14 @@ def row(number: int, dice: random.Random, text: str | None = None) -> tuple[dict
     expected = sentence(dice)
     said = {"tuned": text if text is not None else sentence(dice), "base": sentence(dice, 40), "base_chat": text or "No."}
     answers = {
-        who: {"prompt": f"### {question}\n", "text": one, "tokens": len(one.split()), "prompt_tokens": 9, "finish": "stop"}
-        for who, one in said.items()
+        contestant: {
+            "prompt": f"### {question}\n",
+            "text": answer,
+            "tokens": len(answer.split()),
+            "prompt_tokens": 9,
+            "finish": "stop",
+        }
+        for contestant, answer in said.items()
     }
     answers["base"]["finish"] = "length"
     answered = {"id": f"file.jsonl#{number}", "task": "text", "messages": [{"role": "user", "content": question}]}
@@ -90,8 +96,10 @@ def figures() -> tuple[dict, dict]:
     """scores.json and details.json."""
     named = {"perplexity": (8.0, 31.0), "chrf": (30.0, 31.0), "embedded": (60.0, 25.0), "exact_match": (0.0, 0.0)}
     details = {"rows": 8}
-    for place, who in enumerate(("tuned", "base")):
-        details[who] = {name: {"value": v[place], "low": v[place] - 1, "high": v[place] + 1} for name, v in named.items()}
+    for place, contestant in enumerate(("tuned", "base")):
+        details[contestant] = {
+            name: {"value": v[place], "low": v[place] - 1, "high": v[place] + 1} for name, v in named.items()
+        }
     details["gain"] = {
         "perplexity": {"over": "base", "value": -23.0, "low": -25.0, "high": -21.0},
         "chrf": {"over": "base", "value": -1.0, "low": -3.0, "high": 1.0},
@@ -109,7 +117,8 @@ def figures() -> tuple[dict, dict]:
     }
     gains = details["gain"].items()
     scores = {
-        name: {"tuned": named[name][0], "gain": one["value"], "low": one["low"], "high": one["high"]} for name, one in gains
+        name: {"tuned": named[name][0], "gain": figure["value"], "low": figure["low"], "high": figure["high"]}
+        for name, figure in gains
     }
     return scores, details
 
@@ -117,8 +126,8 @@ def figures() -> tuple[dict, dict]:
 def write(root: Path, count: int = 8, texts: list[str] | None = None, seed: int = 0, change=None) -> Path:
     """Lay down a repository's files; `change(answered, verdict)` may edit each row. Returns `root`."""
     dice = random.Random(seed)
-    given = [*(texts or []), *[None] * (count - len(texts or []))]
-    pairs = [row(number, dice, text) for number, text in enumerate(given, 1)]
+    texts_given = [*(texts or []), *[None] * (count - len(texts or []))]
+    pairs = [row(number, dice, text) for number, text in enumerate(texts_given, 1)]
     for pair in pairs:
         if change:
             change(*pair)
