@@ -128,7 +128,7 @@ def _params(wheels: Path, work: Path) -> dict:
     return chosen
 
 
-def _make(folder: Path, tools: Path) -> Repository:
+def make(folder: Path, tools: Path) -> Repository:
     """The repository, not yet run, with its remotes `tools/origin` (git) and `tools/remote` (DVC)."""
     (tools / "wheels").mkdir(parents=True)
     folder.mkdir()
@@ -174,7 +174,7 @@ def finished(shared: Path) -> Path:
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)  # what another worker failed to make
             folder.mkdir()
-            here = _make(folder / "work", folder / "tools")
+            here = make(folder / "work", folder / "tools")
             here.dvc("repro")
             here.git("add", "-A")
             here.git("commit", "-qm", "first run")

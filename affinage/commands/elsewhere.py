@@ -91,7 +91,7 @@ def elsewhere(name: str, named: list[str], models: Path = Path("models"), data: 
 
     runtime.deterministic()
     model = known.models[name]
-    likelihoods, found = Likelihoods(model.judge.precision), {}
+    likelihoods, by_dataset = Likelihoods(model.judge.precision), {}
     for dataset in chosen:
         formatted = data / dataset / "formatted"
         if not (formatted / "prompt.json").is_file():
@@ -101,8 +101,8 @@ def elsewhere(name: str, named: list[str], models: Path = Path("models"), data: 
             fix = f"raise datasets.{dataset}.split.test"
             raise StageError(formatted / "test", f"{len(rows)} rows", "at least two held-back rows", fix)
         sides = contestants(model, name, read_json(formatted / "prompt.json"), models)
-        found[dataset] = measured(model, sides, rows, likelihoods) | {"sha256": content_hash(formatted / "test")}
-    return {"base": model.root, "sha256": content_hash(models / name), "on": found}
+        by_dataset[dataset] = measured(model, sides, rows, likelihoods) | {"sha256": content_hash(formatted / "test")}
+    return {"base": model.root, "sha256": content_hash(models / name), "on": by_dataset}
 
 
 def table(result: dict) -> list[str]:

@@ -134,8 +134,8 @@ def _swallowed(lines: list[str], dialect: Dialect, width: int) -> bool:
     A quote that someone wrote in one record, and one in a later record, make one record of all in between.
     """
     delimiters = re.compile(re.escape(dialect.delimiter) + r"(?=(\S)?)")
-    found = [delimiters.findall(line.rstrip("\r\n")) for line in lines]
-    return width > 1 and len(lines) + width > 4 and all(len(after) == width - 1 and all(after) for after in found)
+    behind = [delimiters.findall(line.rstrip("\r\n")) for line in lines]
+    return width > 1 and len(lines) + width > 4 and all(len(after) == width - 1 and all(after) for after in behind)
 
 
 def _dialect(head: str, delimiter: str) -> Dialect:

@@ -126,8 +126,8 @@ def _refuse_broken_utf8(file: SourceFile) -> None:
                 except UnicodeDecodeError:
                     bad.append(number)
     if good and good >= len(bad):
-        found = f"bytes that are not UTF-8, in {len(bad)} of {good + len(bad)} lines with letters beyond ASCII"
-        raise StageError(f"{file.place} line {bad[0]}", found, "text in one encoding", "edit the line, or convert it to UTF-8")
+        mixed = f"bytes that are not UTF-8, in {len(bad)} of {good + len(bad)} lines with letters beyond ASCII"
+        raise StageError(f"{file.place} line {bad[0]}", mixed, "text in one encoding", "edit the line, or convert it to UTF-8")
 
 
 def _utf16_without_mark(start: bytes) -> str:

@@ -48,19 +48,19 @@ def _records(file: SourceFile, sheet: str) -> list[list[str]]:
             book = load_workbook(stream, read_only=True, data_only=True, keep_links=False)
             if sheet and sheet not in book.sheetnames:
                 raise StageError(file.place, f"sheets {', '.join(book.sheetnames)}", f"sheet {sheet!r}", FIX)
-            seen = [one for one in book.worksheets if one.sheet_state == "visible"] or book.worksheets
+            seen = [table for table in book.worksheets if table.sheet_state == "visible"] or book.worksheets
             records: list[list[str]] = []
-            for one in [book[sheet]] if sheet else seen:
-                one.reset_dimensions()  # what the file says of its size is not always true
-                records = [[_text(cell) for cell in row] for row in one.iter_rows()]
+            for chosen in [book[sheet]] if sheet else seen:
+                chosen.reset_dimensions()  # what the file says of its size is not always true
+                records = [[_text(cell) for cell in row] for row in chosen.iter_rows()]
                 if any(any(record) for record in records):
                     break
-            others = [other.title for other in seen if other.title != one.title]
+            others = [other.title for other in seen if other.title != chosen.title]
     except (InvalidFileException, zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
-        found = " ".join(str(error).split())[:200]
-        raise StageError(file.place, found, "an .xlsx file without a password", "save it as .xlsx, or as CSV") from None
+        message = " ".join(str(error).split())[:200]
+        raise StageError(file.place, message, "an .xlsx file without a password", "save it as .xlsx, or as CSV") from None
     if others:
-        file.origin = file.origin | {"sheet": one.title, "other_sheets": others}
+        file.origin = file.origin | {"sheet": chosen.title, "other_sheets": others}
     width = max((n for record in records for n, value in enumerate(record, 1) if value), default=0)
     return [(record + [""] * width)[:width] for record in records]
 

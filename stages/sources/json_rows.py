@@ -36,12 +36,12 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict:
     Raises:
         ValueError: for a key with two values: which of them is meant, no one knows.
     """
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        twice = next((key for key, value in pairs if made[key] != value), None)
+    distinct = dict(pairs)
+    if len(distinct) < len(pairs):
+        twice = next((key for key, value in pairs if distinct[key] != value), None)
         if twice is not None:
             raise ValueError(f"the key {twice!r} twice, with different values")
-    return made
+    return distinct
 
 
 def read_jsonl(file: SourceFile, params: JsonLinesRecords | None = None) -> Iterator[dict]:

@@ -51,14 +51,14 @@ def test_other_files_are_refused(tmp_path, data):
 
 def saved(folder, **sheets: list[list]) -> SourceFile:
     """A file of sheets; those whose name begins with `hidden` cannot be seen."""
-    made = openpyxl.Workbook()
-    made.remove(made.active)
+    workbook = openpyxl.Workbook()
+    workbook.remove(workbook.active)
     for name, rows in sheets.items():
-        sheet = made.create_sheet(name)
+        sheet = workbook.create_sheet(name)
         sheet.sheet_state = "hidden" if name.startswith("hidden") else "visible"
         for row in rows:
             sheet.append(row)
-    made.save(folder / "f.xlsx")
+    workbook.save(folder / "f.xlsx")
     return SourceFile(folder / "f.xlsx")
 
 

@@ -43,17 +43,17 @@ def test_it_is_the_likelihood_that_the_judge_measures(here):
     adopt_template(tokenizer, tiny.CONTRACT["chat_template"])
     save(tuned, tiny.model(seed=1), tokenizer)
     write_prompt(tuned, tiny.CONTRACT)
-    found = elsewhere.elsewhere("medical", ["medical_qa"])["on"]["medical_qa"]
+    measured = elsewhere.elsewhere("medical", ["medical_qa"])["on"]["medical_qa"]
     field = {c.name: c for c in contestants(tuned, here / "models" / "smollm2", here / "models" / "smollm2")}
     rows = [row | {"expected": row["completion"]} for row in read_rows(here / "data" / "medical_qa" / "formatted" / "test")]
     for side, name in (("before", "base"), ("after", "tuned")):
         scores = Likelihoods().of(field[name], rows)
         right = sum(score.correct for score in scores) / sum(score.tokens for score in scores)
-        assert found["token_accuracy"][side]["value"] == pytest.approx(right)
-    change = found["perplexity"]["after"]["value"] - found["perplexity"]["before"]["value"]
-    assert found["perplexity"]["change"]["value"] == pytest.approx(change)
-    assert found["perplexity"]["change"]["low"] < found["perplexity"]["change"]["high"]
-    assert (found["rows"], found["outside_context"]) == (7, 0)
+        assert measured["token_accuracy"][side]["value"] == pytest.approx(right)
+    change = measured["perplexity"]["after"]["value"] - measured["perplexity"]["before"]["value"]
+    assert measured["perplexity"]["change"]["value"] == pytest.approx(change)
+    assert measured["perplexity"]["change"]["low"] < measured["perplexity"]["change"]["high"]
+    assert (measured["rows"], measured["outside_context"]) == (7, 0)
 
 
 def test_a_model_that_is_its_base_lost_nothing(here):
@@ -95,8 +95,8 @@ def test_a_row_outside_of_the_context_counts_for_neither(here):
     rows = tiny.rows(4)
     rows[0]["messages"][0]["content"] = "why " * 300
     write_rows(here / "data" / "elements" / "formatted" / "test" / "000.jsonl", rows)
-    found = elsewhere.elsewhere("medical", ["elements"])["on"]["elements"]
-    assert (found["rows"], found["outside_context"]) == (4, 1)
+    measured = elsewhere.elsewhere("medical", ["elements"])["on"]["elements"]
+    assert (measured["rows"], measured["outside_context"]) == (4, 1)
 
 
 def test_on_the_command_line(here, capsys):

@@ -319,7 +319,7 @@ def test_what_ships_stands_beside_the_tuned_model(small):
         details["forms"] = {"tuned_q8_0": {"chrf": {"value": -3.25, "low": -5.0, "high": -1.5}}}
 
     assert "As it ships" not in page(small)
-    made.edit_json(small / "metrics/model/details.json", add)
+    made_up.edit_json(small / "metrics/model/details.json", add)
     text = page(small)
     assert "As it ships" in text and "<b>90 %</b> [80, 100]" in text
     row = text.split('<th scope="row">tuned, as q8_0</th><td>chrF</td>')[1].split("</tr>")[0]
