@@ -373,15 +373,15 @@ def test_the_tuned_model_in_other_forms_is_compared_with_it(tmp_path, work):
     def add(row):
         row["answers"] |= {"tuned_q8_0": dict(row["answers"]["tuned"]), "tuned_fast": dict(row["answers"]["base"])}
 
-    scores = run(tmp_path, work, edited(tmp_path, work, add))
-    forms = scores["forms"]
+    details = run(tmp_path, work, edited(tmp_path, work, add))
+    forms = details["forms"]
     assert all(set(apart.values()) == {0.0} for apart in forms["tuned_q8_0"].values())
     assert {"chrf", "embedded", "rouge_l", "flagged"} <= forms["tuned_q8_0"].keys()
-    apart = scores["base"]["chrf"]["value"] - scores["tuned"]["chrf"]["value"]
+    apart = details["base"]["chrf"]["value"] - details["tuned"]["chrf"]["value"]
     assert forms["tuned_fast"]["chrf"]["value"] == pytest.approx(apart, abs=1e-3)  # figures are written to six digits
-    assert scores["tuned_q8_0"]["as_tuned"]["value"] == 1 > scores["tuned_fast"]["as_tuned"]["value"]
-    assert "perplexity" not in scores["tuned_q8_0"]  # of other weights than those at hand
-    assert all(scores[name] == plain[name] for name in ("tuned", "base", "gain"))
+    assert details["tuned_q8_0"]["as_tuned"]["value"] == 1 > details["tuned_fast"]["as_tuned"]["value"]
+    assert "perplexity" not in details["tuned_q8_0"]  # of other weights than those at hand
+    assert all(details[name] == plain[name] for name in ("tuned", "base", "gain"))
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["chrf"]["tuned_q8_0"] == scores["chrf"]["tuned"] and scores["as_tuned"]["tuned_q8_0"] == 1
     assert "forms" not in plain

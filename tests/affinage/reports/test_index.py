@@ -53,8 +53,8 @@ def test_names_and_alarms_are_escaped(tmp_path):
 
 def test_models_of_a_dataset_share_the_scale_of_a_figure(many):
     (many / "metrics/model1").unlink()
-    twice = made.write(many / "twice") / "metrics/model"
-    made.edit_json(twice / "scores.json", lambda d: d["embedded"].update(gain=70.0, low=60.0, high=80.0))
+    twice = made_up.write(many / "twice") / "metrics/model"
+    made_up.edit_json(twice / "scores.json", lambda d: d["embedded"].update(gain=70.0, low=60.0, high=80.0))
     twice.rename(many / "metrics/model1")
     text = index(many)
     ends = re.findall(r'class="reach" x1="([\d.]+)" y1="8" x2="([\d.]+)"', text)
