@@ -81,7 +81,11 @@ class Completions:
             fix = f"check model and base_url, or start it: {self.start}"
             raise StageError(self.where, str(error), "an address and a model that the server knows", fix) from None
         finish = "length" if choice.finish_reason == "length" else "stop"
-        return Reply(choice.text, finish, *counts, self.model, time.monotonic() - start)
+        # both servers count the end token, which is no part of an answer; vLLM says whether it was that or a stop string
+        ended = finish == "stop" and (not options.stop or (choice.model_extra or {}).get("stop_reason", "") is None)
+        read, written = counts
+        written = written - ended if written else written
+        return Reply(choice.text, finish, read, written, self.model, time.monotonic() - start)
 
     def down(self, reason: str) -> StageError:
         """How to start the server."""

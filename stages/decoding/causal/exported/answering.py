@@ -68,8 +68,8 @@ def _answer(address: str, contestant: Contestant, prompt: Prompt, options: Gener
     reply = llama_cpp.ask(address, "completion", **named)
     check_tokens(f"llama.cpp, {contestant.name}", reply["tokens_evaluated"], tokens)
     finish = "length" if reply["stop_type"] == "limit" else "stop"
-    written = said(contestant, reply["content"])
-    return Answer(written, reply["tokens_predicted"], tokens, finish, time.monotonic() - start)
+    written = reply["tokens_predicted"] - (reply["stop_type"] == "eos")  # the end token is no part of an answer
+    return Answer(said(contestant, reply["content"]), written, tokens, finish, time.monotonic() - start)
 
 
 def _version(package: str) -> str:

@@ -71,6 +71,17 @@ def test_a_mark_in_a_text_is_not_asked(work):
     assert answers[0]["tokens"] > 0
 
 
+@pytest.mark.parametrize(("stop_type", "tokens", "finish"), [("eos", 4, "stop"), ("word", 5, "stop"), ("limit", 5, "length")])
+def test_the_end_token_is_no_part_of_an_answer(work, monkeypatch, stop_type, tokens, finish):
+    def ask(address, route, prompt, **_):
+        read = len(tiny.tokenizer()(prompt)["input_ids"])
+        return {"content": " Blue.", "tokens_predicted": 5, "tokens_evaluated": read, "stop_type": stop_type}
+
+    monkeypatch.setattr(llama_cpp, "ask", ask)
+    answer = run(work, exports=["f32"])[0]["answers"]["tuned_f32"]
+    assert (answer["text"], answer["tokens"], answer["finish"]) == ("Blue.", tokens, finish)
+
+
 def test_a_missing_package_is_named(work, monkeypatch):
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(StageError, match="pip install xllamacpp"):
