@@ -277,7 +277,7 @@ NOWHERE = {  # why it is not run, and what is instead
     "ollama create medical -f exports/medical/Modelfile": "needs Ollama; its file: tests/affinage/exporting/test_ollama.py",
     'ollama run medical "How is asthma treated?"': "as above; tests/affinage/commands/test_export.py asks llama.cpp",
     "llama-server -m …": "as above",
-    "llama-server -m exports/medical/gguf/medical.gguf --alias medical": "as above: tests/decoding/causal/test_served.py",
+    "llama-server -m exports/medical/gguf/medical.gguf --alias medical": "as above: tests/decoding/causal/test_own_server.py",
     "hf upload <you>/medical models/medical": "needs an account",
     "hf upload <you>/medical exports/medical/README.md README.md": "needs an account",
     "export OPENAI_API_KEY=…": f"the key of {PAID}",

@@ -69,7 +69,7 @@ def _write_modelfile(folder: Path, target: Path, name: str, options) -> None:
 def _checked(folder: Path, file: Path, model) -> str:
     """Compare on the first prompts of the test rows. Those with a mark of the tokenizer in a text are set apart: here it is
     letters, and llama.cpp reads it as a token."""
-    from affinage.exporting.llama_cpp import compare
+    from affinage.exporting.agreement import compare
     from stages.models.directory import load_tokenizer
     from stages.models.tokenizer_marks import marks
 

@@ -16,8 +16,8 @@ from stages.models import runtime
 ANSWERING = {  # by how a contestant answers
     "here": "stages.decoding.causal.answering:answers",
     "hosted": "stages.decoding.hosted.served:answers",
-    "exported": "stages.decoding.causal.exported.answering:answers",
-    "served": "stages.decoding.causal.served:answers",
+    "exported": "stages.decoding.causal.exported.export_answers:answers",
+    "served": "stages.decoding.causal.own_server:answers",
 }
 
 

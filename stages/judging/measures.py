@@ -136,3 +136,24 @@ def _of_limericks(rows: list[TextAnswers], answers: list[TextAnswer], training: 
 
 # by its name in `judge.measures`: a function of the test rows, one answer each, and the training rows' expected answers
 MEASURES: dict[str, Callable[..., dict[str, Figure]]] = {"parts": _of_lists, "limerick": _of_limericks}
+
+
+def task_figures(measures: list[str], rows: list[dict], answers: list[dict], training: Iterable[str]) -> dict[str, Figure]:
+    """What the task itself asks of answers (`text` and `finish`)."""
+    chosen = [measure for name, measure in MEASURES.items() if name in measures]
+    return {name: figure for measure in chosen for name, figure in measure(rows, answers, training).items()}
+
+
+def without_model(measures: list[str], rows: list[dict], training: Iterable[str]) -> dict[str, dict[str, Figure]]:
+    """Figures of contestants that need no model.
+
+    `constant` is the one answer that does best on the training rows. `labeller` is the labelling program that wrote the
+    training rows; it is there where people labelled the test rows.
+    """
+    if "parts" not in measures:
+        return {}
+    said = {"constant": [best_constant(training)] * len(rows)}
+    if all("weak" in row for row in rows):
+        said["labeller"] = [row["weak"] for row in rows]
+    whole = {contestant: [{"text": text, "finish": "stop"} for text in texts] for contestant, texts in said.items()}
+    return {contestant: task_figures(measures, rows, answers, training) for contestant, answers in whole.items()}

@@ -4,7 +4,6 @@ import csv
 import random
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,7 @@ from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.known_data import known_agreement
 from stages.judging.likelihood import Likelihoods, to_say
 from stages.judging.marked import FEWEST, Mark, calibration, matched, read_marks
-from stages.judging.measures import MEASURES, best_constant
+from stages.judging.measures import task_figures, without_model
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
 from stages.judging.opinion import Opinion, figure, health, verdict_rows
 from stages.judging.paths import Paths
@@ -127,27 +126,6 @@ def scores_within_limit(
     for contestant, said in texts.items():
         scores[contestant][cut] = judge.score(items(shorter, [said[place] for place in cut]))
     return scores
-
-
-def task_figures(measures: list[str], rows: list[dict], answers: list[dict], training: Iterable[str]) -> dict[str, Figure]:
-    """What the task itself asks of answers (`text` and `finish`)."""
-    chosen = [measure for name, measure in MEASURES.items() if name in measures]
-    return {name: figure for measure in chosen for name, figure in measure(rows, answers, training).items()}
-
-
-def references(measures: list[str], rows: list[dict], training: Iterable[str]) -> dict[str, dict[str, Figure]]:
-    """Figures of contestants that need no model.
-
-    `constant` is the one answer that does best on the training rows. `labeller` is the labelling program that wrote the
-    training rows; it is there where people labelled the test rows.
-    """
-    if "parts" not in measures:
-        return {}
-    said = {"constant": [best_constant(training)] * len(rows)}
-    if all("weak" in row for row in rows):
-        said["labeller"] = [row["weak"] for row in rows]
-    whole = {contestant: [{"text": text, "finish": "stop"} for text in texts] for contestant, texts in said.items()}
-    return {contestant: task_figures(measures, rows, answers, training) for contestant, answers in whole.items()}
 
 
 def measure_all(
@@ -284,7 +262,7 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
                 for contestant, scores in calibrated.items():
                     figures[contestant][f"{judge}_calibrated"] = figure(scores)
 
-    figures |= references(params.measures, rows, completions)
+    figures |= without_model(params.measures, rows, completions)
     write_rows(paths.verdicts, ({**row, **likelihoods(figures, i)} for i, row in enumerate(verdict_rows(rows, opinions))))
     write_table(
         paths.table,

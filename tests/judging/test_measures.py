@@ -5,9 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.judging.intervals import Bootstrap
-from stages.judging.measures import best_constant, limerick, names, parts, rhymed_pairs, rhymes, rhymes_as_limerick
+from stages.judging.measures import (
+    best_constant,
+    limerick,
+    names,
+    parts,
+    rhymed_pairs,
+    rhymes,
+    rhymes_as_limerick,
+    task_figures,
+    without_model,
+)
 from stages.judging.scoring import headline, summarize
-from stages.judging.text_verdicts import references, task_figures
 
 PARTS = ["wheel", "seat", "hood", "door"]
 some_lists = st.lists(st.lists(st.sampled_from(PARTS), max_size=4, unique=True).map(", ".join), min_size=1, max_size=8)
@@ -116,13 +125,13 @@ def test_the_best_constant_by_hand():
 
 def test_references_need_no_model():
     rows = [{"expected": "wheel, seat", "weak": "wheel"}, {"expected": "none", "weak": "none"}]
-    by_contestant = references(["parts"], rows, ["wheel", "wheel", "seat, wheel"])
+    by_contestant = without_model(["parts"], rows, ["wheel", "wheel", "seat, wheel"])
     assert set(by_contestant) == {"constant", "labeller"}
     assert value(by_contestant["constant"]["parts_f1"]) == pytest.approx(2 * 1 / (2 + 2))  # `wheel` twice
     assert value(by_contestant["labeller"]["parts_f1"]) == pytest.approx(2 * 1 / (1 + 2))
     assert value(by_contestant["labeller"]["unreadable"]) == 0
-    assert set(references(["parts"], [rows[0], {"expected": "none"}], ["wheel"])) == {"constant"}
-    assert references(["limerick"], rows, ["wheel"]) == references([], rows, ["wheel"]) == {}
+    assert set(without_model(["parts"], [rows[0], {"expected": "none"}], ["wheel"])) == {"constant"}
+    assert without_model(["limerick"], rows, ["wheel"]) == without_model([], rows, ["wheel"]) == {}
 
 
 def test_the_gain_is_over_the_base_or_the_constant_and_the_labeller_is_no_rival():
@@ -132,7 +141,7 @@ def test_the_gain_is_over_the_base_or_the_constant_and_the_labeller_is_no_rival(
         contestant: task_figures(["parts"], rows, [{"text": text, "finish": "stop"} for text in texts], [])
         for contestant, texts in said.items()
     }
-    figures |= references(["parts"], rows, ["wheel", "wheel"])
+    figures |= without_model(["parts"], rows, ["wheel", "wheel"])
     results = summarize(figures, Bootstrap(2, 100, 0.95, 1)) | {"judges": {}}
     gain = results["gain"]["parts_f1"]
     assert gain["over"] == "constant" and gain["value"] == pytest.approx(1 - 2 * 2 / (2 + 3))

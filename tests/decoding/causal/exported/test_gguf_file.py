@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tokenizers import pre_tokenizers
 
-from affinage.exporting import llama_cpp
+from affinage.exporting import agreement
 from stages.common.errors import StageError
 from stages.decoding.causal.exported import llama_cpp as llama_server
 from stages.decoding.causal.exported.gguf_file import ARCHITECTURES, interleaved, splitting, write_gguf
@@ -24,20 +24,20 @@ def conversations(count: int = 20) -> list[list[dict]]:
 def test_llama_cpp_writes_the_same_tokens(tmp_path, architecture, begins):
     folder = tiny.base(tmp_path / "model", architecture, begins=begins)
     file = write_gguf(folder, tmp_path / "gguf", "m", "f32")
-    assert llama_cpp.compare(folder, file, conversations(), 16) == ["same"] * 20
+    assert agreement.compare(folder, file, conversations(), 16) == ["same"] * 20
 
 
 def test_another_model_is_told_apart(tmp_path):
     folder, other = tiny.base(tmp_path / "model"), tiny.base(tmp_path / "other", seed=1)
     file = write_gguf(folder, tmp_path / "gguf", "m", "f32")
-    assert set(llama_cpp.compare(other, file, conversations(4), 16)) == {"answer"}
+    assert set(agreement.compare(other, file, conversations(4), 16)) == {"answer"}
 
 
 def test_another_template_is_told_apart(tmp_path):
     folder = tiny.base(tmp_path / "model")
     file = write_gguf(folder, tmp_path / "gguf", "m", "f32")
     (folder / "chat_template.jinja").write_text(tiny.CHAT.replace("<assistant>", "[assistant]"))
-    assert llama_cpp.compare(folder, file, conversations(2), 4) == ["prompt"] * 2
+    assert agreement.compare(folder, file, conversations(2), 4) == ["prompt"] * 2
 
 
 @pytest.mark.parametrize(("kind", "stored"), [("f32", 0), ("f16", 1), ("bf16", 30), ("q8_0", 8)])

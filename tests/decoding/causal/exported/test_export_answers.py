@@ -8,7 +8,7 @@ import pytest
 from stages import generate
 from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
-from stages.decoding.causal.exported import answering, llama_cpp
+from stages.decoding.causal.exported import export_answers, llama_cpp
 from tests import tiny
 
 
@@ -54,8 +54,8 @@ def test_answers_are_made_once_and_the_file_goes(work, monkeypatch):
 @pytest.mark.parametrize("library", ["gguf", "xllamacpp"])
 def test_another_version_of_llama_cpp_answers_anew(work, monkeypatch, library):
     run(work, exports=["q8_0"])
-    plain = answering.version
-    monkeypatch.setattr(answering, "version", lambda name: plain(name) + ("+another" if name == library else ""))
+    plain = export_answers.version
+    monkeypatch.setattr(export_answers, "version", lambda name: plain(name) + ("+another" if name == library else ""))
     monkeypatch.setattr(llama_cpp, "serve", lambda *_: pytest.fail("asked again"))
     with pytest.raises(pytest.fail.Exception):
         run(work, exports=["q8_0"])
