@@ -63,9 +63,9 @@ def chrf(answers: list[str], expected: list[str]) -> Figure:
 
 def rouge_l(answer: str, expected: str) -> float:
     """F1 of the longest common subsequence of words. Case and punctuation do not count; forms of a word do."""
-    said, meant = (re.findall(r"\w+", folded_key(text)) for text in (answer, expected))
-    shared = common_subsequence(said, meant)
-    return 2 * shared / (len(said) + len(meant)) if shared else 0.0
+    answered, wanted = (re.findall(r"\w+", folded_key(text)) for text in (answer, expected))
+    shared = common_subsequence(answered, wanted)
+    return 2 * shared / (len(answered) + len(wanted)) if shared else 0.0
 
 
 def common_subsequence(first: list[str], second: list[str]) -> int:
