@@ -169,6 +169,15 @@ def test_perplexity_follows_from_the_likelihoods_of_the_verdicts(tmp_path, work)
         assert right / tokens == pytest.approx(details[contestant]["token_accuracy"]["value"], rel=1e-5)
 
 
+def test_shares_of_flagged_answers_follow_from_the_figures_of_the_verdicts(tmp_path, work):
+    details = run(tmp_path, work)
+    rows = [row["figures"] for row in read_rows(tmp_path / "verdicts.jsonl")]
+    for contestant in ("tuned", "base", "base_chat"):
+        for name in ("flagged", "breaks_off", "repeats"):
+            share = np.mean([row[contestant][name] for row in rows])
+            assert share == pytest.approx(details[contestant][name]["value"], abs=1e-5)
+
+
 def test_judging_twice_gives_the_same_bytes(tmp_path, work, monkeypatch):
     run(tmp_path, work)
     first = outputs(tmp_path)

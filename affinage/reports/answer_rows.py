@@ -8,6 +8,7 @@ from affinage.reports import differences, drawings, figures
 from affinage.reports.kept_columns import kept_columns
 from affinage.reports.results import TUNED, Results, Row
 from stages.common.files import clean_text
+from stages.judging.controls import FLAGS
 
 LONGEST = 20_000  # characters of a text on the page; the whole is in the answers file
 
@@ -127,7 +128,7 @@ class Table:
             flags.append("failed")
         if row.answers.get(TUNED, {}).get("finish") == "length":
             flags.append("length")
-        return flags
+        return [*flags, *(name for name, value in row.figures.get(TUNED, {}).items() if name in FLAGS and value)]
 
     @cached_property
     def filters(self) -> list[tuple[str, str, int]]:
@@ -140,6 +141,7 @@ class Table:
             "wrong": "labelled wrong",
             "failed": "a judge failed",
             "length": "broke off at the limit",
+            **{flag: f"form: {figures.kind(flag).inside}" for flag in FLAGS},
             "probe": "probes, with no expected answer",
         }
         flags = [flag for row in self.rows for flag in row["flags"].split()]
@@ -170,6 +172,7 @@ def reply(results: Results, row: Row, contestant: str, label: str, side: str, ru
         facts.append(f"{answer['tokens']} tokens")
     if answer.get("finish") not in (None, "stop"):
         facts.append({"length": "broke off at the limit"}.get(answer["finish"], str(answer["finish"])))
+    facts += [figures.kind(flag).inside for flag in FLAGS if row.figures.get(contestant, {}).get(flag)]
     if (seconds := results.seconds.get(contestant, {}).get(row.id)) is not None:
         facts.append(f"{seconds:.2f} s")
     return {

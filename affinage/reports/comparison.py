@@ -2,7 +2,7 @@
 
 Two revisions are compared on the rows that they have in common: the same conversation and expected answer, whatever their
 ids. Every difference has a paired bootstrap interval: both revisions are resampled together, row by row, so that rows
-that are hard for both cancel out. Where a figure's rows were not kept, its values stand without an interval.
+that are hard for both cancel out. Where an old revision kept nothing of a figure's rows, its values stand without an interval.
 """
 
 import math
@@ -17,7 +17,7 @@ from affinage.reports import figures
 from affinage.reports.results import TUNED, Results, Row, flat
 from affinage.reports.same_judge import unlike
 from stages.common.errors import StageError
-from stages.judging.classes import accuracy, macro_f1
+from stages.judging.classes import accuracy, calibration_error, macro_f1
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.measures import limerick, parts
 from stages.judging.metrics import Figure, chrf
@@ -37,7 +37,7 @@ def _form(rows: list[Row], contestant: str) -> dict[str, Figure]:
     return limerick(["" for _ in rows], [row.expected for row in rows], said, ())
 
 
-# headlines of tasks, and what makes them of rows; `names_subject` is not among them: it needs the training rows
+# headlines of tasks, and what makes them of answers; others are read from the verdicts, which keep them row by row
 OF_ANSWERS = ((("parts_f1",), _parts), (("five_lines", "rhyme", "rhymed_pairs"), _form))
 
 
@@ -141,11 +141,7 @@ class Comparison:
             {"perplexity"} if any(o and o.name == "bits_per_byte" for o in of_rows) else set()
         )
         rest = [name for name in self.first.scores | self.second.scores if name not in known]
-        return [
-            difference
-            for difference in [*of_rows, *(self._values(name, "its rows were not kept") for name in rest)]
-            if difference
-        ]
+        return [difference for difference in [*of_rows, *map(self._of_verdicts, rest)] if difference]
 
     def _paired(self, name: str, pairs: list[Pair], make: Callable[[list[Row]], Figure], note: str = "") -> Difference:
         """A figure made of the rows of each side, on the same resamples."""
@@ -169,6 +165,21 @@ class Comparison:
         return (
             Difference(name, kind.title, kind.decimals, *both, note=note) if any(value is not None for value in both) else None
         )
+
+    def _of_verdicts(self, name: str) -> Difference | None:
+        """A figure that the verdicts keep row by row, such as the share of answers with a flag of form."""
+        lacks = [
+            str(results.revision)
+            for side, results in enumerate((self.first, self.second))
+            if any(name not in pair[side].figures.get(self.contestant, {}) for pair in self.pairs)
+        ]
+        if lacks:
+            return self._values(name, f"verdicts at {' and '.join(lacks)} do not keep it of each row: judge again there")
+
+        def of(rows: list[Row]) -> Figure:
+            return with_count([row.figures[self.contestant][name] for row in rows]), mean
+
+        return self._paired(name, self.pairs, of)
 
     def _likelihood(self) -> Difference | None:
         """Perplexity; bits a byte where the two do not count the same tokens."""
@@ -207,10 +218,16 @@ class Comparison:
         def sides(rows: list[Row]) -> tuple[list[str], list[str]]:
             return [row.expected for row in rows], [row.said(self.contestant) for row in rows]
 
-        return [
-            self._paired("accuracy", self.pairs, lambda rows: accuracy(*sides(rows))),
-            self._paired("macro_f1", self.pairs, lambda rows: macro_f1(*sides(rows), labels)),
-        ]
+        def shares(rows: list[Row]) -> list[dict[str, float]]:
+            return [row.answers[self.contestant].get("probabilities") or {} for row in rows]
+
+        makers = {
+            "accuracy": lambda rows: accuracy(*sides(rows)),
+            "macro_f1": lambda rows: macro_f1(*sides(rows), labels),
+        }
+        if all(all(shares(list(pair))) for pair in self.pairs):
+            makers["calibration_error"] = lambda rows: calibration_error(*sides(rows), shares(rows))
+        return [self._paired(name, self.pairs, make) for name, make in makers.items()]
 
     # judges ----------------------------------------------------------------------------------------------------------
 

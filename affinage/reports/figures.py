@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from stages.decoding.answers import FORM
-from stages.judging.scoring import LOWER_IS_BETTER, NEITHER_IS_BETTER
+from stages.judging.directions import LOWER_IS_BETTER, NEITHER_IS_BETTER
 
 BETTER, WORSE, NOISE, DIFFERS = "better", "worse", "within noise", "differs"
 MINUS = "\N{MINUS SIGN}"
@@ -69,7 +69,6 @@ CONTENT = Kind(
     "Content",
     "how much of the expected answer is said, of 100, as people would mark it; what is fluent and wrong is hardly seen",
 )
-_LOWER = LOWER_IS_BETTER | {"calibration_error", "log_loss"}
 
 CONTROLS = {
     "other": "another row's answer",
@@ -126,7 +125,7 @@ def control(name: str) -> str:
 
 def better_sign(name: str) -> int:
     """1 where more is better, -1 where less is, 0 where neither."""
-    return 0 if name in NEITHER_IS_BETTER else -1 if name in _LOWER else 1
+    return 0 if name in NEITHER_IS_BETTER else -1 if name in LOWER_IS_BETTER else 1
 
 
 def reading(name: str, low: float, high: float) -> str:

@@ -22,6 +22,7 @@ class Row:
         answers: by contestant: `text` or `label` (with `probabilities`), `prompt`, `tokens`, `finish`, as far as there.
         scores: by judge and contestant, None where the judge failed; `reasons`, `failed` and `pairs` likewise.
         likelihood: by contestant: nats, tokens and tokens predicted right of the expected answer.
+        figures: by contestant and name: flags of form and measures of the task, of this row.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Row:
     failed: dict[str, dict[str, str]] = field(default_factory=dict)
     pairs: dict[str, dict] = field(default_factory=dict)
     likelihood: dict[str, list[float]] = field(default_factory=dict)
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def asked(self) -> tuple:
@@ -52,7 +54,7 @@ def _row(answered: dict, verdict: dict) -> Row:
         tuple(turns) or (("text", str(answered.get("text", ""))),),
         None if answered.get("expected") is None else str(answered["expected"]),
         answered["answers"],
-        *(verdict.get(key) or {} for key in ("scores", "reasons", "failed", "pairs", "likelihood")),
+        *(verdict.get(key) or {} for key in ("scores", "reasons", "failed", "pairs", "likelihood", "figures")),
     )
 
 

@@ -150,6 +150,7 @@ class TextVerdicts(TypedDict):
     failed: NotRequired[dict[str, dict[str, str]]]
     pairs: NotRequired[dict[str, dict]]  # by judge: tuned against the better base, in both orders
     likelihood: NotRequired[dict[str, list[float]]]  # by contestant: nats, tokens, tokens predicted right
+    figures: NotRequired[dict[str, dict[str, float]]]  # by contestant: flags of form, and what the task asks, of this row
 
 
 class LabelVerdicts(TypedDict):

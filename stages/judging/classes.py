@@ -5,6 +5,8 @@ import numpy as np
 from stages.judging.intervals import mean, with_count
 from stages.judging.metrics import Figure
 
+BINS = 10
+
 
 def accuracy(expected: list[str], answers: list[str]) -> Figure:
     """Share of rows labelled right; sums of a row: 0 or 1, 1."""
@@ -26,3 +28,20 @@ def macro_f1(expected: list[str], answers: list[str], labels: list[str]) -> Figu
         return scores.sum(-1) / np.maximum(there.sum(-1), 1)
 
     return np.hstack([answered_rows * expected_rows, answered_rows, expected_rows]), statistic
+
+
+def calibration_error(expected: list[str], answers: list[str], probabilities: list[dict[str, float]]) -> Figure:
+    """Expected calibration error in ten bins (Guo et al., arXiv 1706.04599): how far the stated probability of the likeliest
+    label and the share of right ones lie apart, weighted by the bins' rows.
+
+    Sums of a row: the stated probability and whether it is right, each in the row's bin; 1. Their width is 2 * BINS + 1.
+    """
+    right = np.array([label == answer for label, answer in zip(expected, answers, strict=True)], float)
+    sure = np.array([max(shares.values()) for shares in probabilities])
+    bins = np.eye(BINS)[np.minimum((sure * BINS).astype(int), BINS - 1)]
+
+    def statistic(sums: np.ndarray) -> np.ndarray:
+        stated, actual = sums[..., :BINS], sums[..., BINS : 2 * BINS]
+        return np.abs(stated - actual).sum(-1) / sums[..., -1]
+
+    return np.hstack([bins * sure[:, None], bins * right[:, None], np.ones((len(expected), 1))]), statistic

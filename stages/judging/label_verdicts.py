@@ -5,7 +5,7 @@
 | accuracy | share of rows whose likeliest label is the right one | 0 or 1, 1 |
 | macro_f1 | F1 of each class that the test rows have, averaged | right, answered and expected, of each class |
 | log_loss | mean negative log-likelihood of the right label, in nats | nats, 1 |
-| calibration_error | expected calibration error in ten bins (Guo et al., arXiv 1706.04599) | stated, actual, in each bin; 1 |
+| calibration_error | how far stated and actual shares lie apart (classes.py) | stated, actual, in each bin; 1 |
 """
 
 import csv
@@ -17,41 +17,28 @@ from stages.common.files import atomic_file, read_rows, write_json, write_rows
 from stages.common.sanity import answers, raised
 from stages.common.schema_models import LabelJudge
 from stages.common.speed import write_speed
-from stages.judging.classes import accuracy, macro_f1
+from stages.judging.classes import accuracy, calibration_error, macro_f1
+from stages.judging.directions import LOWER_IS_BETTER
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.metrics import Figure
 from stages.judging.paths import Paths
 from stages.models import runtime
 
 RIVALS = ("majority", "tfidf")
-LOWER_IS_BETTER = {"log_loss", "calibration_error"}
 CHARACTERS = "reads single characters and pairs of them: no training text has a word of two letters"
-BINS = 10
 LEAST = 1e-6  # probabilities are written to six places
-
-
-def calibration_error(sums: np.ndarray) -> np.ndarray:
-    """How far stated and actual shares lie apart, weighted by the bins' rows; of sums [..., 2 * BINS + 1]."""
-    stated, actual = sums[..., :BINS], sums[..., BINS : 2 * BINS]
-    return np.abs(stated - actual).sum(-1) / sums[..., -1]
 
 
 def figures(rows: list[dict], contestant: str, labels: list[str]) -> dict[str, Figure]:
     """Every figure of one contestant."""
     expected, answered = [row["expected"] for row in rows], [row["answers"][contestant]["label"] for row in rows]
-    right = np.array([label == answer for label, answer in zip(expected, answered, strict=True)], float)
     shares = [row["answers"][contestant]["probabilities"] for row in rows]
-    sure = np.array([max(share.values()) for share in shares])
     likely = np.array([share.get(row["expected"], 0.0) for share, row in zip(shares, rows, strict=True)])
-    bins = np.eye(BINS)[np.minimum((sure * BINS).astype(int), BINS - 1)]
     return {
         "accuracy": accuracy(expected, answered),
         "macro_f1": macro_f1(expected, answered, labels),
         "log_loss": (with_count(-np.log(np.maximum(likely, LEAST))), mean),
-        "calibration_error": (
-            np.hstack([bins * sure[:, None], bins * right[:, None], np.ones((len(rows), 1))]),
-            calibration_error,
-        ),
+        "calibration_error": calibration_error(expected, answered, shares),
     }
 
 

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.decoding.answers import FORM
-from stages.judging.controls import CUT, FLAGS, NOT_BAD, controls, graded, question
+from stages.judging.controls import CUT, NOT_BAD, controls, graded, question
+from stages.judging.directions import FLAGGED, LOWER_IS_BETTER, NEITHER_IS_BETTER
 from stages.judging.intervals import Bootstrap, mean
 from stages.judging.metrics import Figure
 
 UNKNOWN = "unknown"  # how far a judge agrees with people on data of this kind
-FLAGGED = "flagged"  # the share of answers that have any of them
-LOWER_IS_BETTER = {"perplexity", "bits_per_byte", "count_error", "unreadable", FLAGGED, *FLAGS}
-NEITHER_IS_BETTER = {"tokens", "prompt_tokens"}
 AS_TUNED = "as_tuned"  # of a form: the share of answers that are the tuned model's to the letter
 
 

@@ -30,6 +30,7 @@ from stages.judging.measures import task_figures, without_model
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
 from stages.judging.opinion import Opinion, figure, health, verdict_rows
 from stages.judging.paths import Paths
+from stages.judging.row_figures import of_row
 from stages.judging.scoring import AS_TUNED, FLAGGED, headline, items, known_answers, summarize, trust
 from stages.judging.server import ServerJudge, Texts
 from stages.judging.signals import Signals
@@ -152,18 +153,6 @@ def measure(contestant: Contestant, rows: list[dict], overlap: Overlap, likeliho
     return likelihood(likelihoods.of(contestant, rows), [to_say(row) for row in rows]) | wordings
 
 
-def likelihoods(figures: dict[str, dict[str, Figure]], row: int) -> dict:
-    """`likelihood` of a row's expected answer, by contestant: nats, tokens and tokens predicted right.
-
-    It is left out where no contestant has one. Two revisions are compared row by row with it.
-    """
-    sums = {
-        contestant: named["perplexity"][0][row, :3].tolist() for contestant, named in figures.items() if "perplexity" in named
-    }
-    rounded = {contestant: [round(nats, 4), int(tokens), int(right)] for contestant, (nats, tokens, right) in sums.items()}
-    return {"likelihood": rounded} if rounded else {}
-
-
 def write_table(path: Path, rows: list[dict], scores_by_judge: dict[str, dict[str, np.ndarray]], names: list[str]) -> None:
     """Scores in long form, for plots: a line for each judge, contestant and row. Failed verdicts are left out."""
     with atomic_file(path) as file:
@@ -262,8 +251,9 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
                 for contestant, scores in calibrated.items():
                     figures[contestant][f"{judge}_calibrated"] = figure(scores)
 
+    verdicts = enumerate(verdict_rows(rows, opinions))
+    write_rows(paths.verdicts, ({**row, **of_row(figures, params.measures, place)} for place, row in verdicts))
     figures |= without_model(params.measures, rows, completions)
-    write_rows(paths.verdicts, ({**row, **likelihoods(figures, i)} for i, row in enumerate(verdict_rows(rows, opinions))))
     write_table(
         paths.table,
         rows,

@@ -168,7 +168,28 @@ def test_headlines_without_rows_are_shown_as_they_are(tmp_path):
     first, second = made_up.write(tmp_path / "first"), made_up.write(tmp_path / "second")
     made_up.edit_json(second / "metrics/model/scores.json", lambda d: d.update(parts_f1={"tuned": 0.5}))
     difference = by_name(Comparison(results(first), results(second)))["parts_f1"]
-    assert (difference.first, difference.second, difference.reading) == (None, 0.5, "") and "not kept" in difference.note
+    assert (difference.first, difference.second, difference.reading) == (None, 0.5, "")
+    assert "do not keep it of each row" in difference.note
+
+
+def test_figures_that_the_verdicts_keep_row_by_row_have_paired_intervals(tmp_path):
+    def flag(share):
+        def change(answered, verdict):
+            number = int(answered["id"].rpartition("#")[2])
+            verdict["figures"] = {"tuned": {"flagged": float(number <= share), "repeats": 0.0}}
+
+        return change
+
+    roots = [made_up.write(tmp_path / name, change=flag(share)) for name, share in (("a", 8), ("b", 2))]
+    for root, value in zip(roots, (1.0, 0.25), strict=True):
+        add_headline(root, "flagged", value)
+    difference = by_name(Comparison(*map(results, roots)))["flagged"]
+    assert (difference.first, difference.second) == (1.0, 0.25)
+    assert (difference.reading, difference.rows, difference.note) == ("better", 8, "")
+    made_up.write(roots[0], change=None)  # as it was before verdicts kept them
+    add_headline(roots[0], "flagged", 1.0)
+    difference = by_name(Comparison(*map(results, roots)))["flagged"]
+    assert difference.low is None and difference.note == "verdicts at workspace do not keep it of each row: judge again there"
 
 
 def test_parameters_that_differ_are_named(tmp_path):
@@ -238,7 +259,22 @@ def test_the_form_of_limericks_is_made_of_the_answers(tmp_path):
         add_headline(root, "five_lines", value)
         add_headline(root, "names_subject", value)
     differences = by_name(Comparison(results(first), results(second)))
-    assert differences["five_lines"].reading == "better" and differences["names_subject"].low is None
+    assert differences["five_lines"].reading == "better"
+    assert differences["names_subject"].low is None  # these verdicts do not keep it
+
+
+def test_the_calibration_of_labels_is_made_of_their_probabilities(tmp_path):
+    def sure(share):
+        def change(answered, verdict):
+            labelled(set())(answered, verdict)
+            label = answered["answers"]["tuned"]["label"]
+            answered["answers"]["tuned"]["probabilities"] = {label: share, "other": 1 - share}
+
+        return change
+
+    roots = [made_up.write(tmp_path / name, change=sure(share)) for name, share in (("a", 0.6), ("b", 0.9))]
+    difference = by_name(Comparison(*map(results, roots)))["calibration_error"]  # every label is right
+    assert (difference.first, difference.second) == (pytest.approx(0.4), pytest.approx(0.1)) and difference.reading == "better"
 
 
 def test_figures_of_labels_stand_once(tmp_path):
@@ -253,10 +289,8 @@ def test_figures_of_labels_stand_once(tmp_path):
     for root in roots:
         made_up.edit_json(root / "metrics" / "model" / "scores.json", lambda scores: scores.clear())
     comparison = Comparison(*map(results, roots))
-    assert [difference.name for difference in comparison.differences] == [
-        "accuracy",
-        "macro_f1",
-    ] and comparison.measure == "label"
+    assert [difference.name for difference in comparison.differences] == ["accuracy", "macro_f1", "calibration_error"]
+    assert comparison.measure == "label"
 
 
 def test_a_difference_within_noise_says_how_many_rows_would_show_it(tmp_path):

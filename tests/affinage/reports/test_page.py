@@ -140,6 +140,15 @@ def test_latency_is_shown_where_it_was_kept(small):
     assert "0.25 s" not in page(small)  # the times are those of other answers
 
 
+def test_flags_of_form_are_named_and_rows_are_narrowed_by_them(tmp_path):
+    def flag(answered, verdict):
+        verdict["figures"] = {"tuned": {"flagged": 1.0, "repeats": 1.0, "echoes": 0.0}, "base": {"repeats": 0.0}}
+
+    text = page(made_up.write(tmp_path, 3, change=flag))
+    assert '<option value="repeats">form: repeats itself (3)' in text and 'value="echoes"' not in text
+    assert text.count("tokens · repeats itself") == 3
+
+
 def test_a_huge_answer_is_cut_and_said_to_be(tmp_path):
     text = page(made_up.write(tmp_path, 2, ["word " * 2_000_000]))
     assert len(text) < 1_000_000 and "of 10,000,000 characters" in text
