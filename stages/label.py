@@ -14,6 +14,7 @@ from stages.common.sanity import mostly_dropped, raised, together
 from stages.common.schema_data import Label
 from stages.common.track import track
 from stages.labels import METHODS
+from stages.labels.contents import Contents
 from stages.labels.dropped import Dropped
 
 
@@ -34,13 +35,14 @@ def has_label(row: dict, none: str) -> bool:
 
 def main(name: str, params: Label, paths: Paths) -> None:
     """Label and clean the rows; nothing vanishes: kept + dropped = read."""
-    kept, labels, left_out = 0, 0, Dropped()
+    kept, labels, left_out, contents = 0, 0, Dropped(), Contents(getattr(params, "none", ""))
     rows, more = METHODS[params.method](paths.raw, params)
     with atomic_file(paths.labeled) as keep, atomic_file(paths.dropped) as drop:
         for row, reason in track(rows, f"label {name}"):
             if reason is None:
                 kept += 1
                 labels += has_label(row, getattr(params, "none", ""))
+                contents.add(row)
                 task = "label" if to_classify(row) else "text"
                 keep.write(json_line({"id": row.pop("id"), "task": task, **row}))
             else:
@@ -53,7 +55,8 @@ def main(name: str, params: Label, paths: Paths) -> None:
         print(f"label {name}: dropped {line}", file=sys.stderr)
     counts = left_out.counts
     total = kept + counts.total()
-    alarms = together(mostly_dropped(total, counts), {} if labels else {"no_label": f"none of {kept} rows"})
+    no_label = {} if labels else {"no_label": f"none of {kept} rows"}
+    alarms = together(mostly_dropped(total, counts), no_label, contents.alarms())
     said = raised("label", name, alarms, before=raw_alarms(paths.raw))
     write_json(paths.metrics, {"rows": total, "kept": kept, "dropped": dict(sorted(counts.items())), **more(), **said})
 

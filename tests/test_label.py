@@ -103,7 +103,13 @@ def test_each_rule_keeps_the_answers_that_it_promises(pairs, conflicts):
 
 @pytest.mark.parametrize(
     "labels",
-    [["Complaint", "complaint"], ["réclamation", "Reclamations"], ["late delivery", "late-deliveries"], ["Über", "uber"]],
+    [
+        ["Complaint", "complaint"],
+        ["réclamation", "Reclamations"],
+        ["late delivery", "late-deliveries"],
+        ["Über", "uber"],
+        ["1", "1.0"],
+    ],
 )
 def test_labels_that_look_alike_are_named(tmp_path, capsys, labels):
     rows = [{"text": f"text {place}", "label": [*labels, "other"][place % 3]} for place in range(7)]

@@ -135,3 +135,19 @@ def test_texts_without_a_word_are_answered_and_compared(tmp_path, rows_of):
     model = labelled.tuned(formatted, root, tmp_path / "model", epochs=1)
     rows = labelled.answer(tmp_path, formatted, model, root, root)
     assert rows and all(row["answers"]["tfidf"]["reads"] == "char" for row in rows)
+
+
+def test_weights_that_the_last_step_broke_are_not_saved(tmp_path):
+    tiny.base(tmp_path / "base")
+    tiny.formatted(tmp_path / "formatted")
+    write_rows(tmp_path / "formatted" / "validation" / "000.jsonl", [])  # no loss after the last step
+    with pytest.raises(StageError, match=r"step 1\n[^$]*weights that are no numbers: [^$]*learning_rate"):
+        trained.run(tmp_path, tiny.training(batch_rows=24, epochs=1, learning_rate=1e39))
+    assert not (tmp_path / "model").exists()
+
+
+def test_answers_that_max_tokens_cuts_are_told(tmp_path):
+    tiny.base(tmp_path / "base")
+    tiny.formatted(tmp_path / "formatted")
+    metrics = trained.run(tmp_path, tiny.training(epochs=1, max_tokens=48))
+    assert metrics["alarms"]["mostly_cut"] == f"{metrics['rows']['cut']} of 24 rows"

@@ -5,6 +5,7 @@ import pytest
 from stages import format as format_stage
 from stages import label, scrape, split
 from stages.common.files import read_json, write_rows
+from stages.common.text_keys import text_key
 from tests.data_helpers import classification_params, format_params, jsonl, label_params, scrape_params, split_params
 from tests.repository import ROOT
 
@@ -98,3 +99,8 @@ def test_a_text_is_written_as_it_came(tmp_path):
     write_rows(tmp_path / "source" / "a.jsonl", rows)
     splits = run(tmp_path, tmp_path / "source", QUESTIONS)["splits"]
     assert {row["response"] for row in jsonl(splits / "train.jsonl")} == {"5²\u00a0\u200bm"}
+
+
+def test_a_whole_number_is_the_same_however_wide_its_column_is():
+    assert text_key(1.0) == text_key(1) == text_key("1") != text_key(1.5)
+    assert text_key(float("nan")) == "nan" and text_key(True) == "True"

@@ -49,6 +49,18 @@ ALARMS = {
         "the reasons beside this alarm, and the dropped rows (data/<name>/dropped.jsonl, splits/dropped.jsonl, "
         "formatted/refused.jsonl); for a model, models.<name>.train.max_tokens",
     ),
+    "placeholders": Alarm(
+        "texts are words for nothing, as programs write them",
+        "the column in the source of datasets.<name>: nothing should be written as an empty field",
+    ),
+    "echoed_questions": Alarm(
+        "answers repeat their questions",
+        "datasets.<name>.scrape.sources.<source>.columns: one column may stand for both",
+    ),
+    "mostly_cut": Alarm(
+        "over half of the training rows were cut, so that their ends are not learned",
+        "models.<name>.train.max_tokens",
+    ),
     "low_perplexity": Alarm(
         f"perplexity under {LOW_PERPLEXITY:g}: the answers can be read off their prompts, or are almost empty",
         "datasets.<name>.split (leakage) and the rows of data/<dataset>/formatted/test",
@@ -115,6 +127,11 @@ def mostly_dropped(rows: int, dropped: Mapping[str, int]) -> Alarms:
         return {}
     reason, most = max(dropped.items(), key=lambda pair: (pair[1], pair[0]))
     return {"mostly_dropped": f"{count} of {rows}; the most, {most}, for: {reason}"}
+
+
+def mostly_cut(rows: int, cut: int) -> Alarms:
+    """Whether over half of `rows` were cut at max_tokens."""
+    return {"mostly_cut": f"{cut} of {rows} rows"} if 2 * cut > rows else {}
 
 
 class Columns:

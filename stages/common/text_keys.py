@@ -38,6 +38,7 @@ _AROUND = 8  # characters looked at on either side of a joiner
 
 def text_key(text: object) -> str:
     """What two texts share that read the same: NFC, no invisible characters, one space for any white space, none at the ends.
+    Of a number its text, 1 for 1.0.
 
     Joiners stay where they change what is written; so do the tags of a flag. Elsewhere they are invisible and go.
 
@@ -48,6 +49,8 @@ def text_key(text: object) -> str:
     >>> text_key("می\u200cخواهم") == text_key("میخواهم")  # written apart, and joined
     False
     """
+    if isinstance(text, float) and text.is_integer():  # columns with gaps are often written as floats
+        text = int(text)
     text = "" if text is None else str(text)
     if text.isascii():
         return " ".join(text.encode().translate(None, _CONTROLS).decode().split())

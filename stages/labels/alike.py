@@ -1,5 +1,6 @@
 """Labels that are probably meant to be one: they differ by case, accents, punctuation or number alone."""
 
+import re
 import sys
 import unicodedata
 from collections import Counter, defaultdict
@@ -18,6 +19,7 @@ def plain(label: str) -> str:
     >>> plain("Réclamations") == plain("reclamation")
     True
     """
+    label = re.sub(r"(\d)\.0+$", r"\1", label)  # a whole number out of a column of floats
     letters = (letter for letter in unicodedata.normalize("NFD", loose_key(label)) if not unicodedata.combining(letter))
     return " ".join(singular(word) for word in words_of("".join(letters)).split())
 

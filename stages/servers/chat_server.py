@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stages.common.errors import StageError
+from stages.servers.failures import Unanswered
 
 LATER = "run the same command again later, or with a lower concurrency: finished work is kept"
 _THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>", re.IGNORECASE)
 _THOUGHT_ENDS = re.compile(r"</(think|thinking|thought|reasoning)>", re.IGNORECASE)
+
+
+# why an answer ended, in OpenAI's words, and in those of servers that speak its protocol with their own
+ENDINGS = dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call"), "stop")
+ENDINGS |= dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length")
+ENDINGS |= dict.fromkeys(("content_filter", "refusal", "safety", "sensitive"), "refused")
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,18 @@ class Reply:
     seconds: float
     thinking: str = ""
     left_out: tuple[str, ...] = ()
+
+
+def ending(reason: str) -> str:
+    """`stop`, `length` or `refused`, from what a server says of why the answer ended.
+
+    Raises:
+        Unanswered: for any other word: the server broke off (`error`, `abort`), or only loaded the model (`load`).
+    """
+    known = ENDINGS.get(reason.lower())
+    if known is None:
+        raise Unanswered("server_error", f"an answer that ended for the reason {reason!r}")
+    return known
 
 
 def separated(text: str) -> tuple[str, str]:

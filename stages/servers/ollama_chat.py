@@ -5,7 +5,7 @@ import time
 from urllib.parse import urlsplit
 
 from stages.common.errors import StageError
-from stages.servers.chat_server import Options, Reply
+from stages.servers.chat_server import Options, Reply, ending
 from stages.servers.failures import Missing, Rejected, Unanswered
 from stages.servers.wire import http_options, translated
 
@@ -84,7 +84,7 @@ class OllamaChat:
             raise StageError(self.where, str(error), "a pulled model", f"ollama pull {self.model}") from None
         if not answer.done:
             raise Unanswered("server_error", "an unfinished answer")
-        finish = "length" if answer.done_reason == "length" else "stop"
+        finish = ending(answer.done_reason or "stop")  # older servers say nothing
         if was_cut(messages, read, self.num_ctx, options.max_tokens):
             finish = "prompt too long"
         model, seconds = answer.model or self.model, time.monotonic() - start

@@ -6,7 +6,7 @@ import sys
 import time
 
 from stages.common.errors import StageError
-from stages.servers.chat_server import Options, Reply
+from stages.servers.chat_server import Options, Reply, ending
 from stages.servers.failures import Missing, Rejected
 from stages.servers.wire import http_options, translated
 
@@ -127,7 +127,7 @@ class OpenAIChat:
                     raise (error.__cause__ or ValueError(str(error))) from None
                 choice, usage = answer.choices[0], answer.usage
                 text, finish = choice.message.content or "", choice.finish_reason
-                refused = bool(choice.message.refusal) or finish == "content_filter"
+                refused = bool(choice.message.refusal)
                 counted = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
                 if not (isinstance(text, str) and (finish or refused) and all(isinstance(n, int | None) for n in counted)):
                     raise TypeError("the package does not check types")
@@ -138,7 +138,7 @@ class OpenAIChat:
             raise StageError(
                 self.where, str(error), "an address and a model that the server knows", "check model and base_url"
             ) from None
-        finish = "refused" if refused else "length" if finish == "length" else "stop"
+        finish = "refused" if refused else ending(str(finish))
         said = thinking if isinstance(thinking, str) else ""
         model, seconds = _name(answer.model) or self.model, time.monotonic() - start
         return Reply(text, finish, *counted, model, seconds, said.strip(), left_out)

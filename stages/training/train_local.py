@@ -130,6 +130,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     watching.close()
     learned = sum(parameter.numel() for parameter in tune.trainable(model).values())
     model = run.whole(lambda: _fresh(params, paths.base, prepared.labels, prepared.tokenizer))
+    tune.require_numbers(model, state.step)
     if world.first:
         with atomic_directory(paths.out) as folder:
             _save(folder, model, prepared, params, paths.base, paths.formatted)
@@ -183,7 +184,7 @@ def _alarms(state: loop.State, prepared: Prepared, best_step: int) -> sanity.Ala
     measured = sanity.training(state.history, best_step)
     if prepared.labels:
         measured = {alarm: reason for alarm, reason in measured.items() if alarm == "same_as_base"}
-    return dropped | measured
+    return dropped | sanity.mostly_cut(counts["rows"], counts.get("cut", 0)) | measured
 
 
 def _metrics(state: loop.State, prepared: Prepared, params: LocalTraining, learned: int) -> dict:

@@ -94,6 +94,17 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
+def require_numbers(model: nn.Module, step: int) -> None:
+    """
+    Raises:
+        StageError: if a parameter that learned holds NaN or an infinity after the last step, whose loss no step after it shows.
+    """
+    broken = [name for name, parameter in trainable(model).items() if not torch.isfinite(parameter).all()]
+    if broken:
+        found = f"weights that are no numbers: {', '.join(broken[:3])}" + (", …" if len(broken) > 3 else "")
+        raise StageError(f"step {step}", found, "finite weights", "lower train.learning_rate, or set train.precision to fp32")
+
+
 def optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
     """AdamW (arXiv 1711.05101), fused; norms and biases (one dimension) are not decayed.
 

@@ -10,6 +10,7 @@ from stages import format as format_stage
 from stages import label, scrape, split
 from stages.common import sanity
 from stages.common.files import read_json, write_json, write_rows
+from stages.labels.contents import Contents
 from tests.data_helpers import ROOT, completion_params, label_params, scrape_params, source_params, split_params
 
 PLAIN = [{"instruction": f"What is {i}?", "response": f"Number {i}."} for i in range(8)]
@@ -40,12 +41,22 @@ def labelled(labels: list[str], expected: list[str]) -> list[dict]:
     return [{"expected": expected, "answers": {"tuned": {"label": answer}, **others}} for answer, expected in pairs]
 
 
+def kept_alarms(rows: list[dict], none: str = "") -> dict[str, str]:
+    contents = Contents(none)
+    for row in rows:
+        contents.add(row)
+    return contents.alarms()
+
+
 FOUR = ["one", "two", "three", "four"]
 SET_OFF = {
     "markup": looked_at([{"instruction": f"<td>{i}</td>", "response": f"r{i}"} for i in range(4)]),
     "constant_column": looked_at([{"instruction": f"q{i}", "response": "2021-05-01"} for i in range(4)]),
     "no_label": {"no_label": "none of 3 rows"},  # shown below to come from the stage
     "mostly_dropped": sanity.mostly_dropped(10, {"duplicate": 4, "missing response": 2}),
+    "placeholders": kept_alarms([{"instruction": f"q{i}", "response": "nan" if i % 2 else f"r{i}"} for i in range(8)]),
+    "echoed_questions": kept_alarms([{"instruction": f"q{i}", "response": f"q{i}"} for i in range(4)]),
+    "mostly_cut": sanity.mostly_cut(10, 6),
     "low_perplexity": sanity.low_perplexity({"tuned": 1.007, "base": 9.5}),
     "perfect_tokens": sanity.perfect_tokens({"tuned": 1.0, "base": 0.4}),
     "same_answers": sanity.answers(answered(["I do not know."] * 4)),
@@ -278,3 +289,26 @@ def test_format_says_that_most_rows_were_refused(tmp_path):
     format_stage.main("tiny", completion_params(), format_stage.Paths(tmp_path / "splits", *out))
     metrics = read_json(out[1])
     assert sum(metrics["refused"].values()) == 9 and metrics["alarms"]["mostly_dropped"].startswith("9 of 12")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [{"instruction": f"Which value has gap {i}?", "response": "none"} for i in range(2)],  # two rows alone
+        [{"instruction": f"q{i}", "response": "None of them" if i < 9 else f"r{i}"} for i in range(12)],
+        [{"text": f"t{i}", "label": "none" if i % 2 else "null"} for i in range(12)],  # names of classes
+        [{"instruction": f"q{i}", "response": "NaN" if i < 3 else f"r{i}"} for i in range(400)],  # under one in a hundred
+        [{"instruction": f"q{i}", "input": f"q{i}", "response": f"r{i}"} for i in range(4)],
+    ],
+)
+def test_texts_that_may_mean_what_they_say_set_off_no_alarm(rows):
+    assert kept_alarms(rows) == {}
+
+
+def test_words_for_nothing_are_found_in_every_column_but_for_the_labellers_own():
+    rows = [{"instruction": f"q{i}", "input": "nan", "response": "none"} for i in range(4)]
+    assert kept_alarms(rows, "none") == {"placeholders": "input: 4 rows, as 'nan' (of 4)"}
+    turns = [{"messages": [{"role": "user", "content": f"q{i}"}, {"role": "assistant", "content": "NULL"}]} for i in range(4)]
+    assert kept_alarms(turns) == {"placeholders": "messages: 4 rows, as 'NULL' (of 4)"}
+    labels = [{"text": f"t{i}", "label": "nan" if i % 2 else "a"} for i in range(8)]
+    assert kept_alarms(labels) == {"placeholders": "label: 4 rows, as 'nan' (of 8)"}

@@ -430,3 +430,20 @@ def test_what_names_the_model_the_key_or_the_account_stops_the_run(serve, provid
 def test_a_server_elsewhere_is_started_there():
     assert "on the machine of http://gpu:11434" in connect("ollama", "http://gpu:11434", "llama3", 5, 512).down("gone").fix
     assert "vllm" not in connect("openai", "", "gpt-4o", 5, 0).down("gone").fix
+
+
+@BOTH
+@pytest.mark.parametrize("reason", ["error", "abort", "load", "unload", "network_error"])
+def test_an_answer_that_the_server_broke_off_is_none(serve, provider, reason):
+    error = fault(serve, provider, Said("Because it", finish=reason))
+    assert error.kind == "server_error" and repr(reason) in error.reason
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [("STOP", "stop"), ("eos_token", "stop"), ("max_tokens", "length"), ("model_length", "length"), ("safety", "refused")],
+)
+def test_ends_in_the_words_of_other_servers(serve, provider, reason, finish):
+    server = serve(lambda body: Said("Because.", finish=reason))
+    assert chat(server, provider).ask(MESSAGES, options()).finish == finish
