@@ -37,15 +37,15 @@ class Contents:
 
     def alarms(self) -> Alarms:
         """What was found in all rows."""
-        found: Alarms = {}
+        alarms: Alarms = {}
         least = max(LEAST_ROWS, SHARE * self.rows)
         many = {column: words for column, words in self.words.items() if words.total() >= least}
         if many:
             parts = [f"{column}: {words.total()} rows, as {words.most_common(1)[0][0]!r}" for column, words in many.items()]
-            found["placeholders"] = f"{'; '.join(parts)} (of {self.rows})"
+            alarms["placeholders"] = f"{'; '.join(parts)} (of {self.rows})"
         if self.echoes >= LEAST_ROWS and 2 * self.echoes > self.rows:
-            found["echoed_questions"] = f"{self.echoes} of {self.rows} rows"
-        return found
+            alarms["echoed_questions"] = f"{self.echoes} of {self.rows} rows"
+        return alarms
 
 
 def _texts(row: LabelledRow) -> Iterator[tuple[str, str]]:

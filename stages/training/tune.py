@@ -101,8 +101,9 @@ def require_numbers(model: nn.Module, step: int) -> None:
     """
     broken = [name for name, parameter in trainable(model).items() if not torch.isfinite(parameter).all()]
     if broken:
-        found = f"weights that are no numbers: {', '.join(broken[:3])}" + (", …" if len(broken) > 3 else "")
-        raise StageError(f"step {step}", found, "finite weights", "lower train.learning_rate, or set train.precision to fp32")
+        names = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
+        fix = "lower train.learning_rate, or set train.precision to fp32"
+        raise StageError(f"step {step}", f"weights that are no numbers: {names}", "finite weights", fix)
 
 
 def optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
