@@ -7,7 +7,8 @@ files of one set are one. Sets that share questions are one domain. pandalm is l
 nothing be trained on them.
 
 Weights of the signals come from a logistic regression on the marks (0 to 1) in which each set has a level of its own, every
-domain weighs the same, and no weight is negative. Then one level for all sets makes the mean score the mean mark. A second
+domain weighs the same, and no weight is negative. Then comes one level for all sets. The level of a set would make its mean
+score its mean mark; their median is taken, so that one set with lenient graders moves no score of the others. A second
 regression tells texts from their own words in disorder by the encoder's states (the flag `shuffled`). Printed is how well
 weights that were fitted without a set's domain do on it. With --write, stages/judging/weights/ is written anew.
 """
@@ -36,7 +37,7 @@ TESTING_ONLY = {"pandalm"}
 DOMAINS = {"mediqa": "liveqa", "truthful_hand": "truthful"}  # sets that share questions
 PRIOR, LEVEL_PRIOR = 2.0, 0.01  # of a Gaussian on weights and on the sets' levels, beside 1,000 rows a domain
 SLOPE = 1.25  # of the fitted odds: right and wrong answers of a set lie further apart, at no cost in calibration error
-VERSION = "content.v1"
+VERSION = "content.v2"
 SYNTAX_WORDS, SYNTAX_ROWS, SYNTAX_PRIOR = (4, 40), 400, 100.0
 FALSE_ALARMS = 0.01  # share of whole texts that may be flagged as shuffled
 
@@ -72,8 +73,13 @@ def fit(signals: np.ndarray, judged: Judged) -> dict:
     prior = np.r_[np.full(count, PRIOR), np.full(len(names), LEVEL_PRIOR)]
     within = logistic(np.hstack([plain, inside]), judged.marks, weights, prior, count)[:count]
     sums = SLOPE * plain @ within
-    bias = brentq(lambda level: weights @ (1 / (1 + np.exp(-sums - level)) - judged.marks), -20, 20)
-    return {"center": center, "scale": scale, "weight": SLOPE * within, "bias": bias}
+    levels = [_level(sums[judged.sets == name], judged.marks[judged.sets == name]) for name in names]
+    return {"center": center, "scale": scale, "weight": SLOPE * within, "bias": float(np.median(levels))}
+
+
+def _level(odds: np.ndarray, marks: np.ndarray) -> float:
+    """What to add to log-odds [n] so that the mean score is the mean mark."""
+    return brentq(lambda level: (1 / (1 + np.exp(-odds - level)) - marks).sum(), -20, 20)
 
 
 def predict(fitted: dict, signals: np.ndarray) -> np.ndarray:

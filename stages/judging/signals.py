@@ -2,7 +2,7 @@
 
 | signal | what | source |
 |---|---|---|
-| words | of the expected words that are not the question's, the share that the answer has, in whatever form | |
+| words | of the expected words that are not the question's, the share that a passage of the answer has, in whatever form | |
 | news | how much nearer expected tokens find their like in the answer than in the question | BERTScore, arXiv 1904.09675 |
 | match | F1 of tokens that find their like, both texts read after the question | the same |
 | meaning | cosine of the two texts' embeddings, both read after the question | Reimers and Gurevych 2019 |
@@ -26,6 +26,7 @@ from stages.judging.encoder import Encoder, Reading
 from stages.models import runtime
 
 NAMES = ("words", "news", "match", "meaning")
+PASSAGE = 100  # words of an answer that are taken together; as many as were expected, where these are more
 AT_ONCE = 256  # answers whose states are held
 _STOP_WORDS = (
     "a an the of to in on at by for with and or but if is are was were be been being it its this that these those as from "
@@ -96,9 +97,17 @@ class Signals:
 
 
 def _words(question: str, expected: str, answer: str) -> float:
-    meant, asked, said = content_words(expected), set(words(question)), set(words(answer))
+    """The largest share that one passage of the answer has. In a long text many words stand by chance, here and there."""
+    meant, asked = content_words(expected), set(words(question))
     new = [word for word in meant if word not in asked] or meant
-    return sum(word in said for word in new) / len(new) if new else 0.0
+    passages = _passages(answer, max(PASSAGE, len(expected.split())))
+    return max(sum(word in said for word in new) for said in passages) / len(new) if new else 0.0
+
+
+def _passages(text: str, size: int) -> list[set[str]]:
+    """The words of each passage of `size` words; neighbours share half of theirs."""
+    parts, step = text.split(), size // 2
+    return [set(words(" ".join(parts[start : start + size]))) for start in range(0, max(1, len(parts) - step), step)]
 
 
 def _news(asked: Reading, meant: Reading, said: Reading, rarity: np.ndarray) -> float:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 
@@ -46,6 +47,17 @@ def test_some_rows_of_each_set_are_whole_questions(tmp_path):
     assert [len(entry.marks) for entry in part.by_set()] == [6, 6, 6]
     assert all((part.groups == group).sum() == 3 for group in set(part.groups))
     assert judge_people.chosen(rows, 0) is rows
+
+
+def test_one_set_with_lenient_graders_moves_no_score_of_the_others(tmp_path):
+    _, rows = read_sets(judged.write(tmp_path / "sets", questions=9))
+    signals = np.stack([rows.marks + np.random.default_rng(1).normal(0, 0.1, len(rows.marks))] * 2, 1)
+    lenient = rows.sets == "mohler"
+    marks = np.where(lenient, 0.7 + 0.3 * rows.marks, rows.marks)
+    scores = fit_judge.predict(fit_judge.fit(signals, dataclasses.replace(rows, marks=marks)), signals)
+    assert (
+        abs(scores[~lenient].mean() - 100 * marks[~lenient].mean()) < 5 < 100 * marks[lenient].mean() - scores[lenient].mean()
+    )
 
 
 def test_fitting_learns_what_agrees_and_leaves_out_what_is_for_testing(tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from stages.judging.encoder import Encoder
-from stages.judging.signals import NAMES, Signals, content_words, words
+from stages.judging.signals import NAMES, PASSAGE, Signals, content_words, words
 from tests import tiny
 
 ITEMS = [
@@ -52,6 +52,15 @@ def test_words_of_the_question_earn_nothing(signals):
     item = "Which colour is the apple?", "The apple is red."
     echo, right = signals([(*item, "The colour of the apple is the apple."), (*item, "Red")])[:, NAMES.index("words")]
     assert (echo, right) == (0, 1)
+
+
+def test_words_that_lie_scattered_over_a_long_text_count_less_than_those_of_one_passage(signals):
+    found, between = ["crimson", "petals", "bloom", "nightly"], " other" * PASSAGE
+    expected = " ".join(found)
+    together, scattered = f"{between} {expected} {between}", between.join(f" {word} " for word in found)
+    passage = [f"thing{i}" for i in range(5 * PASSAGE)]  # longer than a passage: it is compared as a whole
+    items = [("Why?", expected, together), ("Why?", expected, scattered), ("Why?", " ".join(passage), " ".join(passage))]
+    assert signals(items)[:, NAMES.index("words")].tolist() == [1, 0.25, 1]
 
 
 def test_what_was_made_is_kept(signals, folder, monkeypatch):
