@@ -148,8 +148,8 @@ def main(name: str, params: Split, paths: Paths) -> None:
 
 
 def says_parts(params: Split, part: str) -> bool:
-    """Whether rows, or their files, are to say that they belong to this part."""
-    return bool(params.given) if isinstance(params.given, str) else part in params.given
+    """Whether rows, or their files, are to say that they belong to this part. A column may say train and test alone."""
+    return bool(params.given) and part != "validation" if isinstance(params.given, str) else part in params.given
 
 
 def _empty(labeled: Path, part: str, counts: Counter, params: Split) -> StageError:

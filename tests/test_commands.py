@@ -194,12 +194,16 @@ LAUNCHER = "tests/training/test_processes.py::test_the_stage_starts_itself_under
 TOGETHER = "tests/training/test_processes.py::test_two_processes_give_the_table_and_the_weights_of_one"
 VSCODE = "tests/test_commands.py::test_what_the_extension_of_vs_code_asks_is_answered"
 ADDING = "tests/affinage/adding/test_to_formatted_rows.py::test_"
+KINDS = "tests/affinage/adding/test_kinds.py::test_"
 ELSEWHERE = {  # which test runs it, with other names
     "affinage add my.csv --model smollm2": ADDING + "questions_with_answers",
     'affinage add records.json --rows "data[*].qas"': ADDING + "rows_at_a_path_that_is_said",
     'affinage add elements.json --question "Which family does {name} belong to?" --answer category': ADDING
     + "a_template_of_several_columns",
     "affinage add reviews.jsonl --text text --label label --model minilm": ADDING + "texts_with_number_labels",
+    'affinage add buses.html --rows "Built today" --question "Who makes the {Model}?" --answer Maker': KINDS
+    + "another_part_of_a_page",
+    "affinage add chart.json --as accounts --model minilm": KINDS + "a_chart_labels_the_invoice_lines_of_this_repository",
     "affinage add names.txt --as parts": ADDING + "parts_of_reviews_by_a_list_of_ones_own",
     "dvc repro judge@my": "tests/test_tutorial.py::test_the_tutorial_runs_as_it_stands",
     "dvc exp run -n longer -S models.medical.generate.max_new_tokens=16": EXPERIMENTS

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import typer
 
+from affinage.adding import proposals
+from affinage.adding.account_roles import account_roles
 from affinage.adding.column_kinds import Column, columns_of
 from affinage.adding.reading import Reading
 from affinage.adding.roles import KINDS, TEXT, Roles, named, roles
@@ -16,7 +18,7 @@ from stages.sources.columns import column
 REVIEW = ["review", "reviews", "comment", "feedback", "text"]
 PART = ["name", "part", "partname", "piece", "component", "teil"]
 TABLES = ("csv", "excel")  # readers whose first row names the columns
-NAMES = ("html_list", "html_table", "lines")  # readers that give names alone
+NAMES = ("html_list", "html_table", "html_items", "lines")  # readers that give names alone
 
 
 @dataclass(frozen=True)
@@ -73,21 +75,30 @@ def decided(ways: list[Reading], said: Said, where: str) -> Decision:
         except StageError as error:
             errors.append(error)
     if not decisions:
-        raise errors[0]
+        raise _in_no_reading(errors)
     best = max(decisions, key=_rank)
     if best.roles.quality == 0 and is_terminal():
         return decided(ways, _asked(best, said), where)
     if best.roles.quality == 0:
+        options = proposals.choices(best, where, best.way.kind in NAMES)
         raise StageError(
-            where, f"{'; '.join(best.roles.doubts)}\n{listing(decisions)}", "columns to learn from", choices(best, where)
+            where, f"{'; '.join(best.roles.doubts)}\n{proposals.listing(decisions)}", "columns to learn from", options
         )
     return best
 
 
+def _in_no_reading(errors: list[StageError]) -> StageError:
+    """The first error; where others name other columns, with those too."""
+    first = errors[0]
+    others = list(dict.fromkeys(error.expected for error in errors if error.expected != first.expected))
+    return StageError(first.where, first.found, "; or ".join([first.expected, *others[:5]]), first.fix)
+
+
 def _rank(decision: Decision) -> tuple:
-    """How good a reading is. Of lists of names the longest one is meant."""
-    names = len(decision.way.rows) if decision.way.kind in NAMES else 0
-    return decision.roles.quality > 0, not decision.first_alone, decision.roles.quality, names
+    """How good a reading is. Of lists of names and charts the longest one is meant, of others the first."""
+    sized = decision.roles.quality > 0 and (decision.way.kind in NAMES or decision.roles.task == "accounts")
+    rows = len(decision.way.rows) if sized else 0
+    return decision.roles.quality > 0, not decision.first_alone, decision.roles.quality, rows
 
 
 def is_terminal() -> bool:
@@ -95,10 +106,24 @@ def is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def _asked(best: Decision, said: Said) -> Said:
+    """What a person at a terminal says."""
+    print(f"{'; '.join(best.roles.doubts)}\n{proposals.listing([best])}")
+    kind = typer.prompt(
+        "Questions with answers (q), or texts with a label (t)?", default="t" if said.text or said.label else "q"
+    )
+    first, second = ("text", "label") if kind.strip().lower().startswith("t") else ("question", "answer")
+    values = {first: getattr(said, first) or typer.prompt(f"Column or template of the {first}")}
+    values[second] = getattr(said, second) or typer.prompt(f"Column of the {second}")
+    return Said(said.task, **values)
+
+
 def _roles(way: Reading, columns: list[Column], said: Said, where: str) -> Roles:
     if said.task == "parts" or (way.kind == "reviews_csv" and said == Said()):
         return _parts(way, columns, said, where)
     _check(way, said, where)
+    if said.task == "accounts":
+        return account_roles(columns)
     if said.columns:
         assigned = _with(columns, said)
     elif way.kind in TABLES and _looks_like_data(way):
@@ -139,7 +164,6 @@ def _with(columns: list[Column], said: Said) -> Roles:
             assigned.doubts.append(f"{option} is not said, and cannot be told")
     if "input" in guess.columns and assigned.task == guess.task and guess.columns["input"] not in used:
         assigned.set("input", guess.columns["input"], guess.why["input"])
-    assigned.group, assigned.keep = guess.group, [name for name in guess.keep if name == guess.group]
     return assigned
 
 
@@ -163,7 +187,7 @@ def _parts(way: Reading, columns: list[Column], said: Said, where: str) -> Roles
         assigned.set("problem", "problem", "its name: what the reader finds wrong with a record")
         return assigned
     assigned = Roles("parts")
-    if way.kind in NAMES:
+    if way.kind in NAMES and way.kind != "html_items":
         assigned.set("name", "name", "a name each: parts to search for")
         return assigned
     _check(way, said, where)
@@ -208,43 +232,3 @@ def _check(way: Reading, said: Said, where: str) -> None:
             raise StageError(
                 f"{where}: {options[ours]} {theirs}", f"no column {missing!r}", f"one of: {there}", "edit the option"
             )
-
-
-def listing(decisions: list[Decision]) -> str:
-    """The columns of every reading."""
-    lines = []
-    for decision in decisions[:4]:
-        if len(decisions) > 1:
-            lines.append(f"    --rows {decision.way.at or '(the document itself)'}, {decision.way.kind}:")
-        lines += [f"    {column.name or '(no name)':24} {column.said()}" for column in decision.columns[:30]]
-    return "\n".join(lines)
-
-
-def choices(best: Decision, where: str) -> str:
-    """The options that would decide it, with columns that may be meant."""
-    known = best.roles.columns.values()
-    free = [column for column in best.columns if column.is_text and not column.is_aside and column.name not in known]
-    texts = sorted((column for column in free if not column.is_class), key=lambda column: column.words)
-    first = next(iter(known), texts[0].name if len(texts) > 1 else "")
-    classes = [column.name for column in best.columns if column.is_class and column.name not in known and not column.is_aside]
-    lines = []
-    if best.way.kind in NAMES or len(free) == 1:
-        lines.append("--as parts (names of parts, or reviews to search for them)")
-    if first and texts:
-        lines.append(f'--question "{first}" --answer "{texts[-1].name}" (a template too: "What is {{{first}}}?")')
-    if texts and classes:
-        lines.append(f'--text "{texts[-1].name}" --label "{classes[0]}"')
-    lines += ["--question COLUMN --answer COLUMN, or --text COLUMN --label COLUMN"] if not lines else []
-    return f"say what is meant: affinage add {where} …" + "".join(f"\n              {line}" for line in lines)
-
-
-def _asked(best: Decision, said: Said) -> Said:
-    """What a person at a terminal says."""
-    print(f"{'; '.join(best.roles.doubts)}\n{listing([best])}")
-    kind = typer.prompt(
-        "Questions with answers (q), or texts with a label (t)?", default="t" if said.text or said.label else "q"
-    )
-    first, second = ("text", "label") if kind.strip().lower().startswith("t") else ("question", "answer")
-    values = {first: getattr(said, first) or typer.prompt(f"Column or template of the {first}")}
-    values[second] = getattr(said, second) or typer.prompt(f"Column of the {second}")
-    return Said(said.task, **values)

@@ -14,7 +14,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from affinage.adding import account_roles
 from affinage.adding.deciding import Decision
+from affinage.adding.dividing import Division
 from affinage.adding.material import PUBLIC, SOURCES, Material
 from affinage.commands import recipe
 from stages.common.check_params import check
@@ -24,7 +26,8 @@ from stages.common.params import FILE, read
 from stages.sources.columns import column
 from stages.sources.local import find
 
-STYLES = {"instructions": "alpaca", "chat": "chat", "completion": "completion", "classification": "classification"}
+STYLES = {"instructions": "alpaca", "chat": "chat", "completion": "completion"}
+STYLES |= dict.fromkeys(("classification", "accounts"), "classification")
 MARKS = {"prompt_ending": " ->", "completion_start": " ", "completion_ending": " END"}
 LICENCE = "not stated"  # of rows that are added; a person who knows it writes it
 SHIPPED = Path("data/sources/car_reviews")  # reviews and names of parts that come with this repository
@@ -59,7 +62,7 @@ class Plan:
     copies: list[tuple[Path, Path]] = field(default_factory=list)
 
 
-def plan(material: Material, decision: Decision, encoding: str, defaults: dict, in_place: bool) -> Plan:
+def plan(material: Material, decision: Decision, division: Division, encoding: str, defaults: dict, in_place: bool) -> Plan:
     """The entry of a dataset.
 
     Raises:
@@ -72,6 +75,8 @@ def plan(material: Material, decision: Decision, encoding: str, defaults: dict, 
     task = decision.roles.task
     if task == "parts":
         sources, label = _parts(planned, section, "name" in decision.roles.columns)
+    elif task == "accounts":
+        sources, label = _accounts(planned, section)
     elif task == "classification":
         label["required"] = ["text", "label"]
     elif decision.way.kind == "medquad":
@@ -83,7 +88,7 @@ def plan(material: Material, decision: Decision, encoding: str, defaults: dict, 
         "source": source,
         "scrape": {"sources": sources},
         "label": label,
-        "split": _split(decision, defaults),
+        "split": _split(decision, division, defaults),
         "format": {"style": "completion", **MARKS} if task in ("parts", "completion") else {"style": STYLES[task]},
     }
     return planned
@@ -103,19 +108,23 @@ def _section(material: Material, decision: Decision, encoding: str, defaults: di
     return section | members | {"licence": LICENCE}
 
 
-def _split(decision: Decision, defaults: dict) -> dict:
+def _split(decision: Decision, division: Division, defaults: dict) -> dict:
     usual, roles = defaults.get("split", {}), decision.roles
     group = {"group": roles.group} if roles.group else {}
-    if roles.task == "parts":
+    if roles.task in ("parts", "accounts"):
         group = {"group": "group"}
     elif decision.way.kind == "medquad":
         group = {"group": ["focus", "document"]}
-    stratify = {"stratify": "label"} if roles.task == "classification" else {}
+    classes = roles.task in ("classification", "accounts") and (isinstance(division.preset, dict) or not division.preset)
+    stratify = {"stratify": "label"} if classes else {}
     held_back = {part: usual.get(part, 0.1) for part in ("validation", "test")}
-    if stratify and _rows_of_the_largest(decision) < 3:
+    if roles.task == "classification" and _rows_of_the_largest(decision) < 3:
         held_back["validation"] = 0.0  # a row to train on and one to test by is all that a class has
+    if division.preset:
+        held_back |= dict.fromkeys(division.preset if isinstance(division.preset, dict) else held_back, 0.0)
+    preset = {"given": division.preset} if division.preset else {}
     train = {} if usual.get("train") == "rest" else {"train": round(1 - sum(held_back.values()), 9)}
-    return group | stratify | train | {part: share for part, share in held_back.items() if usual.get(part) != share}
+    return preset | group | stratify | train | {part: share for part, share in held_back.items() if usual.get(part) != share}
 
 
 def _rows_of_the_largest(decision: Decision) -> int:
@@ -141,9 +150,21 @@ def _parts(planned: Plan, section: dict, names: bool) -> tuple[dict, dict]:
     return sources, label | {"gold": "", "target": "parts", "none": "none"}
 
 
+def _accounts(planned: Plan, section: dict) -> tuple[dict, dict]:
+    """Sources and label of the shipped invoice lines with one's own chart, or of one's own lines with the shipped chart."""
+    own, ours = planned.origins["rows"], section["columns"]
+    planned.rows, label = "lines", {"method": "accounts", "lines": "lines", "chart": "chart", **account_roles.LABEL}
+    if "number" in ours:
+        planned.origins = {"lines": account_roles.SHIPPED, "chart": own}
+        return {"lines": dict(account_roles.LINES), "chart": section}, label
+    planned.origins = {"lines": own, "chart": account_roles.SHIPPED}
+    texts = [name for name in ours if name != "account"]
+    return {"lines": section, "chart": dict(account_roles.CHART)}, label | {"text": texts, "group": texts}
+
+
 def _place(material: Material, planned: Plan, sources: dict, in_place: bool) -> str:
     """The dataset's `source`, and the copies that it needs."""
-    shipped = SHIPPED in planned.origins.values()
+    shipped = not {SHIPPED, account_roles.SHIPPED}.isdisjoint(planned.origins.values())
     if material.path is None and not shipped:
         return PUBLIC
     where = _relative(material.path) if material.path is not None else ""
@@ -152,7 +173,7 @@ def _place(material: Material, planned: Plan, sources: dict, in_place: bool) -> 
     if in_place:
         raise StageError(
             f"--in-place {where}",
-            "a dataset of parts, whose files come from two folders",
+            "a dataset of parts or accounts, whose files come from two folders",
             f"all of them below {SOURCES}/{planned.name}",
             "leave --in-place out",
         )
@@ -183,11 +204,12 @@ def model_entry(base: str, task: str, bases: dict) -> dict:
             f"--model {base}", "no such base", expected, "affinage recipe --list shows more bases; or add it under bases"
         )
     architecture = (bases[base].get("base") or {}).get("architecture")
-    if architecture is None or (architecture == "encoder" and task != "classification"):
+    classes = task in ("classification", "accounts")
+    if architecture is None or (architecture == "encoder" and not classes):
         fit = [name for name, section in bases.items() if (section.get("base") or {}).get("architecture") == "causal"]
         kind = f"a base of architecture {architecture}" if architecture else "a hosted base, which needs parameters of its own"
         raise StageError(f"--model {base}", kind, f"one that can learn {task} here: {', '.join(fit)}", "name another base")
-    method = "classifier" if task == "classification" else "causal"
+    method = "classifier" if classes else "causal"
     judge = {} if method == "classifier" else {"judges": {"content": {}}}
     judge = {"measures": ["parts"], **judge} if task == "parts" else judge
     return {"shards": "train", "base": base, "root": base, "train": {"method": method}, "generate": {}, "judge": judge}

@@ -39,6 +39,7 @@ class Material:
         section: what `scrape.sources.<name>` says of it, but for reader and columns.
         kind: of its files, one of kinds.READABLE.
         left_out: files in it that are not read, by what they are.
+        names: of its files, members of archives among them, as far as they are known without fetching any.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Material:
     section: dict
     kind: str = ""
     left_out: Counter = field(default_factory=Counter)
+    names: list[str] = field(default_factory=list)
 
     def files(self, defaults: dict) -> Iterator[SourceFile]:
         """Its files, the members of archives among them, by the fetchers of `scrape`."""
@@ -126,6 +128,9 @@ def _archive(new: Material, path: Path, kind: str, defaults: dict) -> Material:
         new.kind = kind_of(first.path, first.name, first.place)
         if new.kind in ARCHIVES:
             raise StageError(first.place, "an archive within an archive", "files with rows", "unpack the outer one")
+    members = [name for name in names if matches(new.section["members"], name)]
+    archive = next((first.name.removesuffix(name) for name in members if first.name.endswith(f"/{name}")), "")
+    new.names = sorted(archive + name for name in members)
     return new
 
 
@@ -162,12 +167,21 @@ def _folder(path: Path, name: str, defaults: dict) -> Material:
             left_out[f"{suffix or some[0].name}: {error.found}"] += len(some)
             continue
         readable[suffix] = kind
-    pattern = _commonest(
-        [file.relative_to(path).as_posix() for file in files if file.suffix.lower() in readable], left_out, str(path), refused
-    )
-    chosen = next(file for file in files if matches(pattern, file.relative_to(path).as_posix()))
-    new = Material(name, path, {"kind": "local", "files": pattern}, readable[chosen.suffix.lower()], left_out)
+    names = [file.relative_to(path).as_posix() for file in files if file.suffix.lower() in readable]
+    pattern = _one_kind(names, readable) or _commonest(names, left_out, str(path), refused)
+    names = [name for name in names if matches(pattern, name)]
+    chosen = path / names[0]
+    new = Material(name, path, {"kind": "local", "files": pattern}, readable[chosen.suffix.lower()], left_out, names)
     return _archive(new, chosen, new.kind, defaults) if new.kind in ARCHIVES else new
+
+
+def _one_kind(names: list[str], kinds: dict[str, str]) -> str:
+    """A glob for files of one kind whose suffixes begin alike, as .json and .jsonl of JSON Lines do; "" for others."""
+    suffixes = sorted({PurePosixPath(name).suffix.lower() for name in names})
+    start = os.path.commonprefix(suffixes)
+    if len(suffixes) < 2 or len(start) < 4 or len({kinds[suffix] for suffix in suffixes}) > 1:
+        return ""
+    return f"{'**/' if any('/' in name for name in names) else ''}*{start}*"
 
 
 def _commonest(names: list[str], left_out: Counter, place: str, refused: list | None = None) -> str:

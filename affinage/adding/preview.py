@@ -21,8 +21,10 @@ from stages.common.defaults import resolve
 from stages.common.errors import StageError, shorten
 from stages.common.files import json_line, read_json, read_rows, write_json
 from stages.common.schema import DatasetEntry
+from stages.common.schema_data import Split
 from stages.sources import FETCHERS, SourceFile
 from stages.sources.archive import opened
+from stages.splits.membership import part_said
 
 SMALL = 24 << 20  # bytes of sources whose every row is looked at
 SAMPLE = 4_000  # rows of larger ones that are looked at, from the first on
@@ -40,6 +42,7 @@ class Preview:
         labels: rows by label.
         examples: the first rows as a model sees them.
         bad_lines: lines of the files that could not be read.
+        preset: rows looked at that say each part, where the split is given.
     """
 
     whole: bool = True
@@ -50,6 +53,7 @@ class Preview:
     labels: Counter = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     bad_lines: list[str] = field(default_factory=list)
+    preset: Counter = field(default_factory=Counter)
 
 
 def preview(planned: Plan, material: Material, defaults: dict, full: bool) -> Preview:
@@ -67,7 +71,8 @@ def preview(planned: Plan, material: Material, defaults: dict, full: bool) -> Pr
         try:
             limited = not full and (material.bytes > SMALL or material.path is None)
             _scrape(planned, entry, folder, limited, seen)
-            _stages(planned.name, entry, folder)
+            by, seen.preset = _divided(planned, entry.split, folder, seen.whole)
+            _stages(planned.name, entry, by, folder)
         except StageError as error:
             parts = (error.where, error.found, error.expected, error.fix)
             parts = (text.replace(str(folder), f"data/{planned.name}") for text in parts)
@@ -104,6 +109,17 @@ def _scrape(planned: Plan, entry: DatasetEntry, folder: Path, limited: bool, see
     write_json(folder / "raw" / "sources.json", {"sources": said})
 
 
+def _divided(planned: Plan, params: Split, folder: Path, whole: bool) -> tuple[Split, Counter]:
+    """How the rows looked at are divided (by hash where not every given part is among them), and how many say each part."""
+    if not params.given:
+        return params, Counter()
+    rows = read_rows(folder / "raw" / planned.rows)
+    parts = Counter(part_said(row, params) or "train" for row in rows)
+    if whole or all(parts[part] for part in ("train", "test")):
+        return params, parts
+    return params.model_copy(update={"given": "", "train": 0.8, "validation": 0.1, "test": 0.1}), parts
+
+
 def _append(path: Path, rows: Iterator[dict]) -> int:
     """Write rows to one file a source: thousands of files would take their time."""
     path.parent.mkdir(exist_ok=True)
@@ -136,10 +152,10 @@ class _Sample:
             self.characters += len(str(row)) if self.limited else 0
 
 
-def _stages(name: str, entry: DatasetEntry, folder: Path) -> None:
+def _stages(name: str, entry: DatasetEntry, by: Split, folder: Path) -> None:
     at = folder.joinpath
     label.main(name, entry.label, label.Paths(at("raw"), at("labeled.jsonl"), at("dropped.jsonl"), at("label.json")))
-    split.main(name, entry.split, split.Paths(at("labeled.jsonl"), at("splits"), at("split.json")))
+    split.main(name, by, split.Paths(at("labeled.jsonl"), at("splits"), at("split.json")))
     formatting.main(name, entry.format, formatting.Paths(at("splits"), at("formatted"), at("format.json"), at("lengths.csv")))
 
 
@@ -166,6 +182,12 @@ def lines(seen: Preview) -> list[str]:
     parts = ", ".join(f"{seen.split[part]} {part}" for part in ("train", "validation", "test"))
     apart = ", ".join(f"{count} {reason}" for reason, count in seen.split["dropped"].items())
     told.append(f"split    {parts}" + (f"; left out of a part: {apart}" if apart else "; no near-duplicates"))
+    if seen.preset:
+        told.append(
+            f"given    of the rows looked at: {', '.join(f'{count} {part}' for part, count in sorted(seen.preset.items()))}"
+        )
+    if seen.split["leakage"]:
+        told.append(f"leaks    {seen.split['leakage']} train rows repeat or nearly repeat a held-back row")
     if seen.format["refused"]:
         told.append(f"refused  {json.dumps(seen.format['refused'], ensure_ascii=False)}")
     if dropped.get("conflict", 0) * 2 > seen.rows:

@@ -1,10 +1,12 @@
 """How the files are read: the readers that fit them, their encoding, and the first rows that each reader gives."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zipfile import BadZipFile
 
 from affinage.adding.kinds import MARKDOWN, head_of
 from affinage.adding.material import LOOKED_AT, Material, typed
@@ -44,7 +46,10 @@ class Reading:
     def at(self) -> str:
         """Where in the file its rows lie, as `--rows` takes it."""
         named = {} if isinstance(self.reader, str) else self.reader
-        return str(named.get("at", named.get("rows", named.get("sheet", named.get("column", "")))))
+        if self.kind == "html_items":
+            return "lists"
+        at = next((named[key] for key in ("at", "rows", "sheet", "column", "table") if key in named), "")
+        return ", ".join(at) if isinstance(at, list) else str(at)
 
     @property
     def shared(self) -> list[str]:
@@ -71,7 +76,7 @@ def readings(material: Material, defaults: dict, at: str) -> tuple[list[Reading]
             encodings.append(encoding_of(file))
             file.encoding = by_head(file) if encodings[-1] == "auto" else encodings[-1]
         if not number:
-            ways = [Reading(reader) for reader in readers(file, material.kind, at)]
+            ways = [Reading(reader) for reader in readers(file, material.kind, at, defaults)]
         for way in list(ways):
             try:
                 _read(way, file, ROWS if not number else MORE, defaults)
@@ -111,6 +116,17 @@ def reader_of(reader: str | dict, defaults: dict):
     return typed(section, defaults).reader
 
 
+def rows_of_all(new: Material, way: Reading, defaults: dict) -> Iterator[dict]:
+    """The rows of all files; of what is fetched, the first rows."""
+    if new.path is None:
+        yield from way.rows
+        return
+    with closing(new.files(defaults)) as files:
+        for file in files:
+            file.encoding = "auto" if new.kind in TEXTS else file.encoding
+            yield from rows_of(file, reader_of(way.reader, defaults))
+
+
 def encoding_of(file: SourceFile) -> str:
     """The encoding of a file; auto where only its head was looked at."""
     if file.path.stat().st_size <= WHOLE:
@@ -124,7 +140,7 @@ def by_head(file: SourceFile) -> str:
         return detect(head_of(file, Path(folder)))
 
 
-def readers(file: SourceFile, kind: str, at: str) -> list[str | dict]:
+def readers(file: SourceFile, kind: str, at: str, defaults: dict) -> list[str | dict]:
     """The readers to try on files of a kind; `at` says where their rows lie."""
     if kind == "json":
         paths = [at] if at else list(dict.fromkeys(json_paths(file))) or [""]
@@ -138,9 +154,9 @@ def readers(file: SourceFile, kind: str, at: str) -> list[str | dict]:
     if kind == "csv":
         return ["reviews_csv", "csv"] if _is_reviews(file) else ["csv"]
     if kind == "excel":
-        return [{"kind": "excel", "sheet": at} if at else "excel"]
+        return [{"kind": "excel", "sheet": at}] if at else _sheets(file)
     if kind == "html":
-        return [{"kind": "html_table", "column": int(at) if at.isdecimal() else at}] if at else list(_of_page(file))
+        return _of_page(file, at, defaults)
     if kind == "text":
         return _of_text(file, at)
     return [kind]
@@ -152,13 +168,24 @@ def _is_reviews(file: SourceFile) -> bool:
     return all(name in header for name in REVIEWS.values())
 
 
-def _of_page(file: SourceFile) -> Iterator[str | dict]:
-    """A page's lists, then the columns of its tables."""
-    from stages.sources.web_page import load, text_of
+def _sheets(file: SourceFile) -> list[str | dict]:
+    """The sheets of a workbook, the first one first."""
+    from openpyxl import load_workbook
 
-    yield {"kind": "html_list"}
-    names = [text_of(cell) for table in load(file, [], keep_cells=True).iter("table") for cell in table.iter("th")]
-    yield from ({"kind": "html_table", "column": name} for name in dict.fromkeys(names[:12]) if name)
+    try:
+        with closing(load_workbook(file.path, read_only=True)) as workbook:
+            names = workbook.sheetnames
+    except (OSError, ValueError, KeyError, BadZipFile):
+        names = []  # its reader says what is wrong with it
+    return ["excel", *({"kind": "excel", "sheet": name} for name in names[1:])]
+
+
+def _of_page(file: SourceFile, at: str, defaults: dict) -> list[dict]:
+    from affinage.adding.page_readers import page_readers
+
+    return page_readers(
+        file, at, *(reader_of(reader, defaults) for reader in ({"kind": "html_rows", "table": 1}, {"kind": "html_items"}))
+    )
 
 
 def _of_text(file: SourceFile, at: str) -> list[str | dict]:

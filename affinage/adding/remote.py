@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 from affinage.adding.material import Material, name_of
 from stages.common.errors import StageError, hub_errors
+from stages.sources.archive import matches
 
 DATA = (".parquet", ".jsonl", ".json", ".csv", ".tsv", ".xlsx", ".xml", ".txt", ".md", ".zip", ".gz")
 ASIDE = (".gitattributes", "readme.md", "dataset_infos.json")
@@ -30,11 +31,10 @@ def hub(where: str, name: str) -> Material:
     with hub_errors(where, "a reachable dataset of the hub", "the name"):
         info = HfApi().dataset_info(repo)
     there = [file.rfilename for file in info.siblings or []]
-    return Material(
-        name or name_of(repo.split("/")[1]),
-        None,
-        {"kind": "hub", "repo": repo, "revision": info.sha, "files": files or _pattern(there, where)},
-    )
+    files = files or _pattern(there, where)
+    section = {"kind": "hub", "repo": repo, "revision": info.sha, "files": files}
+    names = sorted(file for file in there if matches(files, file))
+    return Material(name or name_of(repo.split("/")[1]), None, section, names=names)
 
 
 def _pattern(there: list[str], where: str) -> str:

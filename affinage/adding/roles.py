@@ -26,8 +26,8 @@ _MESSAGES = """messages conversations conversation dialog dialogue turns chat"""
 QUESTION, WEAK, ANSWER, TELLS, INPUT, TEXT, LABEL, MESSAGES = map(
     str.split, (_QUESTION, _WEAK, _ANSWER, _TELLS, _INPUT, _TEXT, _LABEL, _MESSAGES)
 )
-GROUP = ("group", "focus", "document", "documentid", "docid", "articleid", "passageid", "conversationid")
-KINDS = ("instructions", "chat", "completion", "classification", "parts")
+REFERENCE = ["reference", "expected", "gold", "truth", "ideal", "groundtruth"]  # answers where no column is called one
+KINDS = ("instructions", "chat", "completion", "classification", "parts", "accounts")
 
 
 @dataclass
@@ -153,12 +153,13 @@ def _questions(columns: list[Column]) -> Roles | None:
             assigned.set("text", question.name, "its name, beside a class")
             assigned.set("label", label.name, "its name, and few values that come again")
             return assigned
-        value = next((column for column in others if column.name == "value"), None)
+        value = next((column for column in others if column.name == "value"), None) or named(others, REFERENCE)
         if len(others) != 1 and value is None:
             assigned.doubts.append(f"{question.name} is a question by its name; its answer cannot be told")
             return assigned
         answer = value or others[0]
-        assigned.set("response", answer.name, "the only other column of text", likely=True)
+        why = "the only other column of text" if len(others) == 1 else "its name: what answers are compared with"
+        assigned.set("response", answer.name, why, likely=True)
         return assigned
     assigned.set("response", answer.name, "its name")
     return assigned
@@ -220,7 +221,7 @@ def _asked(columns: list[Column]) -> Roles | None:
 
 
 def _around(assigned: Roles, columns: list[Column]) -> Roles:
-    """Columns that help beside those to learn: an input, a group, another good answer."""
+    """Columns that help beside those to learn: an input, another good answer."""
     free = [column for column in columns if column.name not in assigned.columns.values()]
     every = [column for column in free if column.there == column.rows and (column.is_plain or not column.values)]
     if assigned.task == "instructions" and not assigned.doubts and (extra := named(every, INPUT)):
@@ -229,9 +230,4 @@ def _around(assigned: Roles, columns: list[Column]) -> Roles:
         plain = re.sub(r"[\W_]+", "", column.name.lower())
         if plain == "paraphrase" and column.is_text and assigned.task == "instructions":
             assigned.keep.append(column.name)
-        if plain in GROUP and not assigned.group and column.is_plain and "." not in column.name:
-            counts = column.classes
-            if 3 <= len(counts) < len(column.values) and max(counts.values()) <= 0.25 * len(column.values):
-                assigned.group = column.name
-                assigned.keep.append(column.name)
     return assigned

@@ -13,15 +13,19 @@ from typing import Annotated
 
 import typer
 
-from affinage.adding import entries
-from affinage.adding.deciding import Decision, Said, decided
+from affinage.adding import account_roles, entries
+from affinage.adding.deciding import NAMES, Decision, Said, decided
+from affinage.adding.dividing import Division, division
 from affinage.adding.material import Material, material
 from affinage.adding.preview import lines, preview
-from affinage.adding.reading import readings
+from affinage.adding.proposals import quoted
+from affinage.adding.reading import ROWS, Reading, readings, rows_of_all
 from affinage.commands import recipe
 from stages.common.errors import StageError
 from stages.common.params import FILE, read
+from stages.common.text_keys import text_key
 
+OTHERS = 6  # other readings that are named
 LARGE = 1 << 30  # bytes from which files are left where they are
 
 
@@ -37,21 +41,25 @@ def _defaults(document: dict, where: str, folder: Path = recipe.FOLDER) -> tuple
     return defaults, parts
 
 
-def _told(new: Material, decision: Decision, encoding: str) -> None:
+def _told(new: Material, decision: Decision, ways: list[Reading], encoding: str, division: Division) -> None:
     """What was found out, and why."""
     way = decision.way
     reader = way.kind + (f" at {way.at}" if way.at else "")
     print(f"read as  {reader}{f', encoding {encoding}' if encoding else ''}: {len(way.columns)} files looked at")
     for kind, files in new.left_out.items():
         print(f"left out {files} files: {kind}")
+    also = [other for other in ways if other is not way and other.at and other.kind not in (*NAMES[:2], "reviews_csv")]
+    for other in also[:OTHERS]:
+        more = " or more" if len(other.rows) == ROWS else ""
+        print(f"not read {len(other.rows)}{more} rows of {', '.join(other.shared[:6])}: --rows {quoted(other.at)}")
     print(f"kind     {decision.roles.task}")
     for ours, theirs in decision.roles.columns.items():
         why = decision.roles.why[ours]
         print(f"  {ours:11} {theirs:24} {'likely' if ours in decision.roles.likely else 'sure'}: {why}")
     for column in decision.first_alone:
         print(f"  {column.name}: the first of up to {column.several} a row; --rows reads all of them")
-    if decision.roles.group:
-        print(f"  {'group':11} {decision.roles.group:24} rows that share it stay in one part")
+    for note in division.notes:
+        print(f"  {note}")
     used = set(decision.roles.columns.values()) | set(decision.roles.keep)
     unused = [
         name
@@ -110,14 +118,24 @@ def _full_lines(text: str) -> int:
 def add_dataset(
     where: Annotated[str, typer.Argument(metavar="PATH", help="A file, a folder, a URL, hub:owner/name or kaggle:owner/name.")],
     name: Annotated[str, typer.Option(help="Of the dataset; the file's own name without it.")] = "",
-    task: Annotated[str, typer.Option("--as", help="instructions, chat, completion, classification or parts.")] = "",
+    task: Annotated[str, typer.Option("--as", help="instructions, chat, completion, classification, parts or accounts.")] = "",
     question: Annotated[str, typer.Option(help='A column, or a template: "What is {name}?"')] = "",
     answer: Annotated[str, typer.Option(help="A column or a template.")] = "",
     text: Annotated[str, typer.Option(help="What is classified: a column or a template.")] = "",
-    label: Annotated[str, typer.Option(help="Its class: a column.")] = "",
+    label: Annotated[str, typer.Option(help='Its class: a column, or a template: "{number:.1}" is its first character.')] = "",
     rows: Annotated[
-        str, typer.Option(help="Where the rows lie: data[*].qa in JSON, //Part in XML, a sheet, file|paragraph|line of texts.")
+        str,
+        typer.Option(
+            help="Where the rows lie: data[*].qa in JSON, //Part in XML, a sheet, a page's table, file|paragraph|line of texts."
+        ),
     ] = "",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="given: as files train and test, or a column split, say; hash: anew. Without it a given split is kept."
+        ),
+    ] = "",
+    group: Annotated[str, typer.Option(help="The column whose rows stay in one part; none for none.")] = "",
     model: Annotated[str, typer.Option(help="Also write a model that starts from this base.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the diff of params.yaml, and write nothing.")] = False,
     in_place: Annotated[bool, typer.Option("--in-place", help="Leave the files where they are.")] = False,
@@ -132,12 +150,17 @@ def add_dataset(
     new = material(where, name, defaults)
     ways, encoding = readings(new, defaults, rows)
     decision = decided(ways, Said(task, question, answer, text, label), where)
+    if decision.roles.task == "accounts" and "number" in decision.roles.columns:
+        number = decision.roles.columns["number"]
+        numbers = {text_key(row.get(number)) for row in rows_of_all(new, decision.way, defaults)}
+        account_roles.check_chart(numbers, decision.roles.columns)
+    divided = division(new, decision, defaults, split, group)
     if new.bytes > LARGE and decision.roles.task != "parts":
         print(f"in place {new.bytes / LARGE:.1f} GiB are not copied: put them below {entries.SOURCES} for a clone to find them")
         in_place = True
     there = document.get("datasets") or {}
-    planned = _named(new, there, lambda: entries.plan(new, decision, encoding, defaults, in_place))
-    _told(new, decision, encoding)
+    planned = _named(new, there, lambda: entries.plan(new, decision, divided, encoding, defaults, in_place))
+    _told(new, decision, ways, encoding, divided)
     parts.append(entries.dataset_yaml(new.name, planned.entry))
     learner = ""
     if model:

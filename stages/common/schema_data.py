@@ -53,7 +53,7 @@ class Parts(Section):
 
 
 # by part the files whose rows belong to it, as globs in which * stands for any characters, / too: {test: "*test*.csv"}
-Given = dict[Literal["train", "validation", "test"], Annotated[str, Field(min_length=1)]]
+Given = dict[Literal["train", "validation", "test"], Annotated[str | list[str], Field(min_length=1)]]
 
 
 class Split(Section):

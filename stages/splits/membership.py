@@ -85,7 +85,10 @@ def part_said(row: LabelledRow, params: Split) -> str:
     if isinstance(params.given, str):
         return folded_key(row.get(params.given)) if params.given else ""
     file = row["id"].rpartition("#")[0].partition("/")[2]
-    return next((part for part, glob in params.given.items() if fnmatchcase(file, glob)), "")
+    for part, globs in params.given.items():
+        if any(fnmatchcase(file, glob) for glob in ([globs] if isinstance(globs, str) else globs)):
+            return part
+    return ""
 
 
 def says_its_part(row: LabelledRow, params: Split) -> bool:

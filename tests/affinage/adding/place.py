@@ -17,7 +17,8 @@ def prepare(folder: Path) -> Path:
     """The files that `affinage add` reads, in a folder that is the working directory of the test."""
     shutil.copy(ROOT / "params.yaml", folder)
     shutil.copytree(ROOT / "recipes", folder / "recipes")
-    shutil.copytree(ROOT / "data/sources/car_reviews", folder / "data/sources/car_reviews")
+    for name in ("car_reviews", "invoices"):
+        shutil.copytree(ROOT / "data/sources" / name, folder / "data/sources" / name)
     return folder
 
 
