@@ -1,7 +1,9 @@
 """What tuning cost elsewhere: how a model reads the held-back rows of other datasets, beside its base.
 
-`affinage elsewhere MODEL [--on DATASET …]` writes `metrics/MODEL/elsewhere.json`. Both read the rows under the prompt of their
-dataset: the base's weights before tuning, the model's after. The intervals are paired row by row.
+`affinage elsewhere MODEL [--on DATASET …]` writes `metrics/MODEL/elsewhere.json`. The base's weights read the rows before
+tuning, the model's after. Both do it twice: under the prompt of the rows' dataset (`formatted`), and by the base's own chat
+template (`own`), where it has one. A model that learned the style of a prompt reads other rows of that style better, whatever
+else it forgot; the base's own template shows that. The intervals are paired row by row.
 
 It is no stage of the pipeline. DVC's `foreach` takes one path for a dependency and no list, so every model would hang on the
 rows of every dataset, and new rows of one would have all models judged again.
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from stages.judging.likelihood import Likelihoods
 
 FIGURES = ("perplexity", "token_accuracy")
+PROMPTS = {"formatted": "as formatted", "own": "by the base's own template"}
 
 
 def datasets_for(name: str, named: list[str], known: Params) -> list[str]:
@@ -46,16 +49,22 @@ def datasets_for(name: str, named: list[str], known: Params) -> list[str]:
     return others
 
 
-def contestants(model: ModelEntry, name: str, contract: dict, models: Path) -> "list[Contestant]":
-    """The base before tuning and the model after, both prompted as a dataset is formatted (`contract`)."""
-    from stages.decoding.contestants import Contestant
+def contestants(model: ModelEntry, name: str, contract: dict, models: Path) -> "dict[str, list[Contestant]]":
+    """The base before tuning and the model after, by prompt: as a dataset is formatted (`contract`), and the base's own."""
+    from stages.decoding.contestants import Contestant, usable
     from stages.models.directory import load_tokenizer
     from stages.models.prompting import adopt_template
 
-    tokenizer = load_tokenizer(models / model.root)
-    adopt_template(tokenizer, contract["chat_template"])
     sides = {"before": models / model.root, "after": models / name}
-    return [Contestant(side, folder, tokenizer, contract["stop"]) for side, folder in sides.items()]
+    formatted, own = load_tokenizer(models / model.root), load_tokenizer(models / model.root)
+    adopt_template(formatted, contract["chat_template"])
+    prompts = {"formatted": formatted}
+    if own.chat_template and usable(own) and own.chat_template != formatted.chat_template:
+        prompts["own"] = own
+    return {
+        prompt: [Contestant(side, folder, tokenizer, contract["stop"]) for side, folder in sides.items()]
+        for prompt, tokenizer in prompts.items()
+    }
 
 
 def measured(model: ModelEntry, sides: "list[Contestant]", rows: list[dict], likelihoods: "Likelihoods") -> dict:
@@ -69,7 +78,7 @@ def measured(model: ModelEntry, sides: "list[Contestant]", rows: list[dict], lik
     before, after = (likelihood(scores[side.name], completions) for side in sides)
     judge = model.judge
     bootstrap = Bootstrap(len(rows), judge.bootstrap, judge.confidence, judge.seed)
-    result = {"rows": len(rows), "outside_context": sum(score.tokens == 0 for score in scores["after"])}
+    result = {"outside_context": sum(score.tokens == 0 for score in scores["after"])}
     for name in FIGURES:
         first, second = paired(after[name][0], before[name][0])
         statistic = before[name][1]
@@ -100,21 +109,24 @@ def elsewhere(name: str, named: list[str], models: Path = Path("models"), data: 
         if len(rows) < 2:
             fix = f"raise datasets.{dataset}.split.test"
             raise StageError(formatted / "test", f"{len(rows)} rows", "at least two held-back rows", fix)
-        sides = contestants(model, name, read_json(formatted / "prompt.json"), models)
-        by_dataset[dataset] = measured(model, sides, rows, likelihoods) | {"sha256": content_hash(formatted / "test")}
+        by_prompt = contestants(model, name, read_json(formatted / "prompt.json"), models)
+        figures_of = {prompt: measured(model, sides, rows, likelihoods) for prompt, sides in by_prompt.items()}
+        by_dataset[dataset] = {"rows": len(rows), "sha256": content_hash(formatted / "test"), "prompts": figures_of}
     return {"base": model.root, "sha256": content_hash(models / name), "on": by_dataset}
 
 
 def table(result: dict) -> list[str]:
     """The figures as lines of text."""
     lines = []
-    for dataset, of in result["on"].items():
-        for name in FIGURES:
-            kind, change = figures.kind(name), of[name]["change"]
-            before, after = (figures.show(of[name][side]["value"], kind.decimals) for side in ("before", "after"))
-            span = f"{figures.show(change['value'], kind.decimals, True)} {figures.interval(change, kind.decimals, True)}"
-            reading = figures.reading(name, change["low"], change["high"])
-            lines.append(f"{dataset}, {of['rows']} rows: {kind.inside} {before} → {after} ({span}), {reading}")
+    for dataset, on in result["on"].items():
+        lines.append(f"{dataset}, {on['rows']} held-back rows")
+        for prompt, of in on["prompts"].items():
+            for name in FIGURES:
+                kind, change = figures.kind(name), of[name]["change"]
+                before, after = (figures.show(of[name][side]["value"], kind.decimals) for side in ("before", "after"))
+                span = f"{figures.show(change['value'], kind.decimals, True)} {figures.interval(change, kind.decimals, True)}"
+                reading = figures.reading(name, change["low"], change["high"])
+                lines.append(f"  {PROMPTS[prompt]}: {kind.inside} {before} → {after} ({span}), {reading}")
     return lines
 
 

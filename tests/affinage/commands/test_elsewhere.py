@@ -43,24 +43,28 @@ def test_it_is_the_likelihood_that_the_judge_measures(here):
     adopt_template(tokenizer, tiny.CONTRACT["chat_template"])
     save(tuned, tiny.model(seed=1), tokenizer)
     write_prompt(tuned, tiny.CONTRACT)
-    measured = elsewhere.elsewhere("medical", ["medical_qa"])["on"]["medical_qa"]
+    on = elsewhere.elsewhere("medical", ["medical_qa"])["on"]["medical_qa"]
+    measured = on["prompts"]["formatted"]
     field = {c.name: c for c in contestants(tuned, here / "models" / "smollm2", here / "models" / "smollm2")}
     rows = [row | {"expected": row["completion"]} for row in read_rows(here / "data" / "medical_qa" / "formatted" / "test")]
-    for side, name in (("before", "base"), ("after", "tuned")):
+    same = (("formatted", "before", "base"), ("formatted", "after", "tuned"), ("own", "before", "base_chat"))
+    for prompt, side, name in same:
         scores = Likelihoods().of(field[name], rows)
         right = sum(score.correct for score in scores) / sum(score.tokens for score in scores)
-        assert measured["token_accuracy"][side]["value"] == pytest.approx(right)
+        assert on["prompts"][prompt]["token_accuracy"][side]["value"] == pytest.approx(right)
     change = measured["perplexity"]["after"]["value"] - measured["perplexity"]["before"]["value"]
     assert measured["perplexity"]["change"]["value"] == pytest.approx(change)
     assert measured["perplexity"]["change"]["low"] < measured["perplexity"]["change"]["high"]
-    assert (measured["rows"], measured["outside_context"]) == (7, 0)
+    assert (on["rows"], measured["outside_context"]) == (7, 0)
 
 
 def test_a_model_that_is_its_base_lost_nothing(here):
     shutil.rmtree(here / "models" / "medical")
     shutil.copytree(here / "models" / "smollm2", here / "models" / "medical")
-    for of in elsewhere.elsewhere("medical", [])["on"].values():
-        assert set(of["perplexity"]["change"].values()) == set(of["token_accuracy"]["change"].values()) == {0.0}
+    for on in elsewhere.elsewhere("medical", [])["on"].values():
+        assert on["prompts"].keys() == {"formatted", "own"}
+        for of in on["prompts"].values():
+            assert set(of["perplexity"]["change"].values()) == set(of["token_accuracy"]["change"].values()) == {0.0}
 
 
 def test_all_other_datasets_of_texts_are_read_unless_some_are_named():
@@ -95,14 +99,14 @@ def test_a_row_outside_of_the_context_counts_for_neither(here):
     rows = tiny.rows(4)
     rows[0]["messages"][0]["content"] = "why " * 300
     write_rows(here / "data" / "elements" / "formatted" / "test" / "000.jsonl", rows)
-    measured = elsewhere.elsewhere("medical", ["elements"])["on"]["elements"]
-    assert (measured["rows"], measured["outside_context"]) == (4, 1)
+    on = elsewhere.elsewhere("medical", ["elements"])["on"]["elements"]
+    assert (on["rows"], on["prompts"]["formatted"]["outside_context"]) == (4, 1)
 
 
 def test_on_the_command_line(here, capsys):
     elsewhere.command("medical", ["instructions"])
-    first, second, file = capsys.readouterr().out.splitlines()
-    assert first.startswith("instructions, 7 rows: perplexity ") and "token accuracy" in second
+    first, second, *_, file = capsys.readouterr().out.splitlines()
+    assert first == "instructions, 7 held-back rows" and second.startswith("  as formatted: perplexity ")
     assert file == "metrics/medical/elsewhere.json"
     written = (here / file).read_bytes()
     assert json.loads(written)["on"].keys() == {"instructions"}

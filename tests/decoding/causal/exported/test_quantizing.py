@@ -6,12 +6,13 @@ import stat
 from pathlib import Path
 
 import gguf
+import numpy as np
 import pytest
 
 from stages.common.errors import StageError
 from stages.decoding.causal.exported import llama_cpp
 from stages.decoding.causal.exported.gguf_file import write_gguf
-from stages.decoding.causal.exported.quantizing import PROGRAM
+from stages.decoding.causal.exported.quantizing import PROGRAM, quantize
 from tests import tiny
 
 
@@ -59,3 +60,15 @@ def test_the_real_program(tmp_path):
     assert kinds["blk.0.attn_q.weight"] not in (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16)
     server = llama_cpp.serve(file, 64)
     assert llama_cpp.ask(server.listening_address, "completion", prompt="What", n_predict=3)["tokens_predicted"] == 3
+
+
+@pytest.mark.skipif(not shutil.which(PROGRAM), reason="llama-quantize is not on the PATH")
+def test_q8_0_is_what_the_program_writes(tmp_path):
+    folder = tiny.base(tmp_path / "model")
+    quantize(write_gguf(folder, tmp_path / "whole", "m", "f32"), tmp_path / "theirs.gguf", "Q8_0")
+    own, theirs = (
+        {tensor.name: tensor for tensor in gguf.GGUFReader(file).tensors}
+        for file in (write_gguf(folder, tmp_path / "own", "m", "q8_0"), tmp_path / "theirs.gguf")
+    )
+    assert own.keys() == theirs.keys()
+    assert all(np.array_equal(own[name].data, theirs[name].data) for name in own)
