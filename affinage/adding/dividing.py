@@ -30,7 +30,7 @@ thread sessionid ticketid pageid storyid paragraphid sourceid questionid parenti
 _LIKELY = """topic subject theme title page url chapter section entity disease passage context"""
 SURE_GROUPS, LIKELY_GROUPS = map(str.split, (_SURE, _LIKELY))
 SURE_SHARE, LIKELY_SHARE, LIKELY_LEAST = 0.25, 0.1, 20  # of the rows at most in one group; groups at least
-LOOKED_AT = 50_000  # rows whose values are counted
+LOOKED_AT, CHARACTERS = 50_000, 1 << 25  # rows whose values are counted, and characters in them, at most
 
 
 @dataclass
@@ -151,7 +151,11 @@ def _values(new: Material, decision: Decision, defaults: dict) -> dict[str, Coun
     if not names:
         return counts
 
+    characters = 0
     for row in islice(rows_of_all(new, decision.way, defaults), LOOKED_AT):
+        characters += sum(len(value) for value in row.values() if isinstance(value, str))
+        if characters > CHARACTERS:
+            break
         for name in names:
             value = row.get(name)
             if isinstance(value, str | int | float):
@@ -173,7 +177,8 @@ def _given_column(decision: Decision, values: dict[str, Counter], notes: list[st
             continue
         if {"train", "test"} <= said <= set(PARTS):
             counts = ", ".join(f"{values[name][part]} {part}" for part in PARTS if part in said)
-            notes.append(f"given split: column {name} says {counts}; it is kept; --split hash mixes all")
+            looked_at = values[name].total()
+            notes.append(f"given split: column {name} says {counts} (of {looked_at} rows looked at); --split hash mixes all")
             return name
         listing = ", ".join(sorted(said))
         notes.append(f"column {name} says {listing}: not kept, for split.given knows train, validation and test alone")
@@ -190,7 +195,7 @@ def _group(decision: Decision, values: dict[str, Counter], notes: list[str]) -> 
             if _plain(name) not in names or used.get(name, "input") != "input" or not rows or len(counts) == rows:
                 continue
             largest = max(counts.values())
-            about = f"{name} has {len(counts)} values in {rows} rows, the most frequent {largest} times"
+            about = f"{name} has {len(counts)} values in {rows} rows looked at, the most frequent {largest} times"
             if len(counts) >= least and largest <= share * rows and rows > 0.5 * sum(values[name].values()):
                 notes.append(f"group {about}: rows that share it stay in one part; --group none divides them")
                 return name

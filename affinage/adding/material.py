@@ -229,4 +229,6 @@ def _with_kind(new: Material, defaults: dict) -> Material:
             with open(first.path, "rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             new.section["sha256"] = dict.fromkeys(new.section["urls"], sha256)
+        if new.section["kind"] == "kaggle":  # it fetches all files at once
+            new.names = [first.name, *(file.name for file in files)]
         return _archive(new, first.path, new.kind, defaults) if new.kind in ARCHIVES else new

@@ -43,6 +43,7 @@ class Preview:
         examples: the first rows as a model sees them.
         bad_lines: lines of the files that could not be read.
         preset: rows looked at that say each part, where the split is given.
+        by_preset: whether they are divided as they say.
     """
 
     whole: bool = True
@@ -54,6 +55,7 @@ class Preview:
     examples: list[str] = field(default_factory=list)
     bad_lines: list[str] = field(default_factory=list)
     preset: Counter = field(default_factory=Counter)
+    by_preset: bool = False
 
 
 def preview(planned: Plan, material: Material, defaults: dict, full: bool) -> Preview:
@@ -72,6 +74,7 @@ def preview(planned: Plan, material: Material, defaults: dict, full: bool) -> Pr
             limited = not full and (material.bytes > SMALL or material.path is None)
             _scrape(planned, entry, folder, limited, seen)
             by, seen.preset = _divided(planned, entry.split, folder, seen.whole)
+            seen.by_preset = bool(by.given)
             _stages(planned.name, entry, by, folder)
         except StageError as error:
             parts = (error.where, error.found, error.expected, error.fix)
@@ -183,9 +186,12 @@ def lines(seen: Preview) -> list[str]:
     apart = ", ".join(f"{count} {reason}" for reason, count in seen.split["dropped"].items())
     told.append(f"split    {parts}" + (f"; left out of a part: {apart}" if apart else "; no near-duplicates"))
     if seen.preset:
-        told.append(
-            f"given    of the rows looked at: {', '.join(f'{count} {part}' for part, count in sorted(seen.preset.items()))}"
-        )
+        parts = ", ".join(f"{count} {part}" for part, count in sorted(seen.preset.items()))
+        by_hash = "" if seen.by_preset else "; their division here is by hash, for not every part is among them"
+        told.append(f"given    of the rows looked at: {parts}{by_hash}")
+        for part in ("validation", "test"):
+            if seen.by_preset and (count := seen.preset[part] - seen.split[part]) > 0:
+                told.append(f"left out {count} given {part} rows: they repeat rows of other files, or hold nothing to learn")
     if seen.split["leakage"]:
         told.append(f"leaks    {seen.split['leakage']} train rows repeat or nearly repeat a held-back row")
     if seen.format["refused"]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from affinage.adding import preview
 from affinage.adding.dividing import parts_of
 from stages.common.errors import StageError
 from stages.common.params import read
@@ -43,6 +44,22 @@ def test_a_given_test_file_stays_the_test_rows(here, outside):
     assert (done["split"]["test"], done["split"]["train"] + done["split"]["validation"]) == (12, 40)
     assert files_of("colours", "test") == {"test.jsonl"}
     assert files_of("colours", "train") == files_of("colours", "validation") == {"train.jsonl"}
+
+
+def test_a_given_split_of_which_the_first_rows_alone_are_looked_at(here, outside, monkeypatch):
+    monkeypatch.setattr(preview, "SMALL", 0)
+    monkeypatch.setattr(preview, "SAMPLE", 30)
+    said = add(folder(outside, train=40, a_test=60))
+    assert "given    of the rows looked at: 30 test; their division here is by hash, for not every part is among them" in said
+    assert run("colours")["split"]["test"] == 60
+
+
+def test_rows_of_a_given_test_file_that_repeat_others_are_counted(here, outside):
+    at = folder(outside, a_train=40, b_test=12)
+    with open(at / "b_test.jsonl", "a") as file:
+        file.write(lines(asked(3, "a_train")))
+    said = add(at)
+    assert "left out 3 given test rows: they repeat rows of other files, or hold nothing to learn" in said
 
 
 def test_given_validation_and_test_files_leave_the_rest_to_train(here, outside):

@@ -60,19 +60,21 @@ def hub(monkeypatch):
     def info(self, repo):
         if repo == "owner/away":
             raise LocalEntryNotFoundError("the hub cannot be reached")
-        files = ["README.md", "data/a.jsonl", "data/b.jsonl"] if repo == "owner/colours" else ["a.csv", "b.json"]
+        files = {"owner/colours": there, "owner/splits": splits}.get(repo, ["a.csv", "b.json"])
         return SimpleNamespace(sha=COMMIT, siblings=[SimpleNamespace(rfilename=file) for file in files])
 
     def download(repo, file, *, revision, repo_type, local_dir):
         path = Path(local_dir) / file
         path.parent.mkdir(parents=True, exist_ok=True)
         half = len(QUESTIONS) // 2
-        path.write_text(lines(QUESTIONS[:half] if file.endswith("a.jsonl") else QUESTIONS[half:]))
+        path.write_text(lines(QUESTIONS[:half] if file.endswith("a.jsonl") or "train" in file else QUESTIONS[half:]))
         return str(path)
 
     there = ["README.md", "data/a.jsonl", "data/b.jsonl"]
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", info)
-    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", lambda self, repo, **_: there)
+    splits = ["README.md", "data/test-00000-of-00001.jsonl", "data/train-00000-of-00001.jsonl"]
+    listing = {"owner/splits": splits}
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", lambda self, repo, **_: listing.get(repo, there))
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
 
 
@@ -85,6 +87,13 @@ def test_a_dataset_of_the_hub_is_pinned_to_its_commit(here, hub):
 
 def test_a_part_of_a_dataset_of_the_hub(here, hub):
     assert "20 rows: 20 kept" in add("hub:owner/colours/data/b.jsonl")
+
+
+def test_the_splits_of_a_dataset_of_the_hub_are_kept(here, hub):
+    assert "given split: data/test-00000-of-00001.jsonl: test" in add("hub:owner/splits")
+    assert read(Path("params.yaml"))["datasets"]["splits"]["split"]["given"] == {"test": "data/test-00000-of-00001.jsonl"}
+    done = run("splits")["split"]
+    assert (done["test"], done["train"] + done["validation"] + sum(done["dropped"].values())) == (20, 20)
 
 
 @pytest.mark.parametrize(
