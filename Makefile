@@ -7,9 +7,9 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: run test setup
 # One system up to its verdict first, so that there is something to look at after minutes; then everything.
 run: setup
-	dvc repro judge@medical
+	affinage run judge@medical
 	affinage summary
-	dvc repro
+	affinage run
 	affinage report
 	affinage summary
 

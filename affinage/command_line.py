@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from stages.common.errors import report
 
 COMMANDS = {  # name: (module, what it does, on one line)
+    "run": ("affinage.commands.run", "Run the pipeline, and say how far it is."),
     "summary": ("affinage.commands.summary", "What came out, on one screen, and what to do next."),
     "table": ("affinage.commands.table", "Experiments beside each other: what changed, and what came of it."),
     "check": ("affinage.commands.check", "Alarms that stages raised; status 1 where there are any, for CI."),
@@ -61,7 +62,7 @@ app = typer.Typer(cls=Commands, rich_markup_mode=None, no_args_is_help=True)
 
 @app.callback()
 def affinage() -> None:
-    """Look at what the pipeline made, and prepare what it runs. `dvc repro` runs the pipeline itself.
+    """Run the pipeline, look at what it made, and prepare what it runs. `dvc repro` runs it, too.
 
     `affinage COMMAND --help` shows an example of each command.
     """
