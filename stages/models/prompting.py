@@ -64,9 +64,8 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
         raise templates.Refusal(tokenizer, f"its prompt {prompt!r} does not begin the finished conversation {whole!r}")
     if not whole.endswith(turn.end + turn.rest):
         raise templates.Refusal(tokenizer, f"it ends {whole!r} otherwise than with {turn.end + turn.rest!r}")
-    for message in before:
-        if message["role"] != "assistant" and message["content"].strip() not in prompt:
-            raise templates.Refusal(tokenizer, f"it leaves out a text of role {message['role']}")
+    if role := _left_out(before, prompt):
+        raise templates.Refusal(tokenizer, f"it leaves out a text of role {role}")
     written = whole[len(prompt) : len(whole) - len(turn.end + turn.rest)]
     marked, whole_answer = finished != plain, answer.strip() in bare(written)
     if marked and not (whole_answer and bare(whole) == templates.rendered(tokenizer, plain, False)):
@@ -77,6 +76,21 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
         raise Unreadable(f"{turn.stop[0]!r}, which ends a turn, in the answer")
     asked = encode(tokenizer, prompt)
     return Said(asked, _after(tokenizer, prompt, asked, written + turn.end), marked)
+
+
+def _left_out(messages: list[dict], prompt: str) -> str:
+    """The role of a text that is not in the prompt; "" where all are there, each in a place of its own. What an assistant
+    thought before an earlier answer may be left out, as several templates do."""
+    texts = [
+        (bare(message["content"].rpartition("</think>")[2] if message["role"] == "assistant" else message["content"]), message)
+        for message in messages
+    ]
+    rest = bare(prompt)
+    for text, message in sorted(texts, key=lambda pair: -len(pair[0])):  # a short text may be part of a longer one
+        if text.strip() not in rest:
+            return message["role"]
+        rest = rest.replace(text.strip(), "", 1)
+    return ""
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:

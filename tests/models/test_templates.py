@@ -187,3 +187,29 @@ def test_answers_end_where_the_template_ends_a_turn(shape):
     model, tokenizer = tiny.model(), adopted(shape)
     model.generation_config.eos_token_id = 9
     assert {9, turn(tokenizer).token} <= {*end_tokens(model, tokenizer)}
+
+
+def test_a_text_that_is_part_of_another_one_has_to_be_there_too():
+    tokenizer = shapes.tokenizer("chatml")
+    tokenizer.chat_template = shapes.CHATML.replace(
+        "{% for message in messages %}", "{% for message in messages if message.role != 'system' %}"
+    )
+    adopt_template(tokenizer, None)
+    with pytest.raises(Refusal, match="leaves out a text of role system"):
+        encode_turn(tokenizer, [{"role": "system", "content": ASKED[0]["content"][:4]}, *ASKED], ANSWER)
+
+
+def test_an_earlier_answer_may_lose_its_thought_and_nothing_else():
+    tokenizer = shapes.tokenizer("chatml")
+    earlier = {"role": "assistant", "content": "<think>Hm.</think>Blue."}
+    content = "(message['content'].split('</think>')[-1] if not loop.last else message['content'])"
+    tokenizer.chat_template = shapes.CHATML.replace("message['content']", content)
+    adopt_template(tokenizer, None)
+    prompt = tokenizer.decode(encode_turn(tokenizer, [*ASKED, earlier, *ASKED], ANSWER).prompt)
+    assert "Blue." in prompt and "Hm." not in prompt
+    tokenizer.chat_template = shapes.CHATML.replace(
+        "{% for message in messages %}", "{% for message in messages if message.role != 'assistant' or loop.last %}"
+    ).replace("loop.last %}", "message == messages[-1] %}")
+    adopt_template(tokenizer, None)
+    with pytest.raises(Refusal, match="leaves out a text of role assistant"):
+        encode_turn(tokenizer, [*ASKED, earlier, *ASKED], ANSWER)
