@@ -77,6 +77,7 @@ RUN = [
     Run("affinage report", "reports/index.html"),
     Run("python -m affinage", "", "python -m affinage recipe --list"),
     Run("dvc repro", "up to date"),
+    Run("affinage run", "stages ran"),
     Run("dvc repro judge@medical", "up to date"),
     Run("dvc repro judge@<model>", "up to date", "dvc repro judge@medical"),
     Run("dvc repro --dry train@medical", "python -m stages.train medical --rows", "dvc repro --dry -f train@medical"),

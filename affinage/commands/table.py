@@ -19,9 +19,7 @@ from affinage.history.revisions import contents, experiments, resolve
 from stages.common.errors import StageError
 from stages.common.params import FILE
 
-NAME, CELL = 24, 22  # columns of a name, and of a figure with its difference
-
-
+NAME, CELL, GAP = 26, 21, 2  # the most columns of a name, and of a figure with its difference; columns between two
 @dataclass(frozen=True)
 class Run:
     """One line of the table: a revision's parameters, each model's headlines, and the alarms that concern it."""
@@ -83,22 +81,35 @@ def differs(run: Run, head: Run, model: str) -> bool:
 
 
 def block(model: str, head: Run, runs: list[Run], width: int) -> list[str]:
-    """The lines of one model: what fits beside the names, the other figures below."""
+    """The lines of one model: as many figures as fit beside the names, the other figures below."""
     runs = [run for run in runs if differs(run, head, model)]
     names = list(dict.fromkeys(name for run in (head, *runs) for name in run.scores.get(model, {})))
-    fitting = max(1, (width - NAME) // CELL)
-    chunks = [names[start : start + fitting] for start in range(0, len(names), fitting)] or [[]]
+    cells = {name: [_short(name, CELL), *(_cell(run, head, model, name) for run in (head, *runs))] for name in names}
+    widths = {name: max(map(len, texts)) + GAP for name, texts in cells.items()}
+    labels = [_short(model, NAME), *(_short(f"  {run.name}", NAME) for run in (head, *runs))]
+    label_width = max(map(len, labels))
     lines = []
-    for number, chunk in enumerate(chunks):
-        lines.append(f"{'' if number else model:{NAME}}" + "".join(f"{name[: CELL - 1]:>{CELL}}" for name in chunk))
-        for run in (head, *runs):
-            lines.append(f"{_short(run.name, NAME - 3):>{NAME}}" + "".join(_cell(run, head, model, name) for name in chunk))
-            if run is not head and not number:
-                said = changed(model, head.values, run.values) or ["no parameter: code or data differ"]
-                lines += _wrapped(", ".join(said), width)
-            if not number:
+    for number, chunk in enumerate(_chunks(widths, width - label_width)):
+        for place, label in enumerate(labels):
+            shown = "" if number and not place else label
+            lines.append(f"{shown:{label_width}}" + "".join(f"{cells[name][place]:>{widths[name]}}" for name in chunk))
+            run = (head, head, *runs)[place]
+            if place > 1 and not number:
+                changes = changed(model, head.values, run.values) or ["no parameter: code or data differ"]
+                lines += _wrapped(", ".join(changes), width)
+            if place and not number:
                 lines += [line for alarm in run.alarms.get(model, []) for line in _wrapped(f"ALARM: {alarm}", width)]
     return [line.rstrip() for line in lines]
+
+
+def _chunks(widths: dict[str, int], room: int) -> list[list[str]]:
+    """Names in lines of at most `room` columns, one at least in each; a single empty line of none."""
+    chunks: list[list[str]] = [[]]
+    for name, width in widths.items():
+        if chunks[-1] and sum(widths[other] for other in chunks[-1]) + width > room:
+            chunks.append([])
+        chunks[-1].append(name)
+    return chunks
 
 
 def _wrapped(text: str, width: int) -> list[str]:
@@ -112,9 +123,9 @@ def _short(text: str, width: int) -> str:
 def _cell(run: Run, head: Run, model: str, name: str) -> str:
     value, before = run.scores.get(model, {}).get(name), head.scores.get(model, {}).get(name)
     if value is None:
-        return f"{'–':>{CELL}}"
+        return "–"
     text = f"{value:.4g}"
-    return f"{text if run is head or before is None else f'{text} ({value - before:+.2g})':>{CELL}}"
+    return text if run is head or before is None else f"{text} ({value - before:+.2g})"
 
 
 def table(head: Run, runs: list[Run], only: list[str], width: int) -> str:
@@ -124,6 +135,8 @@ def table(head: Run, runs: list[Run], only: list[str], width: int) -> str:
     same = [run.name for run in runs if not any(differs(run, head, model) for model in shown)]
     if same:
         blocks.append("\n".join(textwrap.wrap(f"No difference: {', '.join(same)}", width)))
+    if not runs and shown:
+        blocks.append(f"Nothing to compare with {head.name} yet. A change: dvc exp run -S ++models.{shown[0]}.train.seed=2")
     return "\n\n".join(blocks)
 
 

@@ -59,26 +59,31 @@ def test_the_whole_table():
     better = Run("bold-name", edited(models__two__train__epochs=2), {**SCORES, "two": {"perplexity": 9.5, "chrf": 20.5}})
     same = Run("idle-name", edited(), SCORES)
     assert table(HEAD, [better, same], [], 80).splitlines() == [
-        line("one", "perplexity", "chrf", left=True),
-        line("HEAD", "14.45", "29.3"),
+        "one     perplexity  chrf",
+        "  HEAD       14.45  29.3",
         "",
-        line("two", "perplexity", "chrf", left=True),
-        line("HEAD", "10", "20"),
-        line("bold-name", "9.5 (-0.5)", "20.5 (+0.5)"),
+        "two          perplexity         chrf",
+        "  HEAD               10           20",
+        "  bold-name  9.5 (-0.5)  20.5 (+0.5)",
         "      train.epochs 1 → 2",
         "",
         "No difference: idle-name",
     ]
 
 
-def line(name: str, *cells: str, left: bool = False) -> str:
-    return (f"{name:24}" if left else f"{name:>24}") + "".join(f"{cell:>22}" for cell in cells)
-
-
-def test_cells_never_touch():
+def test_figures_that_do_not_fit_stand_below():
     run = Run("far", edited(), {"one": {"perplexity": -1.2345e-15, "chrf": -9.87654321e8}})
-    written = block("one", HEAD, [run], 100)[2]
-    assert [written[24], written[46]] == [" ", " "]
+    lines = block("one", HEAD, [run], 36)
+    assert [line.split() for line in lines[:3]] == [["one", "perplexity"], ["HEAD", "14.45"], ["far", "-1.235e-15", "(-14)"]]
+    assert [line.split() for line in lines[5:]] == [["chrf"], ["HEAD", "29.3"], ["far", "-9.877e+08", "(-9.9e+08)"]]
+
+
+def test_without_experiments_it_says_how_to_make_one():
+    assert (
+        table(HEAD, [], [], 80)
+        .splitlines()[-1]
+        .startswith("Nothing to compare with HEAD yet. A change: dvc exp run -S ++models.one.")
+    )
 
 
 def test_scores_that_differ_with_no_parameter_changed_are_told_so():
