@@ -81,9 +81,8 @@ def decided(ways: list[Reading], said: Said, where: str) -> Decision:
         return decided(ways, _asked(best, said), where)
     if best.roles.quality == 0:
         options = proposals.choices(best, where, best.way.kind in NAMES)
-        raise StageError(
-            where, f"{'; '.join(best.roles.doubts)}\n{proposals.listing(decisions)}", "columns to learn from", options
-        )
+        listing = f"{'; '.join(best.roles.doubts)}\n{proposals.listing(decisions)}{proposals.not_everywhere(best)}"
+        raise StageError(where, listing, "columns to learn from", options)
     return best
 
 
@@ -95,10 +94,11 @@ def _in_no_reading(errors: list[StageError]) -> StageError:
 
 
 def _rank(decision: Decision) -> tuple:
-    """How good a reading is. Of lists of names and charts the longest one is meant, of others the first."""
-    sized = decision.roles.quality > 0 and (decision.way.kind in NAMES or decision.roles.task == "accounts")
-    rows = len(decision.way.rows) if sized else 0
-    return decision.roles.quality > 0, not decision.first_alone, decision.roles.quality, rows
+    """How good a reading is. Of names and charts the longest one is meant, of others the first."""
+    names = decision.way.kind in NAMES
+    sized = names or decision.roles.task == "accounts" or "name" in decision.roles.columns
+    rows = len(decision.way.rows) if sized and decision.roles.quality else 0
+    return decision.roles.quality > 0, not decision.first_alone, decision.roles.quality, rows, names and rows > 0
 
 
 def is_terminal() -> bool:
@@ -232,3 +232,18 @@ def _check(way: Reading, said: Said, where: str) -> None:
             raise StageError(
                 f"{where}: {options[ours]} {theirs}", f"no column {missing!r}", f"one of: {there}", "edit the option"
             )
+        for name in fields(theirs):
+            _every_file_has(name.rstrip("?"), way, where)
+
+
+def _every_file_has(name: str, way: Reading, where: str) -> None:
+    """Whether each file has a column that some have.
+
+    Raises:
+        StageError: with the files that lack it, such as a test file without labels.
+    """
+    have = [file for file, columns in way.columns.items() if name in columns]
+    lack = [file for file in way.columns if file not in have]
+    if have and lack:
+        fix = f"name the files that have it: affinage add {where}/{have[0]}"
+        raise StageError(f"{where}/{lack[0]}", f"no column {name!r}; {have[0]} has it", "a column that every file has", fix)

@@ -23,6 +23,15 @@ def listing(decisions: "list[Decision]") -> str:
     return "\n".join(lines)
 
 
+def not_everywhere(best: "Decision") -> str:
+    """The columns that some files lack, such as the labels of a test file."""
+    way, lines = best.way, []
+    for name in dict.fromkeys(name for columns in way.columns.values() for name in columns if name not in way.shared):
+        lack = [file for file, columns in way.columns.items() if name not in columns]
+        lines.append(f"\n    {name:24} not in all files: {', '.join(lack[:3])} lack it")
+    return "".join(lines[:6])
+
+
 def quoted(text: str) -> str:
     """A word of a command line as it is typed."""
     return f'"{text}"' if " " in text or "*" in text else text

@@ -125,7 +125,8 @@ def xml_readers(file: SourceFile) -> list[dict | str]:
         plain = sum(1 for name in names if not any(len(child) for child in tags[name][:ITEMS]))
         attributes = len({key for node in elements[:ITEMS] for key in node.attrib})
         leaf = not names
-        if elements == [root] or (leaf and (not attributes or any(not (node.text or "").strip() for node in elements[:3]))):
+        bare = leaf and any(not (node.text or "").strip() for node in elements[:3])
+        if elements == [root] or (leaf and not attributes) or (bare and len(elements) == 1):
             continue
         counted.append(((len(elements) > 1) * (plain + attributes), len(elements), tag))
     ordered = [tag for _, _, tag in sorted(counted, key=lambda entry: (-entry[0], -entry[1]))]

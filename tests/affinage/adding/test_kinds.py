@@ -189,3 +189,26 @@ def test_a_model_answer_is_an_answer_where_there_is_no_other(here, outside):
     (outside / "pairs.jsonl").write_text(lines(rows))
     add(outside / "pairs.jsonl")
     assert {row["response"] for row in run("pairs")["labelled"]} == {f"It is {i}." for i in range(30)}
+
+
+def test_parts_as_attributes_of_xml(here, outside):
+    parts = {"Power": ["Engine", "Clutch"], "Body": ["Seat", "Door", "Window", "Hood"]}
+    sections = "".join(
+        f"<section title='{title}'>" + "".join(f"<part no='{name[0]}' name='{name}'/>" for name in some) + "</section>"
+        for title, some in parts.items()
+    )
+    (outside / "parts.xml").write_text(f"<catalog xmlns='http://example.org/parts'>{sections}</catalog>")
+    add(outside / "parts.xml", "--as", "parts")
+    found = {part for row in run("parts")["labelled"] for part in row["List_part"]}
+    assert {"engine", "seat"} <= found <= {"engine", "clutch", "seat", "door", "window", "hood"}
+
+
+def test_a_test_file_without_labels_is_named(here, outside):
+    (outside / "tweets").mkdir()
+    (outside / "tweets/train.csv").write_text(table([{"text": f"Tweet {i} of many.", "target": i % 2} for i in range(40)]))
+    (outside / "tweets/test.csv").write_text(table([{"text": f"Another tweet {i}.", "id": i} for i in range(9)]))
+    with pytest.raises(StageError, match="target +not in all files: test.csv lack it"):
+        add(outside / "tweets")
+    with pytest.raises(StageError, match=r"test.csv\n[^$]*no column 'target'; train.csv has it[^$]*add [^$]*train.csv"):
+        add(outside / "tweets", "--text", "text", "--label", "target")
+    assert "40 rows: 40 kept" in add(outside / "tweets/train.csv")
