@@ -20,6 +20,8 @@ from stages.common.errors import StageError
 from stages.common.params import FILE
 
 NAME, CELL, GAP = 26, 21, 2  # the most columns of a name, and of a figure with its difference; columns between two
+
+
 @dataclass(frozen=True)
 class Run:
     """One line of the table: a revision's parameters, each model's headlines, and the alarms that concern it."""
