@@ -233,7 +233,7 @@ ELSEWHERE = {  # which test runs it, with other names
     "dvc exp run -S '+models.invoices.train.choose_by=macro_f1' judge@invoices": "tests/training/test_choosing.py"
     "::test_a_classifier_is_chosen_by_its_figures",
     "dvc exp run -S '+models.medical.generate.exports=[f16,q8_0,q4_k_m]' judge@medical": "tests/decoding/causal/exported"
-    "/test_answering.py::test_an_export_answers_as_the_tuned_model_does",
+    "/test_export_answers.py::test_an_export_answers_as_the_tuned_model_does",
     "dvc exp run -S +models.medical.train.weight_decay=0.1": EXPERIMENTS
     + "a_value_left_to_the_defaults_is_changed_with_a_plus",
     "python -m tests.parameters_page": "tests/test_parameters_page.py::test_the_page_says_what_the_schema_and_the_defaults_say",

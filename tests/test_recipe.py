@@ -208,7 +208,8 @@ def command(folder, *arguments) -> subprocess.CompletedProcess:
 def test_on_the_command_line(params, tmp_path):
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
     listed = command(tmp_path, "--list")
-    assert [line.split()[0] for line in listed.stdout.splitlines()] == RECIPES
+    named = [line.split()[0] for line in listed.stdout.splitlines() if not line.startswith(" ")]
+    assert named == RECIPES and all(len(line) <= 100 for line in listed.stdout.splitlines())
     first = command(tmp_path, RECIPES[0])
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout.startswith("set ")
@@ -218,6 +219,14 @@ def test_on_the_command_line(params, tmp_path):
     assert unknown.returncode == 1
     assert unknown.stderr.startswith("error: recipes\n")
     assert "Traceback" not in unknown.stderr
+
+
+def test_a_recipe_is_listed_with_its_first_sentence():
+    assert recipe.first_sentence("# Takes GPT-2 (124M), about 1.5 GB, and\n# trains it. CC BY 4.0.\nmodels:\n") == (
+        "Takes GPT-2 (124M), about 1.5 GB, and trains it."
+    )
+    for name in RECIPES:
+        assert recipe.first_sentence((ROOT / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")).endswith("."), name
 
 
 def test_recipes_are_read_as_dvc_reads_them():

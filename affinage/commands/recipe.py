@@ -6,6 +6,10 @@ change, `git checkout params.yaml` undoes it.
 """
 
 import io
+import itertools
+import re
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -62,16 +66,31 @@ def apply(name: str, folder: Path = FOLDER, params: Path = FILE) -> list[str]:
     return changed
 
 
+def listing(folder: Path, width: int) -> str:
+    """Every recipe with the first sentence of the comment that it begins with, in lines of at most `width` columns."""
+    says = {path.stem: first_sentence(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.yaml"))}
+    column = max(map(len, says), default=0) + 2
+    wrapped = {name: textwrap.wrap(sentence, max(30, width - column)) or [""] for name, sentence in says.items()}
+    return "\n".join(
+        f"{name if place == 0 else '':{column}}{line}" for name, lines in wrapped.items() for place, line in enumerate(lines)
+    )
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of the comment that a file begins with."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return re.split(r"(?<=[.!?]) (?=[A-Z`])", " ".join(line.lstrip("# ") for line in lines))[0]
+
+
 def command(
     name: Annotated[str, typer.Argument(help="A file of recipes/, without .yaml.", show_default=False)] = "",
-    listed: Annotated[bool, typer.Option("--list", help="List the recipes with their first comment line.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the recipes, and what each is for.")] = False,
 ) -> None:
     """Merge a recipe into params.yaml, keeping its comments. Without a name: list the recipes.
 
     Example: affinage recipe medical_gpt2
     """
     if listed or not name:
-        for path in sorted(FOLDER.glob("*.yaml")):
-            print(f"{path.stem:20} {path.read_text(encoding='utf-8').splitlines()[0].lstrip('# ')}")
+        print(listing(FOLDER, shutil.get_terminal_size((100, 0)).columns))
     else:
         print("\n".join(f"set {key}" for key in apply(name)) or f"{name}: already merged")

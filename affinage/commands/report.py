@@ -11,14 +11,12 @@ from urllib.parse import quote
 
 import typer
 
-from affinage.reports.comparison import Comparison
 from affinage.reports.index import Entry, render_index
 from affinage.reports.outputs import WORKSPACE, Revision
 from affinage.reports.overview import overviews
 from affinage.reports.page import render
 from affinage.reports.rendering import source_in_words
 from affinage.reports.results import Results
-from affinage.reports.two_revisions import render_compared
 from stages.common.errors import StageError
 from stages.common.files import atomic_file
 
@@ -47,6 +45,9 @@ def write_compared(model: str, rev: str, against: str, out: Path | None = None) 
     Raises:
         StageError: if either revision lacks the model, its answers or its verdicts, or they have no rows in common.
     """
+    from affinage.reports.comparison import Comparison  # it takes a second to load, and a report of one needs none
+    from affinage.reports.two_revisions import render_compared
+
     before, _, after = model.partition("=")
     sides = Results(before, Revision(against)), Results(after or before, Revision(rev))
     for results in sides:

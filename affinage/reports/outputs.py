@@ -93,12 +93,23 @@ class Revision:
         from dvc.repo import Repo
 
         files = " ".join(paths)
-        command = f"dvc pull {files}" if self.name == WORKSPACE else f"dvc fetch --all-commits {files}"
+        pull = f"dvc pull {files}" if self.name == WORKSPACE else f"dvc fetch --all-commits {files}"
+        stages = " ".join(self._stages_of(paths))
+        repro = f"dvc repro {stages}" if self.name == WORKSPACE else f"git switch --detach {self.name} && dvc repro {stages}"
         with Repo(str(self.root.resolve())) as repo:  # the work tree's: an old revision may name no remote
             config = repo.config
         if name := config["core"].get("remote"):
-            return f"{command} (from the remote {name}, {config['remote'][name]['url']}), or run the stage again"
-        return f"{command}, after dvc remote add -d NAME ADDRESS (no remote is set here), or run the stage again"
+            return f"{pull} (from the remote {name}, {config['remote'][name]['url']}), or {repro}"
+        return f"{repro}; no remote is set here, from which {pull} could bring them"
+
+    def _stages_of(self, paths: list[str]) -> list[str]:
+        """The stages that wrote these outputs, by dvc.lock."""
+        outputs = {name: [output["path"] for output in entry.get("outs") or []] for name, entry in self._lock.items()}
+        return [
+            name
+            for name, own in outputs.items()
+            if any(path == out or path.startswith(f"{out}/") for path in paths for out in own)
+        ]
 
     def gone(self, paths: list[str]) -> list[str]:
         """Which of these outputs the revision had, and neither cache nor remote holds."""
