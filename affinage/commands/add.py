@@ -16,7 +16,8 @@ import typer
 from affinage.adding import account_roles, entries
 from affinage.adding.deciding import NAMES, Decision, Said, decided
 from affinage.adding.dividing import Division, division
-from affinage.adding.material import Material, material
+from affinage.adding.locating import material
+from affinage.adding.material import Material
 from affinage.adding.preview import lines, preview
 from affinage.adding.proposals import quoted
 from affinage.adding.reading import ROWS, Reading, readings, rows_of_all

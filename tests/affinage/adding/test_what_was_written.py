@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from affinage.adding.deciding import Said, decided
-from affinage.adding.material import material
+from affinage.adding.locating import material
 from affinage.adding.reading import reader_of, readings
 from stages.common.params import read
 from stages.sources import SourceFile, rows_of
