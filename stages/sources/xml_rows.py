@@ -38,15 +38,17 @@ def load(file: SourceFile) -> etree._Element:
 
 
 def read_xml(file: SourceFile, params: Xml) -> Iterator[dict]:
-    """A row for each element of the XPath `rows`; white space is folded, and what an XPath finds more than once is joined by a
-    line end. Prefixes of namespaces are left out of all names. A document without
-    such an element has no rows.
+    """A row for each element of the XPath `rows`. A document without such an element has no rows.
+
+    White space is folded. What an XPath finds more than once is joined by a line end. Prefixes of namespaces are left out of
+    all names.
     """
     root = load(file)
     for element in root.iter(etree.Element):
         element.tag = etree.QName(element).localname
         for name in [name for name in element.attrib if name.startswith("{")]:
-            element.attrib[etree.QName(name).localname] = element.attrib.pop(name)
+            if (local := etree.QName(name).localname) not in element.attrib:  # xml:id beside id keeps its long name
+                element.attrib[local] = element.attrib.pop(name)
     elements = [node for node in _select(root, params.rows, file.place, "rows") if isinstance(node, etree._Element)]
     for element in elements:
         if params.fields:
@@ -57,14 +59,17 @@ def read_xml(file: SourceFile, params: Xml) -> Iterator[dict]:
 
 
 def _all_fields(element: etree._Element) -> dict:
-    """Attributes as `@name`, children as `name` and their attributes as `name/@name`; without children its text as `text`."""
+    """Attributes as `@name`, children as `name` and their attributes as `name/@name`; without children its text as `text`.
+
+    What several children have is joined by a line end. Text beside children is kept too: `text` is then all of it.
+    """
     row = {f"@{name}": value for name, value in element.attrib.items()}
     children = list(element.iterchildren(etree.Element))
-    if not children:
-        return row | {"text": _text(element)}
+    if not children or any(map(str.strip, element.xpath("text()"))):
+        row["text"] = _text(element)
     for child in children:
-        row[child.tag] = "\n".join(filter(None, [row.get(child.tag, ""), _text(child)]))
-        row |= {f"{child.tag}/@{name}": value for name, value in child.attrib.items()}
+        fields = {child.tag: _text(child)} | {f"{child.tag}/@{name}": value for name, value in child.attrib.items()}
+        row |= {name: "\n".join(filter(None, [row.get(name, ""), value])) for name, value in fields.items()}
     return row
 
 

@@ -28,6 +28,13 @@ def test_without_fields_attributes_and_children_are_columns(tmp_path):
     assert [row["text"] for row in rows(tmp_path, "//Alias")] == ["pad", "lining"]
 
 
+def test_nothing_of_several_children_is_lost(tmp_path):
+    text = '<a><r id="1" xml:id="x">See <b k="1">one</b> and <b k="2">two</b>.</r></a>'
+    (row,) = rows(tmp_path, "//r", text)
+    long_name = "@{http://www.w3.org/XML/1998/namespace}id"
+    assert row == {"@id": "1", long_name: "x", "text": "See one and two.", "b": "one\ntwo", "b/@k": "1\n2"}
+
+
 def test_names_are_those_of_the_file_in_their_case(tmp_path):
     assert rows(tmp_path, "//part") == []
 
