@@ -81,9 +81,10 @@ def _text(head: bytes, place: str) -> str:
         path = Path(folder) / "head"
         path.write_bytes(head if len(head) < HEAD else head[: head.rfind(b"\n") + 1] or head)
         try:
-            text = path.read_bytes().decode(detect(SourceFile(path)), "replace").removeprefix("\ufeff")
-        except StageError:
-            raise binary from None
+            encoding = detect(SourceFile(path, place=place))
+            text = path.read_bytes().decode(encoding, "replace").removeprefix("\ufeff")
+        except StageError as error:
+            raise error if "not UTF-8" in error.found else binary from None
     odd = sum(letter < " " and letter not in "\t\r\n\f\v\x1a" or letter == "\ufffd" for letter in text)
     if odd > 0.01 * len(text) or (b"\0" in head and odd):
         raise binary

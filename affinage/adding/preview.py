@@ -42,6 +42,7 @@ class Preview:
         labels: rows by label.
         examples: the first rows as a model sees them.
         bad_lines: lines of the files that could not be read.
+        sheets: by file, the sheets that are not read.
         preset: rows looked at that say each part, where the split is given.
         by_preset: whether they are divided as they say.
     """
@@ -54,6 +55,7 @@ class Preview:
     labels: Counter = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     bad_lines: list[str] = field(default_factory=list)
+    sheets: dict[str, list[str]] = field(default_factory=dict)
     preset: Counter = field(default_factory=Counter)
     by_preset: bool = False
 
@@ -105,6 +107,8 @@ def _scrape(planned: Plan, entry: DatasetEntry, folder: Path, limited: bool, see
                 count = _append(folder / "raw" / key / "rows.jsonl", rows)
                 seen.rows += count * (key == planned.rows)
                 seen.bad_lines += [f"{file.name}: {line}" for line in _bad(file)]
+                if "other_sheets" in file.origin:
+                    seen.sheets[file.name] = file.origin["other_sheets"]
             if left.ended:
                 break
         seen.whole = seen.whole and not left.ended
@@ -182,6 +186,8 @@ def lines(seen: Preview) -> list[str]:
     told = [f"rows     {of}: {seen.label['kept']} kept, {sum(dropped.values())} dropped" + (f" ({reasons})" if reasons else "")]
     if seen.bad_lines:
         told.append(f"bad      {len(seen.bad_lines)} lines that cannot be read: {'; '.join(seen.bad_lines[:3])}")
+    for name, sheets in islice(seen.sheets.items(), 3):
+        told.append(f"sheets   of {name} that are not read: {', '.join(sheets)} (--rows SHEET reads one)")
     parts = ", ".join(f"{seen.split[part]} {part}" for part in ("train", "validation", "test"))
     apart = ", ".join(f"{count} {reason}" for reason, count in seen.split["dropped"].items())
     told.append(f"split    {parts}" + (f"; left out of a part: {apart}" if apart else "; no near-duplicates"))
@@ -204,6 +210,8 @@ def lines(seen: Preview) -> list[str]:
     if seen.labels:
         most = ", ".join(f"{shorten(name, 40)[1:-1]} {count}" for name, count in seen.labels.most_common(12))
         told.append(f"labels   {len(seen.labels)}: {most}{', …' * (len(seen.labels) > 12)}")
+    for alike in seen.label.get("labels_alike", [])[:3]:
+        told.append(f"         these look like one class: {', '.join(map(repr, alike))}")
     for number, example in enumerate(seen.examples, 1):
         cut = example if len(example) < 600 else f"{example[:400]} … {example[-150:]}"
         told += [f"row {number}", *(f"  | {line}" for line in cut.splitlines())]

@@ -27,6 +27,7 @@ QUESTION, WEAK, ANSWER, TELLS, INPUT, TEXT, LABEL, MESSAGES = map(
     str.split, (_QUESTION, _WEAK, _ANSWER, _TELLS, _INPUT, _TEXT, _LABEL, _MESSAGES)
 )
 REFERENCE = ["reference", "expected", "gold", "truth", "ideal", "groundtruth"]  # answers where no column is called one
+VERDICTS = ("label", "ktotag", "isgood", "good", "desirable", "isdesirable", "accepted", "ischosen", "thumbsup", "ispreferred")
 KINDS = ("instructions", "chat", "completion", "classification", "parts", "accounts")
 
 
@@ -230,4 +231,14 @@ def _around(assigned: Roles, columns: list[Column]) -> Roles:
         plain = re.sub(r"[\W_]+", "", column.name.lower())
         if plain == "paraphrase" and column.is_text and assigned.task == "instructions":
             assigned.keep.append(column.name)
+    verdict = next((column for column in free if _is_verdict(column)), None)
+    if verdict and assigned.task in ("instructions", "chat") and not assigned.doubts:
+        said = f"{verdict.name} (true or false) seems to tell good answers from bad ones, which are not to be learned"
+        assigned.doubts.append(f"{said}: put the good ones into a file of their own")
     return assigned
+
+
+def _is_verdict(column: Column) -> bool:
+    """Whether it says of each answer that it is good or bad, as in sets for KTO (arXiv 2402.01306)."""
+    said = {str(value).strip().lower() for value in column.values}
+    return said == {"true", "false"} and re.sub(r"[\W_]+", "", column.name.lower()) in VERDICTS

@@ -2,7 +2,7 @@ import csv
 
 import pandas
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from stages.common.errors import StageError
@@ -123,6 +123,8 @@ cell = st.text(st.characters(codec="utf-8", exclude_categories=["C"]) | st.sampl
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
 )
 def test_csv_of_any_dialect_comes_back_and_as_pandas_reads_it(tmp_path_factory, rows, delimiter, quoting, end, encoding):
+    several = (sum(field.count("\n") for field in row) and sum(field.count(delimiter) for field in row) > 1 for row in rows)
+    assume(not any(several))  # each line could be a record: these are told apart below
     path = tmp_path_factory.mktemp("csv") / "f.csv"
     with open(path, "w", encoding=encoding, newline="") as file:
         writer = csv.writer(file, delimiter=delimiter, quoting=quoting, lineterminator=end)

@@ -5,6 +5,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from affinage.adding import deciding
@@ -160,3 +161,30 @@ def test_one_archive_in_a_folder_is_opened(here, outside):
 def test_classes_of_two_rows_have_no_validation(here, outside):
     (outside / "few.jsonl").write_text(lines([{"text": f"The thing {i} is here.", "label": f"l{i % 2}"} for i in range(4)]))
     assert "split    2 train, 0 validation, 2 test" in add(outside / "few.jsonl")
+
+
+@pytest.mark.parametrize("column", ["label", "kto_tag", "is_good"])
+def test_answers_that_are_marked_as_bad_are_not_learned_in_silence(here, outside, column):
+    rows = [{"prompt": f"What is thing {i}?", "completion": f"It is thing {i}.", column: bool(i % 2)} for i in range(12)]
+    (outside / "kto.jsonl").write_text(lines(rows))
+    with pytest.raises(StageError, match=f"{column} .true or false. seems to tell good answers from bad ones"):
+        add(outside / "kto.jsonl")
+    assert "12 kept" in add(outside / "kto.jsonl", "--question", "prompt", "--answer", "completion")
+
+
+def test_broken_utf8_is_told_as_what_it_is(here, outside):
+    (outside / "a.csv").write_bytes("question,answer\nWhat?,café\nWhy?,né".encode()[:-1])
+    with pytest.raises(StageError, match=r"a\.csv line 3\n[^$]*bytes that are not UTF-8, in 1 of 2 lines"):
+        add(outside / "a.csv")
+
+
+def test_sheets_that_are_not_read_and_classes_that_look_alike_are_told(here, outside):
+    book = openpyxl.Workbook()
+    for name, sheet in (("rows", book.active), ("more", book.create_sheet("more"))):
+        sheet.append(["text", "label"])
+        for i in range(12):
+            sheet.append([f"The {name} {i} are here.", f"{i % 2}" if i < 8 else f"{i % 2}.0"])
+    book.save(outside / "two.xlsx")
+    said = add(outside / "two.xlsx")
+    assert "that are not read: more (--rows SHEET reads one)" in said and "these look like one class: '0', '0.0'" in said
+    assert "The more 0 are here." in add(outside / "two.xlsx", "--rows", "more", "--name", "other")
