@@ -129,13 +129,16 @@ def is_header(fields: list[str], header: list[str]) -> bool:
 
 
 def _swallowed(lines: list[str], dialect: Dialect, width: int) -> bool:
-    """Whether lines between two quotes are records: each has all delimiters of one, and no space after any, as in prose.
+    """Whether lines between two quotes are records: each quote is the only one of its line, of at least three lines, and
+    each line has all delimiters of a record, no space after any, as in prose.
 
     A quote that someone wrote in one record, and one in a later record, make one record of all in between.
     """
     delimiters = re.compile(re.escape(dialect.delimiter) + r"(?=(\S)?)")
     behind = [delimiters.findall(line.rstrip("\r\n")) for line in lines]
-    return width > 1 and len(lines) + width > 4 and all(len(after) == width - 1 and all(after) for after in behind)
+    quotes = [line.count(dialect.quote) for line in lines]
+    alone = len(lines) > 2 and quotes[0] == quotes[-1] == 1 and not any(quotes[1:-1])
+    return width > 1 and alone and all(len(after) == width - 1 and all(after) for after in behind)
 
 
 def _dialect(head: str, delimiter: str) -> Dialect:

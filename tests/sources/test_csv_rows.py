@@ -212,3 +212,8 @@ def test_csv_lines_inside_quotes_that_are_no_records_stay(tmp_path, answer):
         writer.writeheader()
         writer.writerows(rows)
     assert read_file("csv", tmp_path / "f.csv") == rows
+
+
+def test_csv_a_text_of_two_lines_with_commas_in_its_numbers_stays(tmp_path):
+    text = 'id,text,label\n1,"costs 1,234\nand 2,345 more",x\n2,"costs little",y\n'
+    assert [row["text"] for row in read_csv(tmp_path, text)] == ["costs 1,234\nand 2,345 more", "costs little"]
