@@ -108,6 +108,7 @@ RUN = [
     Run("affinage report medical", "", "affinage report medical && ls reports/medical.html"),
     Run("affinage report medical --rev <revision>", "", "affinage report medical --rev my-experiment"),
     Run("affinage report medical --against <revision>", "my-experiment", "affinage report medical --against my-experiment"),
+    Run("affinage report medical --against HEAD", "reports/medical-against-HEAD.html"),
     Run("affinage report medical --against main", "reports/medical-against-main.html"),
     Run(
         "affinage report partfinder_t_001=partfinder_t_003 --against workspace",
