@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: run test setup
 # One system up to its verdict first, so that there is something to look at after minutes; then everything.
 run: setup
-	affinage run judge@medical
+	affinage run judge@limericks
 	affinage summary
 	affinage run
 	affinage report
