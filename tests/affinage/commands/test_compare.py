@@ -1,11 +1,11 @@
 import shutil
-from pathlib import Path
 
 import pytest
 
 from affinage.commands import compare
 from stages.common.errors import StageError
 from tests.affinage.reports import made_up
+from tests.affinage.reports.fixtures import dvc
 from tests.affinage.running import affinage
 
 
@@ -81,11 +81,8 @@ def test_a_renamed_model_is_paired_by_both_names(there, tmp_path):
 
 def test_where_answers_are_gone_the_scores_that_git_keeps_are_compared(own, monkeypatch):
     monkeypatch.chdir(own)
-    for place in (
-        own / ".dvc" / "cache",
-        Path(next(line.split("=")[1].strip() for line in (own / ".dvc" / "config").read_text().splitlines() if "url" in line)),
-    ):
-        shutil.rmtree(place)
+    shutil.rmtree(own / ".dvc" / "cache")
+    dvc(own, "remote", "modify", "store", "url", str(own / "empty"))
     text = affinage("compare", "first", "second")
     assert "by the scores in git alone" in text and "Perplexity" in text
     lost = "data/answers/model.jsonl data/verdicts/model.jsonl"
