@@ -68,8 +68,9 @@ def add_parameters(folder: Path, block: str) -> None:
 
 
 @pytest.fixture
-def newcomer(here) -> Repository:
-    """A repository whose defaults suit the tiny base, with the newcomer's file beside it."""
+def newcomer(here, monkeypatch) -> Repository:
+    """A repository whose defaults suit the tiny base, with the newcomer's file beside it, and a terminal of 100 columns."""
+    monkeypatch.setenv("COLUMNS", "100")
     yaml = YAML(typ="safe")
     params = yaml.load((here.folder / "params.yaml").read_text(encoding="utf-8"))
     params |= {"datasets": {}, "models": {}}
