@@ -164,14 +164,15 @@ def test_roles_that_a_template_refuses_are_told_in_its_own_words():
             encode_prompt(adopted(shape), messages)
 
 
-def test_a_text_that_a_template_leaves_out_is_not_passed_over():
+@pytest.mark.parametrize("text", ["Be brief.", ASKED[0]["content"][:4]], ids=["a text", "a part of another text"])
+def test_a_text_that_a_template_leaves_out_is_not_passed_over(text):
     tokenizer = shapes.tokenizer("chatml")
     tokenizer.chat_template = shapes.CHATML.replace(
         "{% for message in messages %}", "{% for message in messages if message.role != 'system' %}"
     )
     adopt_template(tokenizer, None)
     with pytest.raises(Refusal, match="leaves out a text of role system"):
-        encode_turn(tokenizer, [{"role": "system", "content": "Be brief."}, *ASKED], ANSWER)
+        encode_turn(tokenizer, [{"role": "system", "content": text}, *ASKED], ANSWER)
 
 
 @pytest.mark.parametrize("shape", ["llama 2", "llama 3", "qwen 2.5", "qwen 3", "phi 3", "chatml", "zephyr"])
@@ -187,16 +188,6 @@ def test_answers_end_where_the_template_ends_a_turn(shape):
     model, tokenizer = tiny.model(), adopted(shape)
     model.generation_config.eos_token_id = 9
     assert {9, turn(tokenizer).token} <= {*end_tokens(model, tokenizer)}
-
-
-def test_a_text_that_is_part_of_another_one_has_to_be_there_too():
-    tokenizer = shapes.tokenizer("chatml")
-    tokenizer.chat_template = shapes.CHATML.replace(
-        "{% for message in messages %}", "{% for message in messages if message.role != 'system' %}"
-    )
-    adopt_template(tokenizer, None)
-    with pytest.raises(Refusal, match="leaves out a text of role system"):
-        encode_turn(tokenizer, [{"role": "system", "content": ASKED[0]["content"][:4]}, *ASKED], ANSWER)
 
 
 def test_an_earlier_answer_may_lose_its_thought_and_nothing_else():
