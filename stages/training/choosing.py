@@ -34,7 +34,7 @@ def figure(
     """How a state is measured, beside its loss; None where the loss alone decides.
 
     Args:
-        where: the parameter, for messages.
+        parameter: its path in params.yaml, for messages.
 
     Raises:
         StageError: if there is no validation row to measure it on.

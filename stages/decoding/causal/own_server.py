@@ -4,20 +4,16 @@ import time
 from dataclasses import asdict
 
 from stages.common import kept
-from stages.common.errors import StageError
 from stages.common.progress import Progress
 from stages.common.rows import FormattedText
 from stages.common.schema_models import Generate
 from stages.common.scratch import content_hash
+from stages.decoding import server_request
 from stages.decoding.answers import Answer, latencies, too_long
 from stages.decoding.causal.completions import Completions
 from stages.decoding.causal.texts import Prompt, check_tokens, prompt_texts, said
 from stages.decoding.contestants import Contestant
-from stages.servers.chat_server import LATER, Options
-from stages.servers.failures import Rejected, Unanswered
 from stages.servers.pool import Pool
-
-SECONDS, ATTEMPTS = 300.0, 5  # for one answer; tries
 
 
 def answers(
@@ -30,33 +26,19 @@ def answers(
     """
     start = time.monotonic()
     server, folder = contestant.server, contestant.folder
-    chat = Completions(server.kind, server.base_url, server.model, SECONDS, folder)
-    settings = Options(
-        options.temperature,
-        options.top_p,
-        options.top_k,
-        options.repetition_penalty,
-        options.max_new_tokens,
-        options.seed,
-        tuple(contestant.stop),
-    )
+    chat = Completions(server.kind, server.base_url, server.model, server_request.SECONDS, folder)
+    settings = server_request.settings(options, contestant.stop)
     address = (server.kind, server.base_url, server.model)
     before = kept.fetched("served answers", *address, content_hash(folder), asdict(settings))
-    pool = Pool(chat, options.batch_rows, ATTEMPTS, SECONDS)
+    pool = Pool(chat, options.batch_rows, server_request.ATTEMPTS, server_request.SECONDS)
     prompts, unasked, marked = prompt_texts(contestant, rows, options)
     fresh = []
 
     def make(prompt: Prompt) -> dict:
         text, tokens = prompt
-        try:
-            reply = pool.persist(lambda _: chat.ask(text, settings))
-        except Rejected as refused:
-            if refused.too_long:
-                return asdict(too_long([0] * tokens))
-            fix = "check the model and the options of generate"
-            raise StageError(chat.where, str(refused), "an answer", fix) from None
-        except Unanswered as failed:
-            raise StageError(chat.where, failed.reason, "an answer", LATER) from None
+        reply = server_request.ask(pool, text, settings)
+        if reply is None:
+            return asdict(too_long([0] * tokens))
         check_tokens(chat.where, reply.prompt_tokens, tokens)
         fresh.append(reply.tokens)
         return asdict(Answer(said(contestant, reply.text), reply.tokens, tokens, reply.finish, reply.seconds))

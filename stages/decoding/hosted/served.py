@@ -11,16 +11,14 @@ from stages.common.progress import Progress
 from stages.common.rows import FormattedText, Message
 from stages.common.schema_models import Generate
 from stages.common.text_keys import until
+from stages.decoding import server_request
 from stages.decoding.answers import Answer, latencies, unreadable
 from stages.decoding.contestants import Contestant
-from stages.servers.chat_server import LATER, Options
-from stages.servers.failures import Rejected, Unanswered
 from stages.servers.families import connect
 from stages.servers.known import identity
 from stages.servers.pool import Pool
 from stages.servers.turn_marks import REFUSED, first_mark
 
-SECONDS, ATTEMPTS = 300.0, 5  # for one answer
 LEAST_CONTEXT = 2048  # tokens asked of Ollama, at least
 OFF = {"top_k": 0, "repetition_penalty": 1.0}  # what an OpenAI-compatible server has no option for
 
@@ -41,28 +39,15 @@ def answers(
     provider, base_url, model = hosted["provider"], hosted.get("base_url", ""), hosted["model"]
     possible(contestant, provider, options)
     asked = [contestant.sent(row["messages"]) for row in rows]
-    chat = connect(provider, base_url, model, SECONDS, context(asked, options.max_new_tokens))
-    settings = Options(
-        options.temperature,
-        options.top_p,
-        options.top_k,
-        options.repetition_penalty,
-        options.max_new_tokens,
-        options.seed,
-        tuple(contestant.stop),
-    )
+    chat = connect(provider, base_url, model, server_request.SECONDS, context(asked, options.max_new_tokens))
+    settings = server_request.settings(options, contestant.stop)
     before = kept.fetched("served answers", provider, identity(chat, provider, base_url, model), asdict(settings))
-    pool = Pool(chat, options.batch_rows, ATTEMPTS, SECONDS)
+    pool = Pool(chat, options.batch_rows, server_request.ATTEMPTS, server_request.SECONDS)
 
     def make(messages: list[Message]) -> dict:
-        try:
-            reply = pool.persist(lambda _: chat.ask(messages, settings))
-        except Rejected as refused:
-            if refused.too_long:
-                return {"answer": Answer("", 0, 0, "prompt too long").content(), "seconds": 0.0}
-            raise StageError(chat.where, str(refused), "an answer", "check the model and the options of generate") from None
-        except Unanswered as failed:
-            raise StageError(chat.where, failed.reason, "an answer", LATER) from None
+        reply = server_request.ask(pool, messages, settings)
+        if reply is None:
+            return {"answer": Answer("", 0, 0, "prompt too long").content(), "seconds": 0.0}
         if reply.tokens is None:
             raise StageError(chat.where, "no token counts in its answer", "a `usage` field", "update the server")
         long = reply.finish == "prompt too long"
