@@ -60,6 +60,7 @@ def shapes() -> dict[str, Shape]:
         "phi-2": Shape(
             PhiConfig(vocab_size=51200, hidden_size=2560, intermediate_size=10240, num_hidden_layers=32, num_attention_heads=32)
         ),
+        "yi-6b": _llama(64000, 4096, 11008, 32, 32, 4, tied=False),
         "llama3-8b": _llama(128256, 4096, 14336, 32, 32, 8, tied=False),
     }
 

@@ -1,13 +1,13 @@
-"""Speed and memory of training on one GPU: ours against TRL's SFTTrainer set up as an expert would, and Hugging Face's Trainer.
+"""Speed and memory of training on GPUs: ours against TRL's SFTTrainer and Hugging Face's Trainer, set up as an expert would.
 
-    python bench/train_gpu.py                                                  # GPT-2 medium, all of it tuned
-    python bench/train_gpu.py --shape llama3-8b --tune lora --rows 32 --micro-tokens 4096
-    python bench/train_gpu.py --shape llama3-8b --tune 4bit --rows 32 --micro-tokens 3072
+    python bench/train_gpu.py                        # GPT-2 medium, then SmolLM2-360M's shape, all of it tuned
+    python bench/train_gpu.py --shape llama3-8b --tune lora --rows 32 --micro-tokens 8192 --checkpointing
+    python bench/train_gpu.py --shape llama3-8b --tune 4bit --rows 32 --micro-tokens 8192 --checkpointing
+    AFFINAGE_SHARD=1 torchrun --nproc-per-node 2 bench/train_gpu.py --shape yi-6b --rows 64 --parts plain   # ours alone
 
-The same rows, the same random weights, the same number of optimizer steps over the same examples, all in one run. Useful
-tokens are those of the rows, padding not counted. MFU is the share of the matrix peak measured in the same run, of the
-operations that training needs: 6 a weight and token where all is tuned, 4 where adapters are. TRL packs rows (best fit,
-decreasing), uses Liger's kernels and the faster of two kinds of attention (`--attention`), with and without checkpointing.
+The same rows, the same random weights, the same number of optimizer steps, all in one run. Useful tokens are those of the
+rows, padding not counted. MFU is the share of the matrix peak measured in the same run, of the operations that training needs:
+6 a weight and token where all is tuned, 4 where adapters are. Peers: train_peers.py. The ratio is that to the fastest of them.
 """
 
 import argparse
@@ -16,40 +16,38 @@ import hashlib
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+import torch._functorch.config
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from bench import train_peers
 from bench.shapes import Shape, matrix_peak, rows, shapes, tokenizer
+from bench.train_peers import Clock
+from stages.common.errors import StageError
 from stages.common.schema_models import CausalTraining
 from stages.models import directory, runtime
-from stages.tasks import batches, causal
-from stages.training import loop, memory
+from stages.tasks import causal
+from stages.training import loop, memory, processes
 from stages.training.causal import start
-from stages.training.checkpoint import Checkpoints
 
-PARTS = ["reference", "ours", "exact", "trl", "trainer"]
-WARM = 4  # steps that are not timed
+PARTS = ["reference", "plain", "ours", "exact", "whole", "trainer", "trl"]
 LORA = {"kind": "lora", "rank": 16, "alpha": 32, "dropout": 0.0, "save": "merged"}
 TUNES = {"full": {"kind": "full"}, "lora": LORA | {"base": "plain"}, "4bit": LORA | {"base": "4bit"}}
 
 
-class Clock:
-    """Notes when each step ended, its loss, and of a peer the tokens of each batch."""
+class NoCheckpoints:
+    """Nothing is saved: a run here is short."""
 
-    def __init__(self):
-        self.times, self.losses, self.seen, self.weights = [time.perf_counter()], [], [], ""
+    def load(self) -> None:
+        return None
 
-    def log(self, row: dict) -> None:
-        self.times.append(time.perf_counter())
-        self.losses.append(row["training_loss"])
-
-    def close(self) -> None:
+    def save(self, state: dict) -> None:
         pass
 
 
@@ -86,9 +84,11 @@ def params(asked: argparse.Namespace, **changes) -> CausalTraining:
 
 
 def fresh() -> None:
-    """A GPU as it was before."""
+    """A GPU, and PyTorch's settings, as they were before."""
     gc.collect()
     torch._dynamo.reset()
+    runtime.deterministic(False)
+    torch._functorch.config.activation_memory_budget = 1.0
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
 
@@ -98,13 +98,22 @@ def ours(base: Path, examples: list, options: CausalTraining) -> Clock:
     runtime.deterministic(options.deterministic)
     model = start.load("benchmark", base, options)
     task = causal.task(model, options.micro_tokens, options.packing, torch.bfloat16, memory.is_dear(options))
-    clock, loop.CHECKPOINT_SECONDS = Clock(), 1e9
-    with tempfile.TemporaryDirectory() as folder:
-        run = loop.Run(model, task, options, Checkpoints(Path(folder)), clock)
-        clock.times = [time.perf_counter()]
-        trained, _ = run.train(examples, [], task.layout)
-    clock.weights = content_of(trained)
+    clock = Clock()
+    run = loop.Run(model, task, options, NoCheckpoints(), clock)
+    clock.start()
+    trained, _ = run.train(examples, [], task.layout)
+    clock.weights = "" if run.sharded else content_of(trained)
     return clock
+
+
+def as_a_whole(base: Path, examples: list, options: CausalTraining) -> Clock:
+    """Ours, with the whole model and its loss compiled as one graph, instead of one block that serves for all."""
+    parts = loop.compiling.compiled
+    loop.compiling.compiled = lambda model, task, sparing: torch.compile(task.forward, dynamic=True)
+    try:
+        return ours(base, examples, options)
+    finally:
+        loop.compiling.compiled = parts
 
 
 def content_of(model: torch.nn.Module) -> str:
@@ -116,202 +125,131 @@ def content_of(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-def peer_rows(examples: list[batches.Example]) -> list[dict]:
-    """The rows as the Trainer takes them; `input_ids` tell it their length."""
-    return [{"row": e, "input_ids": e.prompt + e.completion} for e in examples]
-
-
-def peer_batch(some: list[dict]) -> dict[str, torch.Tensor]:
-    """[B, L], padded to the longest, with labels on the answers alone."""
-    examples = [item["row"] for item in some]
-    padded = batches.collate(examples, "padded", 0)
-    labels = torch.full_like(padded.inputs["input_ids"], -100)
-    for i, row in enumerate(examples):
-        labels[i, len(row.prompt) : len(row)] = torch.tensor(row.completion)
-    return {**{key: padded.inputs[key] for key in ("input_ids", "attention_mask")}, "labels": labels}
-
-
-OPTIONS = {
-    "num_train_epochs": 1,
-    "bf16": True,
-    "learning_rate": 1e-4,
-    "optim": "adamw_torch_fused",
-    "save_strategy": "no",
-    "report_to": [],
-    "logging_strategy": "no",
-    "disable_tqdm": True,
-    "dataloader_num_workers": 4,
-}
-
-
-def trainer(base: Path, examples: list, asked: argparse.Namespace, grouped: bool) -> Clock:
-    """Hugging Face's Trainer: batches of 32 rows, accumulated, padded to their longest."""
-    from transformers import Trainer, TrainingArguments
-
-    group = {"train_sampling_strategy": "group_by_length"} if grouped else {}
-    size = {"per_device_train_batch_size": 32, "gradient_accumulation_steps": asked.rows // 32}
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(folder, remove_unused_columns=False, **size, **OPTIONS, **group)
-        model = directory.load(base, device=torch.device("cuda"))
-        return timed(Trainer, model, arguments, data_collator=peer_batch, train_dataset=peer_rows(examples))
-
-
-def trl(base: Path, examples: list, asked: argparse.Namespace, checkpointing: bool) -> Clock:
-    """TRL's SFTTrainer: rows packed into lines of 1,024 tokens (the longest row fits), as many lines a pass as we take tokens,
-    Liger's kernels, its own loss over the answers, and LoRA by peft."""
-    from datasets import Dataset
-    from peft import LoraConfig
-    from trl import SFTConfig, SFTTrainer
-
-    line = 1024
-    lines = max(1, asked.micro_tokens // line)
-    packed = sum(map(len, examples)) / len(examples) * asked.rows / line  # lines an optimizer step
-    arguments = {
-        "packing": True,
-        "packing_strategy": "bfd",
-        "max_length": line,
-        "completion_only_loss": True,
-        "use_liger_kernel": True,
-        "per_device_train_batch_size": lines,
-        "gradient_accumulation_steps": max(1, round(packed / lines)),
-        "gradient_checkpointing": checkpointing,
-    }
-    kind = {"full": torch.float32}.get(asked.tune, torch.bfloat16)
-    place = {"dtype": kind, "attn_implementation": asked.attention, "device_map": {"": 0}}
-    if asked.tune == "4bit":
-        place["quantization_config"] = start.four_bits(torch.bfloat16)
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(base, **place)
-    adapters = None
-    if asked.tune != "full":
-        adapters = LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM")
-    pairs = [(e.prompt, e.completion) for e in examples]
-    made = Dataset.from_list([{"input_ids": p + c, "completion_mask": [0] * len(p) + [1] * len(c)} for p, c in pairs])
-    with tempfile.TemporaryDirectory() as folder:
-        config = SFTConfig(folder, **OPTIONS, **arguments)
-        words = tokenizer()
-        return timed(SFTTrainer, model, config, train_dataset=made, processing_class=words, peft_config=adapters)
-
-
-def timed(kind: type, model, arguments, **given) -> Clock:
-    """Train with a trainer that notes its useful tokens and when each optimizer step ended."""
-    clock = Clock()
-
-    class Timed(kind):
-        def training_step(self, model, inputs, *others, **named):
-            answers = (inputs["labels"] != -100).sum()
-            mask = inputs.get("attention_mask")
-            tokens = inputs["input_ids"].numel() if mask is None else mask.sum()
-            clock.seen.append(torch.stack([torch.as_tensor(tokens, device=answers.device), answers]))
-            loss = super().training_step(model, inputs, *others, **named)
-            if len(clock.seen) % self.args.gradient_accumulation_steps == 0:
-                torch.cuda.synchronize()  # the optimizer's own step, short, is counted with the next
-                clock.times.append(time.perf_counter())
-            return loss
-
-    made = Timed(model=model, args=arguments, **given)
-    clock.times = [time.perf_counter()]
-    made.train()
-    clock.passes = arguments.gradient_accumulation_steps
-    return clock
-
-
-def contestants(base: Path, examples: list, asked: argparse.Namespace) -> dict[str, Callable[[], Clock]]:
-    """What is measured, by the name that the table gives it."""
+def contestants(name: str, base: Path, examples: list, asked: argparse.Namespace) -> dict[str, Callable[[], Clock]]:
+    """What is measured on the shape `name`, by name. Peers come last, for Liger changes transformers."""
     plain = partial(ours, base, examples)
+    again = [] if asked.once else ["ours, packed, compiled, deterministic, again"]
     named = {
         "reference": {"ours, padded, not compiled": partial(plain, params(asked, packing=False, compile=False))},
+        "plain": {"ours, packed, not compiled": partial(plain, params(asked, compile=False))},
         "ours": {"ours, packed, compiled": partial(plain, params(asked))},
         "exact": {
-            name: partial(plain, params(asked, deterministic=True))
-            for name in ("ours, packed, compiled, deterministic", "ours, packed, compiled, deterministic, again")
+            title: partial(plain, params(asked, deterministic=True))
+            for title in ["ours, packed, compiled, deterministic", *again]
         },
-        "trl": {
-            f"TRL, packed, Liger, {asked.attention}{', checkpointed' if saving else ''}": partial(
-                trl, base, examples, asked, saving
-            )
-            for saving in (False, True)
-        },
+        "whole": {"ours, packed, compiled as a whole": partial(as_a_whole, base, examples, params(asked))},
         "trainer": {
             f"Hugging Face Trainer, batch 32, {'grouped by length' if grouped else 'padded'}": partial(
-                trainer, base, examples, asked, grouped
+                train_peers.trainer, base, examples, asked.rows, grouped, asked.steps
             )
-            for grouped in (False, True)
+            for grouped in ([True] if asked.once else [True, False])
+        },
+        "trl": {
+            peer.name: partial(train_peers.trl, base, examples, asked.rows, asked.tune, peer, asked.steps)
+            for peer in train_peers.PEERS.get(name, [])
         },
     }
     if asked.tune != "full":
         del named["trainer"]
     if not find_spec("trl"):
         del named["trl"]
-    return {name: work for part in asked.parts for name, work in named.get(part, {}).items()}
+    return {title: work for part in PARTS if part in asked.parts for title, work in named.get(part, {}).items()}
 
 
 def figures(clock: Clock, examples: list, asked: argparse.Namespace) -> tuple[float, float, float]:
     """Useful tokens and answer tokens of the timed steps, and their seconds."""
-    seconds = clock.times[-1] - clock.times[WARM]
+    seconds = clock.times[-1] - clock.times[asked.warm]
     if clock.seen:  # a peer, whose batches may be unlike
-        tokens, answers = torch.stack(clock.seen[WARM * clock.passes : (len(clock.times) - 1) * clock.passes]).sum(0).tolist()
+        timed = clock.seen[asked.warm * clock.passes : (len(clock.times) - 1) * clock.passes]
+        tokens, answers = torch.stack(timed).sum(0).tolist()
         return tokens, answers, seconds
-    order = loop.order(len(examples), 1, 0)[WARM * asked.rows : (len(clock.times) - 1) * asked.rows]
+    order = loop.order(len(examples), 1, 0)[asked.warm * asked.rows : (len(clock.times) - 1) * asked.rows]
     return sum(len(examples[i]) for i in order), sum(len(examples[i].completion) for i in order), seconds
 
 
-def measure(name: str, work: Callable[[], Clock], shape: Shape, examples: list, asked: argparse.Namespace) -> tuple:
+def measure(title: str, work: Callable[[], Clock], shape: Shape, examples: list, asked: argparse.Namespace) -> tuple | None:
     """Run one contestant and print its line; (tokens a second, its clock), or None where it fails or does not fit."""
     fresh()
+    first = processes.join().first
     try:
         clock = work()
-    except torch.OutOfMemoryError:
-        print(f"{name:52} does not fit", flush=True)
+    except (torch.OutOfMemoryError, StageError) as error:
+        print(f"{title:58} does not fit: {' '.join(str(error).split())[:300]}", flush=True)
+        return None
+    except Exception as error:  # whatever a peer stumbles over, the others are still to be measured
+        if title.startswith("ours"):
+            raise
+        print(f"{title:58} fails: {type(error).__name__}: {next(iter(str(error).splitlines()), '')[:300]}", flush=True)
+        return None
+    if not first:
         return None
     tokens, answers, seconds = figures(clock, examples, asked)
     needed = shape.operations(tokens, answers, 3 if asked.tune == "full" else 2)
-    memory, first = torch.cuda.max_memory_allocated() / 2**30, clock.times[1] - clock.times[0]
-    mfu = needed / seconds / asked.peak
-    print(f"{name:52} {tokens / seconds:9,.0f} tok/s  MFU {mfu:.1%}  {memory:5.1f} GiB  first step {first:.1f} s", flush=True)
+    gib, begun = torch.cuda.max_memory_allocated() / 2**30, clock.times[1] - clock.times[0]
+    mfu = needed / seconds / asked.peak / processes.join().size
+    print(f"{title:58} {tokens / seconds:9,.0f} tok/s  MFU {mfu:.1%}  {gib:5.1f} GiB  first step {begun:.1f} s", flush=True)
     return tokens / seconds, clock
+
+
+def compare(done: dict[str, tuple[float, Clock]]) -> None:
+    """Losses against the reference, bytes of two exact runs, and the ratio to the fastest peer."""
+    mine = {title: result for title, result in done.items() if title.startswith("ours, packed")}
+    reference = done.get("ours, padded, not compiled")
+    peers = {title: speed for title, (speed, _) in done.items() if not title.startswith("ours")}
+    for title, (speed, clock) in mine.items():
+        if reference:
+            pairs = zip(reference[1].losses, clock.losses, strict=True)
+            difference = max(abs(b / a - 1) for a, b in pairs)
+            print(f"{title}: largest difference of a step's loss from the reference {difference:.3%}")
+        if peers:
+            strongest = max(peers, key=peers.get)
+            print(f"{title}: {speed / peers[strongest]:.2f} times the fastest peer ({strongest})")
+    exact = [clock.weights for title, (_, clock) in mine.items() if "deterministic" in title]
+    if len(exact) > 1:
+        print(f"deterministic runs give the same bytes: {len({*exact}) == 1}")
+
+
+def run(name: str, base: Path, asked: argparse.Namespace) -> None:
+    """All contestants on one shape. The base is written to `base`, unless it lies there."""
+    shape, examples, world = shapes()[name], rows(asked.rows * asked.steps), processes.join()
+    if world.first:
+        where = f"{world.size} x {torch.cuda.get_device_name()}, torch {torch.__version__}, matrix peak {asked.peak / 1e12:.0f}"
+        size = f"{asked.rows} rows a step, {asked.micro_tokens} tokens at once"
+        print(f"{where} TFLOP/s; {name}, {asked.tune}, {size}", flush=True)
+        if not (base / "config.json").is_file():
+            base.mkdir(parents=True, exist_ok=True)
+            dtype = torch.float32 if asked.tune == "full" and not asked.narrow else torch.bfloat16
+            directory.save(base, shape.model(dtype), tokenizer())
+    world.wait()
+    done = {}
+    for title, work in contestants(name, base, examples, asked).items():
+        if result := measure(title, work, shape, examples, asked):
+            done[title] = result
+    compare(done)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--shape", choices=list(shapes()), default="gpt2-medium")
+    parser.add_argument("--shape", nargs="+", choices=list(shapes()), default=["gpt2-medium", "smollm2-360m"])
     parser.add_argument("--tune", choices=list(TUNES), default="full")
     parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--warm", type=int, default=4, help="of them, not timed")
     parser.add_argument("--rows", type=int, default=224, help="rows an optimizer step, a multiple of 32")
     parser.add_argument("--micro-tokens", type=int, default=65536)
     parser.add_argument("--checkpointing", action="store_true", help="ours makes activations again in the backward pass")
-    parser.add_argument("--attention", choices=["sdpa", "flex_attention"], default="sdpa", help="of TRL")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--narrow", action="store_true", help="the base lies on disk in bf16, also where all is tuned")
+    parser.add_argument("--once", action="store_true", help="leave out the second deterministic run and the ungrouped Trainer")
+    parser.add_argument("--base", type=Path, help="keep the base in this folder, and take it from there the next time")
+    default = ["reference", "ours", "exact", "trainer", "trl"]
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=default)
     asked = parser.parse_args()
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-    shape, examples, asked.peak = shapes()[asked.shape], rows(asked.rows * asked.steps), matrix_peak()
-    where = f"{torch.cuda.get_device_name()}, torch {torch.__version__}, matrix peak {asked.peak / 1e12:.0f} TFLOP/s"
-    print(f"{where}; {asked.shape}, {asked.tune}, {asked.rows} rows a step, {asked.micro_tokens} tokens at once", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder)
-        directory.save(base, shape.model(torch.float32 if asked.tune == "full" else torch.bfloat16), tokenizer())
-        done = {}
-        for name, work in contestants(base, examples, asked).items():
-            if result := measure(name, work, shape, examples, asked):
-                done[name] = result
-    compare(done)
-
-
-def compare(done: dict[str, tuple[float, Clock]]) -> None:
-    """Losses against the reference, bytes of two exact runs, and ratios to every peer."""
-    mine = {name: result for name, result in done.items() if name.startswith("ours, packed")}
-    reference = done.get("ours, padded, not compiled")
-    for name, (speed, clock) in mine.items():
-        if reference:
-            pairs = zip(reference[1].losses, clock.losses, strict=True)
-            print(f"{name}: largest difference of a step's loss from the reference {max(abs(b / a - 1) for a, b in pairs):.3%}")
-        for peer, (other, _) in done.items():
-            if not peer.startswith("ours"):
-                print(f"{name}: {speed / other:.2f} times {peer}")
-    exact = {clock.weights for name, (_, clock) in mine.items() if "deterministic" in name}
-    if exact:
-        print(f"deterministic runs give the same bytes: {len(exact) == 1}")
+    processes.join()
+    asked.peak = matrix_peak()
+    for name in asked.shape:
+        with nullcontext(asked.base) if asked.base else tempfile.TemporaryDirectory() as folder:
+            run(name, Path(folder) / name, asked)
+    processes.leave()
 
 
 if __name__ == "__main__":

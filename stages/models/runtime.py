@@ -71,30 +71,6 @@ def narrow_stream(blocks, dtype: torch.dtype) -> None:
     blocks[0].register_forward_pre_hook(cast)
 
 
-def compile_blocks(model, blocks, sparing: bool) -> None:
-    """Compile the blocks of a transformer. One block is compiled and serves for all of them.
-
-    Before each call PyTorch asks whether a compiled block fits. Questions about its weights take longer than the block itself.
-    They are left out where all blocks are alike, which means that all learn, or the same parts of each do. Training and scoring
-    are told apart all the same, for only one of them has gradients.
-
-    Args:
-        sparing: half of what the backward pass needs is made again: the cheapest half, by the compiler's count.
-    """
-    import torch._functorch.config as memory
-    import torch.fx.experimental._config as shapes
-
-    shapes.use_duck_shape = False  # two sizes that happen to be equal once are not the same size
-    memory.activation_memory_budget = 0.5 if sparing else 1.0
-    kinds = {tuple((name, p.requires_grad, p.dtype, p.shape) for name, p in block.named_parameters()) for block in blocks}
-    options = None
-    if len(kinds) == 1:
-        options = {"guard_filter_fn": torch.compiler.skip_guard_on_inbuilt_nn_modules_unsafe}
-        model.enable_input_require_grads()  # else the first block is another case than the rest
-    for block in blocks:
-        block.compile(dynamic=True, options=options)
-
-
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Mixed precision: parameters stay float32, matrix products run in `dtype`."""
     return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype)

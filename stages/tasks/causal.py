@@ -1,5 +1,6 @@
 """The task of a causal language model: to continue a prompt with the answer. Prompts and padding are not learned."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +14,11 @@ from stages.tasks.batches import Batch, Example, collate, micro_batches
 LOGITS = 2**28  # how many are in memory at once: 1 GiB in float32, and as much for their gradients
 
 
+def _compare(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss in nats [n] and whether the best token is the target [n], of `logits` [n, V]."""
+    return cross_entropy(logits.float(), targets, reduction="none"), logits.detach().argmax(-1) == targets
+
+
 @dataclass(frozen=True)
 class Causal:
     """
@@ -21,12 +27,14 @@ class Causal:
         layout: of a batch: `padded`, or `packed` into one line.
         pad_token_id: what padding is made of.
         pieces: whether logits may be made piece by piece, because they are just the output matrix times the last hidden states.
+        compare: loss and hits of logits.
     """
 
     micro_tokens: int
     layout: str
     pad_token_id: int
     pieces: bool = False
+    compare: Callable = _compare
 
     def groups(self, examples: list[Example]) -> list[list[Example]]:
         """Micro-batches of examples, in their order."""
@@ -42,7 +50,7 @@ class Causal:
         if self.pieces and len(batch.targets) > at_once:
             return self.by_pieces(model, batch, at_once)
         logits = model(**batch.inputs, use_cache=False).logits
-        return _compare(logits[0] if batch.take is None else logits[batch.take], batch.targets)
+        return self.compare(logits[0] if batch.take is None else logits[batch.take], batch.targets)
 
     def by_pieces(self, model: PreTrainedModel, batch: Batch, at_once: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The same as `forward`, with the logits of at most `at_once` targets in memory.
@@ -68,10 +76,9 @@ class Causal:
         """Tokens of the answers."""
         return sum(example.targets for example in examples)
 
-
-def _compare(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Loss in nats [n] and whether the best token is the target [n], of `logits` [n, V]."""
-    return cross_entropy(logits.float(), targets, reduction="none"), logits.detach().argmax(-1) == targets
+    def compiled(self) -> "Causal":
+        """The same task, its loss compiled: logits are then read once, and none are kept in float32."""
+        return replace(self, compare=torch.compile(_compare, dynamic=True))
 
 
 def _body(model: PreTrainedModel) -> torch.nn.Module:

@@ -21,12 +21,12 @@ from transformers import PreTrainedModel
 from stages.common.errors import StageError
 from stages.common.progress import Progress
 from stages.common.schema_models import LocalTraining
-from stages.models.runtime import autocast, blocks, compile_blocks, memory, precision
+from stages.models.runtime import autocast, blocks, memory, precision
 from stages.tasks.score import score
-from stages.training import choosing, processes
+from stages.training import choosing, compiling, processes
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import Logger
-from stages.training.memory import enough_memory, is_dear
+from stages.training.memory import enough_memory
 from stages.training.selection import order
 from stages.training.tune import optimizer, prepare, schedule, trainable
 
@@ -49,6 +49,9 @@ class Task(Protocol):
 
     def weight(self, examples: list) -> float:
         """What the summed losses of these examples are divided by."""
+
+    def compiled(self) -> "Task":
+        """The same task, its loss compiled where that pays."""
 
 
 @dataclass
@@ -129,10 +132,7 @@ class Run:
             processes.shard(self.model, blocks(self.model))
         self.optim = optimizer(self.model, params.weight_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
-        whole = compiled and not is_dear(params)
-        self.forward = torch.compile(task.forward, dynamic=True) if whole else task.forward
-        if compiled and not whole:
-            compile_blocks(self.model, blocks(self.model), params.gradient_checkpointing)
+        self.forward = compiling.compiled(self.model, task, params.gradient_checkpointing) if compiled else task.forward
         self.state = self._resume() or State()
 
     def train(self, examples: list, validation: list, title: str) -> tuple[PreTrainedModel, State]:
@@ -155,7 +155,7 @@ class Run:
         self.model.train()
         if validation and not state.history:
             state.history.append({"step": 0, **validate(self.model, validation, self.task, params)})
-        saved = self.began = time.monotonic()
+        saved, self.began, self.first_seconds = time.monotonic(), time.monotonic(), 0.0
         self.tokens_before = state.tokens  # not 0 where this run goes on from a checkpoint
         bar = Progress(steps, title, "step", done=state.step) if self.world.first else Progress(None, title, quiet=True)
         with bar as progress, ThreadPoolExecutor(1) as ahead:
@@ -228,6 +228,7 @@ class Run:
             return
         row = launched.row()
         self.state.rows.append(row)
+        self.first_seconds = self.first_seconds or time.monotonic() - self.began
         if self.world.first:
             self.logger.log(dict(row))  # a copy: what is told changes nothing
         speed = (row["elapsed_tokens"] - self.tokens_before) / (time.monotonic() - self.began)

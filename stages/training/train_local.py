@@ -1,5 +1,6 @@
 """Training on this machine: from formatted rows and a base to a model directory, its table of steps and its metrics."""
 
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from stages.models import directory, prompting, runtime
 from stages.tasks import score
 from stages.tasks.causal import Causal
 from stages.tasks.classifier import Classifier
-from stages.training import choosing, loop, memory, processes, selection, tune
+from stages.training import choosing, compiling, loop, memory, processes, selection, tune
 from stages.training.checkpoint import Checkpoints
 from stages.training.loggers import logger
 from stages.training.paths import Paths
@@ -140,6 +141,8 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
         times = {"seconds": time.monotonic() - start, "training_seconds": seconds, "tokens_per_second": state.tokens / seconds}
         used = {"processes": world.size, "micro_tokens": run.task.micro_tokens}
         write_speed(paths.speed, times | used, runtime.environment())
+        if run.device.type == "cuda" and (advice := compiling.advice(params.compile, run.first_seconds, seconds)):
+            print(f"{name}: {advice}", file=sys.stderr)
         checkpoints.clear()
     processes.leave()
 
