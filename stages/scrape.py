@@ -20,6 +20,8 @@ from stages.sources.archive import opened
 from stages.sources.columns import column
 from stages.sources.values import json_value
 
+MOST_NAME = 240  # bytes of a file's name in raw/: disks take 255, and a file that is being written has a longer name
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -68,8 +70,9 @@ def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> t
             file.encoding = params.encoding
             with open(file.path, "rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            size = file.path.stat().st_size
-            count = write_rows(folder / f"{file.name}.jsonl", columns.watch(rows(file, f"{key}/{file.name}", params)))
+            size, written = file.path.stat().st_size, folder / f"{file.name}.jsonl"
+            check_name(file, written)
+            count = write_rows(written, columns.watch(rows(file, f"{key}/{file.name}", params)))
             entry = {"file": file.name, **file.origin, "sha256": sha256, "bytes": size, "rows": count}
             index.append(entry | {"bad_lines": file.bad_lines.count})
             if params.encoding == "auto" and file.encoding != "auto":
@@ -97,6 +100,15 @@ def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> t
         "files": sorted(index, key=lambda entry: entry["file"]),
     }
     return said, columns.alarms()
+
+
+def check_name(file: SourceFile, written: Path) -> None:
+    """Refuse a name that cannot be written, or that the disk takes for that of an earlier file: some know no upper case."""
+    if len(written.name.encode("utf-8", "surrogateescape")) > MOST_NAME:
+        raise StageError(file.place, f"a name of {len(file.name)} letters", f"at most {MOST_NAME} bytes", "rename the file")
+    if written.exists():
+        fix = "rename one of them, or use a disk that tells upper from lower case"
+        raise StageError(file.place, f"{file.name}, which is on this disk the name of another file", "one file a name", fix)
 
 
 def note(dataset: str, key: str, text: str) -> None:

@@ -15,6 +15,7 @@ from pyarrow import parquet
 from stages import scrape
 from stages.common.errors import StageError
 from stages.common.files import read_json
+from stages.sources import SourceFile
 from tests.data_helpers import ROOT, folder_with, jsonl, names, scrape_params
 
 XML = "<Document><QAPair><Question>q</Question><Answer>a</Answer></QAPair></Document>"
@@ -320,6 +321,19 @@ def test_a_pointer_of_git_lfs_is_not_read_as_rows(tmp_path, reader):
     source = folder_with(tmp_path / "source", a__txt=pointer)
     with pytest.raises(StageError, match=r"a\.txt\n[^$]*pointer of Git LFS[^$]*git lfs pull"):
         scrape.main("set", scrape_params(reader), scrape.Paths(source, tmp_path / "raw"))
+
+
+def test_a_name_that_is_too_long_to_be_written_is_refused(tmp_path):
+    source = folder_with(tmp_path / "source", **{"x" * 241: '{"question": "q", "answer": "a"}\n'})
+    with pytest.raises(StageError, match=r"found:    a name of 241 letters\n[^$]*rename"):
+        scrape.main("set", scrape_params(), scrape.Paths(source, tmp_path / "raw"))
+
+
+def test_a_name_that_the_disk_takes_for_another_loses_no_file(tmp_path):
+    written = tmp_path / "A.jsonl"
+    written.write_text("{}\n")
+    with pytest.raises(StageError, match="name of another file"):
+        scrape.check_name(SourceFile(tmp_path / "a", "a", "a.zip: a"), written)
 
 
 def test_sheets_that_are_not_read_are_told(tmp_path, capsys):

@@ -16,7 +16,8 @@ import urllib3
 from stages.common.errors import StageError
 
 AGENT = "affinage/0.1 (a reproducible DVC experiment repository; python-requests)"
-PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses worth another try
+# statuses worth another try; the last ones are of Cloudflare and of overloaded models
+PASSING = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529, 530}
 BACKOFF, LONGEST = 1.0, 300.0  # seconds: the first wait, doubled each time; the longest wait that is obeyed
 
 Result = TypeVar("Result")
@@ -147,7 +148,8 @@ def passing(where: str):
         urllib3.exceptions.HTTPError,
         OSError,
     ) as error:
-        if isinstance(error, requests.RequestException) and isinstance(error, ValueError):  # no address at all
+        two_lengths = "Content-Length" in str(error)
+        if isinstance(error, requests.RequestException) and isinstance(error, ValueError) and not two_lengths:  # no address
             raise StageError(where, _words(error), "an http or https address", "check the address") from None
         raise Again(_words(error)) from None
     except ValueError as error:  # a label of a host too long, a header with a line end

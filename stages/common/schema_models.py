@@ -233,9 +233,10 @@ class OpenAIJudge(Section):
     warn_below: Fraction
 
 
-# Figures of text answers that stages/judging writes beside the judges' scores, under the same keys.
+# What stages/judging writes beside the judges' scores, under the same keys; and figures of labels, which reports know by name.
 FIGURES = {
-    "alarms",
+    *("alarms", "refused", "as_tuned"),
+    *("accuracy", "macro_f1", "log_loss", "calibration_error", "precision", "recall", "f1"),
     *("perplexity", "bits_per_byte", "token_accuracy", "bleu", "chrf", "rouge_l", "exact_match", "overlap", "tokens"),
     "exact_match_cased",
     *("prompt_tokens", "parts_f1", "parts_precision", "parts_recall", "parts_f1_per_review", "count_error", "unreadable"),
@@ -245,7 +246,7 @@ FIGURES = {
 
 
 def _no_figure(name: str) -> str:
-    if name in FIGURES:
+    if name in FIGURES or name.endswith(("_within_limit", "_calibrated")):
         raise ValueError("another name: this one is a figure's, and would take its place in the scores")
     return name
 
@@ -264,6 +265,12 @@ class Judge(Section):
     bootstrap: Annotated[int, Field(ge=100)]  # resamples
     confidence: Annotated[float, Field(gt=0.5, lt=1)]  # share of resamples that an interval holds
     seed: Seed
+
+    @model_validator(mode="after")
+    def _content_is_embedded(self):
+        if "content" in self.judges and self.judges["content"].kind != "embedded":
+            raise ValueError("judges.content: another name for a judge behind a server: this one is the embedded judge's")
+        return self
 
 
 class LabelJudge(Section):

@@ -16,17 +16,30 @@ def settings(options: Generate, stop: list[str]) -> Options:
     return Options(*sampling, options.max_new_tokens, options.seed, tuple(stop))
 
 
-def ask(pool: Pool, prompt: list[Message] | str, options: Options) -> Reply | None:
-    """The reply of the pool's server; None where the server finds the prompt too long for its model.
+class NotTaken(Exception):
+    """The server does not take this prompt. That is not kept: a server may be mended, and asking again costs nothing.
+
+    Args:
+        finish: `prompt too long` or `refused`, as an Answer says it.
+    """
+
+    def __init__(self, finish: str):
+        super().__init__(finish)
+        self.finish = finish
+
+
+def ask(pool: Pool, prompt: list[Message] | str, options: Options) -> Reply:
+    """The reply of the pool's server.
 
     Raises:
+        NotTaken: if the prompt is too long for its model, or a filter of contents declines it.
         StageError: if the server refuses the request, or gives no answer in all tries.
     """
     try:
         return pool.persist(lambda _: pool.chat.ask(prompt, options))
     except Rejected as refused:
-        if refused.too_long:
-            return None
+        if refused.too_long or refused.declined:
+            raise NotTaken("prompt too long" if refused.too_long else "refused") from None
         fix = "check the model and the options of generate"
         raise StageError(pool.chat.where, str(refused), "an answer", fix) from None
     except Unanswered as failed:

@@ -7,14 +7,15 @@ A verdict that the model failed to give is kept too. Later runs say so. They ask
 attempts or more time.
 
 A verdict that was lost on the way (timeout, server error), or that the server rejected, is kept only when the whole pass came
-to its end. Many of these in a row stop the run. A failure of the model's name, the key or the account stops it at once.
+to its end and the server gave other verdicts. Many of these in a row stop the run. A failure of the model's name, the key or
+the account stops it at once.
 
 | kind of failure | what |
 |---|---|
 | unparsable | the reply is not what the prompt asks for |
 | out_of_range | the reply is as asked, but its score lies outside the scale |
 | truncated | the prompt did not fit the context, or the verdict did not fit max_tokens |
-| refused | the model or its provider declined |
+| refused | the model or its provider declined, or a filter of contents did |
 | rejected | the server refused the request |
 | timeout, server_error, too_large | no answer in time, none that can be read, or one of over 4 MiB |
 """
@@ -128,9 +129,10 @@ class Asker:
             for path, verdict in zip(todo, pool.map(work, todo), strict=True):
                 verdicts[path] = verdict
                 progress.add(1)
-        for path in todo:
-            if verdicts[path].failed in OF_SERVER:
-                self._keep(path, verdicts[path])
+        if any(verdicts[path].failed not in OF_SERVER for path in todo):  # else it is the server that fails
+            for path in todo:
+                if verdicts[path].failed in OF_SERVER:
+                    self._keep(path, verdicts[path])
         before_failed = (verdicts[path].failed for path in messages.keys() - set(todo))
         self._tell_kept(sum(failed not in ("", "marks") for failed in before_failed), kind)
         self.models |= {verdict.model for verdict in verdicts.values() if verdict.model}
@@ -148,7 +150,8 @@ class Asker:
         try:
             reply = self.chat.ask(messages, options)
         except Rejected as refused:
-            return Verdict(None, failed="truncated" if refused.too_long else "rejected", said=str(refused))
+            kind = "truncated" if refused.too_long else "refused" if refused.declined else "rejected"
+            return Verdict(None, failed=kind, said=str(refused))
         if reply.finish == "prompt too long":
             return Verdict(None, failed="truncated", said=f"{reply.prompt_tokens} tokens read", model=reply.model)
         thought, text = separated(reply.text)
@@ -174,10 +177,10 @@ class Asker:
             self.silent = self.silent + 1 if verdict.failed in OF_SERVER else 0
             if self.silent >= most:
                 reason = f"{verdict.failed} ({verdict.said}), for {most} verdicts in a row"
-                if verdict.failed != "rejected":
+                if verdict.failed == "timeout":
                     raise self.chat.down(reason)
                 fix = "look into the server's log; check model, base_url and the options of the judge"
-                raise StageError(self.chat.where, reason, "requests that the server takes", fix)
+                raise StageError(self.chat.where, reason, "a server that answers", fix)
 
     def _tell_kept(self, count: int, kind: str) -> None:
         """Say that failures of an earlier run stand, and how to have them asked again."""

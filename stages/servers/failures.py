@@ -1,12 +1,14 @@
-"""What a server's refusal means. The protocol's codes decide first, the server's words second.
+"""What a server's refusal means. The protocol's codes decide first, its statuses second, the server's words last.
 
 | what is refused | becomes |
 |---|---|
 | a prompt that does not fit the context | Rejected, `too_long` |
+| a text that the provider's filter of contents will not read | Rejected, `declined` |
 | this request for another reason | Rejected |
 | the model, or the address | Missing |
 | the key, the account, or something no retry mends | StageError |
 | for now: busy, overloaded, broken | Unanswered |
+| a reply of the model that does not follow the schema | Unanswered, `unparsable` |
 """
 
 import json
@@ -16,64 +18,102 @@ from dataclasses import dataclass
 from stages.common.errors import StageError
 from stages.common.http import PASSING, Again
 
-TOO_LONG = {  # codes and types of OpenAI, llama.cpp, litellm, Anthropic
-    "context_length_exceeded",
-    "context_window_exceeded",
-    "contextwindowexceedederror",
-    "exceed_context_size_error",
-    "string_above_max_length",
-    "prompt_too_long",
-    "request_too_large",
+CODES = {  # codes and types of errors in lower case, by what is refused: OpenAI, Azure, llama.cpp, litellm, Anthropic, …
+    "prompt": {
+        "context_length_exceeded",
+        "context_window_exceeded",
+        "contextwindowexceedederror",
+        "exceed_context_size_error",
+        "string_above_max_length",
+        "prompt_too_long",
+        "request_too_large",
+    },
+    "account": {
+        "insufficient_quota",
+        "insufficient_balance",
+        "billing_not_active",
+        "billing_hard_limit_reached",
+        "billing_error",
+        "budget_exceeded",
+        "payment_required",
+        "account_deactivated",
+    },
+    "key": {
+        "invalid_api_key",
+        "incorrect_api_key",
+        "expired_api_key",
+        "auth_error",
+        "authentication_error",
+        "invalid_authentication",
+        "token_not_found_in_db",
+        "permission_denied",
+        "permission_error",
+        "unauthorized",
+    },
+    "content": {
+        "content_filter",
+        "content_policy_violation",
+        "contentpolicyviolationerror",
+        "responsibleaipolicyviolation",
+        "data_inspection_failed",
+        "invalid_prompt",
+    },
+    "model": {
+        "model_not_found",
+        "invalid_model",
+        "unknown_model",
+        "unsupported_model",
+        "model_not_supported",
+        "model_not_available",
+        "model_decommissioned",
+        "deploymentnotfound",
+        "deployment_not_found",
+    },
+    "reply": {"json_validate_failed"},
+    "rate": {"rate_limit_error", "rate_limit_exceeded", "throttling_error"},
 }
-OF_MODEL = {
-    "model_not_found",
-    "invalid_model",
-    "unknown_model",
-    "unsupported_model",
-    "model_not_supported",
-    "model_not_available",
-    "model_decommissioned",
-    "deploymentnotfound",
-    "deployment_not_found",
+STATUSES = {413: "prompt", 402: "account", 401: "key", 404: "model"}
+WORDS = {  # of messages, by what is refused; the first that fits counts
+    "limit": r"^\W*max_\w*tokens\W+(must|should) be\b",
+    "rate": r"\brate[ _-]?limit|\bper[ _-](second|minute|min|hour|day)\b|\b[TR]P[MD]\b|\btoo many requests\b",
+    "prompt": r"context[ _-]?(length|size|window|limit|overflow|shift)|too (long|many (input |prompt )?tokens)"
+    r"|maximum context|max(imum)?[ _](prompt|input|model|sequence)[ _]len|inputs?\b.{0,60}tokens.{0,60}<= ?\d"
+    r"|less than \d+ tokens|(input|prompt|tokens?)\b.{0,60}\bexceed|exceed\w*\b.{0,60}\b(tokens|context)|reduce the length",
+    "account": r"credit balance|insufficient (balance|funds|credits?)|\b(no|any|purchase) credits\b|\bover budget\b"
+    r"|budget has been exceeded|exceeded your \w+ (quota|credits)|plans? (and|&) billing",
+    "content": r"content[ _-]?(management |exists )?(filter|polic|risk)|safety system|usage polic|\bflagged\b|\bmoderation\b"
+    r"|inappropriate content|response was filtered|guardrail",
+    "key": r"\bapi[ _-]?key\b|\bunauthori[sz]ed\b|\bauthenticat",
+    "reply": r"failed to generate (valid )?json",
 }
-OF_KEY = {
-    "invalid_api_key",
-    "incorrect_api_key",
-    "expired_api_key",
-    "auth_error",
-    "authentication_error",
-    "invalid_authentication",
-    "permission_denied",
-    "permission_error",
-    "unauthorized",
-}
-OF_ACCOUNT = {
-    "insufficient_quota",
-    "insufficient_balance",
-    "billing_not_active",
-    "billing_hard_limit_reached",
-    "payment_required",
-    "account_deactivated",
-}
-_TOO_LONG = re.compile(
-    r"context[ _-]?(length|size|window|limit|overflow)|maximum context|too (long|many (input |prompt )?tokens)"
-    r"|(input|prompt|tokens?)\b.{0,60}\bexceed|exceed\w*\b.{0,60}\b(tokens|context)|less than \d+ tokens|reduce the length",
-    re.IGNORECASE | re.DOTALL,
-)
 _OF_MODEL = re.compile(
     r"\bmodel\b.{0,80}\b(not found|does ?n[o']t exist|do not exist|unknown|not supported|not available|no longer)"
-    r"|\b(unknown|invalid|unsupported|no such|nonexistent) model\b|\bnot a (chat|valid) model\b|\bmodel_not_found\b",
+    r"|\b(unknown|invalid|unsupported|no such|nonexistent|different) model\b|\bnot a (chat|valid) model\b|\bmodel_not_found\b"
+    r"|\bno models? (is |are )?loaded\b|\bmodel identifier\b.{0,40}\binvalid\b|\bdoes not support (chat|completion|generat)",
     re.IGNORECASE | re.DOTALL,
 )
-_OF_KEY = re.compile(r"\bapi[ _-]?key\b|\bunauthori[sz]ed\b|\bauthenticat", re.IGNORECASE)
+_OF_MEMORY = re.compile(r"requires more (system |GPU )?memory", re.IGNORECASE)  # Ollama, as status 500
+TRUSTED = {  # words that count, by status
+    400: ("limit", "rate", "prompt", "account", "content", "key", "reply"),
+    422: ("limit", "rate", "prompt", "account", "content", "key", "reply"),
+    403: ("rate", "account", "content"),
+    500: ("rate", "prompt"),
+}
 OPTIONS = {  # of a request to an OpenAI-compatible server: how a message names them
     "response_format": r"response_format|json_schema|structured[ _-]outputs?|guided[ _](json|decoding)",
     "seed": r"\bseed\b",
     "stop": r"['\"`]stop['\"`]|\bstop (sequences?|parameter)|parameter:? stop\b",
     "top_p": r"\btop_?p\b",
     "temperature": r"\btemperature\b",
-    "max_tokens": r"\bmax_tokens\b",
+    "max_tokens": r"\bmax_(output_|new_)?tokens\b",
     "max_completion_tokens": r"\bmax_completion_tokens\b",
+}
+
+
+STOPS = {  # what stops a run: what is expected instead, and what helps
+    "account": ("an account with quota left", "add quota, then run the same command again"),
+    "key": ("a key with access to this model", "set the key in the environment (docs/judging.md), then run again"),
+    "memory": ("a model that fits the server's memory", "a smaller model or a smaller num_ctx, or free memory there"),
 }
 
 
@@ -98,12 +138,13 @@ class Rejected(Exception):
     Args:
         reason: the status and the server's words.
         too_long: whether the prompt does not fit the model's context.
+        declined: whether the provider will not read such a text.
         option: the option of the request that is refused, where the server names one; "" where it does not.
     """
 
-    def __init__(self, reason: str, too_long: bool = False, option: str = ""):
+    def __init__(self, reason: str, too_long: bool = False, declined: bool = False, option: str = ""):
         super().__init__(reason)
-        self.too_long, self.option = too_long, option
+        self.too_long, self.declined, self.option = too_long, declined, option
 
 
 class Missing(Exception):
@@ -161,28 +202,56 @@ def said(body: bytes, secret: str = "") -> Said:
     return Said(text, frozenset(str(code).casefold() for code in codes if isinstance(code, str)), param)
 
 
-def failure(where: str, status: int, error: Said, wait: float | None) -> Exception:
-    """What a status of 300 and more means. `wait` is what the server asks for, in seconds.
+def inside(body: bytes) -> int:
+    """The status of a failure that a server sent with status 200, as some gateways do; 0 where the body is no failure."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return 0
+    error = data.get("error") if isinstance(data, dict) and not data.get("choices") and not data.get("message") else None
+    if not error:
+        return 0
+    code = str(error.get("code")) if isinstance(error, dict) else ""
+    return int(code) if re.fullmatch(r"[45]\d\d", code) else 500
 
-    A prompt that does not fit is looked for first, for such messages name models, limits and options, too.
+
+def subject(status: int, error: Said) -> str:
+    """What a server refuses: a key of CODES or WORDS, `memory`, or "" where neither codes nor words tell.
+
+    A prompt that does not fit is looked for before models, for such messages name models, limits and options, too.
     """
-    code = next(iter(error.codes & (TOO_LONG | OF_MODEL | OF_KEY | OF_ACCOUNT)), "")
-    words = error.text[:300] + (f" ({code})" if code and code not in error.text.casefold() else "")
-    reason = f"status {status}: {words}"
-    refused = status in (400, 413, 422)
-    if error.codes & TOO_LONG or status == 413 or status in (400, 422, 500) and not code and _TOO_LONG.search(error.text):
-        return Rejected(reason, too_long=True)
-    if error.codes & OF_ACCOUNT or status == 402:
-        return StageError(where, reason, "an account with quota left", "add quota, then run the same command again")
-    if error.codes & OF_KEY or status in (401, 403) or refused and _OF_KEY.search(error.text):
-        return StageError(
-            where, reason, "a key with access to this model", "set the key in the environment (docs/judging.md), then run again"
-        )
-    of_model = error.codes & OF_MODEL or error.param == "model"
-    if of_model or status == 404 or refused and not error.option and _OF_MODEL.search(error.text):
+    of_code = next((about for about, codes in CODES.items() if error.codes & codes), "")
+    if of_code == "rate" and status == 413:
+        return "prompt"  # a single request of more tokens than a minute may have
+    if of_code or status in STATUSES:
+        return of_code or STATUSES[status]
+    for about in TRUSTED.get(status, ()):
+        if re.search(WORDS[about], error.text, re.IGNORECASE | re.DOTALL):
+            return about
+    if status == 403:
+        return "key"
+    if status in (400, 422) and (error.param == "model" or not error.option and _OF_MODEL.search(error.text)):
+        return "model"
+    return "memory" if status == 500 and _OF_MEMORY.search(error.text) else ""
+
+
+def failure(where: str, status: int, error: Said, wait: float | None) -> Exception:
+    """What a status of 300 and more means. `wait` is what the server asks for, in seconds."""
+    about = subject(status, error)
+    code = next(iter(error.codes & CODES.get(about, set())), "")
+    reason = f"status {status}: {error.text[:300]}" + (f" ({code})" if code and code not in error.text.casefold() else "")
+    if about in STOPS:
+        return StageError(where, reason, *STOPS[about])
+    if about == "model":
         return Missing(reason)
-    if refused:
+    if about in ("prompt", "content"):
+        return Rejected(reason, too_long=about == "prompt", declined=about == "content")
+    if about == "reply":
+        return Unanswered("unparsable", reason, at_once=True)
+    if status == 429 or about == "rate" and status != 500:
+        return Unanswered("rate_limited", reason, wait)
+    if status in (400, 422):
         return Rejected(reason, option=error.option)
-    if status in PASSING:
-        return Unanswered("rate_limited" if status == 429 else "server_error", reason, wait)
+    if status in PASSING or status >= 500:
+        return Unanswered("server_error", reason, wait)
     return StageError(where, reason, "an answer", "check base_url and the server's log")

@@ -54,7 +54,7 @@ class OllamaChat:
         try:
             return self._ask(messages, options, schema)
         except Rejected as refusal:
-            if not schema or refusal.too_long or not _OF_SCHEMA.search(str(refusal)):
+            if not schema or refusal.too_long or refusal.declined or not _OF_SCHEMA.search(str(refusal)):
                 raise
             reply = self._ask(messages, options, None)
             self.without_schema = True

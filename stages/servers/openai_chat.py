@@ -7,7 +7,7 @@ import time
 
 from stages.common.errors import StageError
 from stages.servers.chat_server import Options, Reply, ending
-from stages.servers.failures import Missing, Rejected
+from stages.servers.failures import Missing, Rejected, Unanswered
 from stages.servers.wire import http_options, translated
 
 OWN = "https://api.openai.com/v1"
@@ -67,7 +67,7 @@ class OpenAIChat:
             try:
                 reply = self._ask(messages, {limits[-1]: options.max_tokens} | sent, tuple(sorted(wanted.keys() - sent.keys())))
             except Rejected as refusal:
-                if refusal.too_long:
+                if refusal.too_long or refusal.declined:
                     raise
                 self._give_way(refusal, sent, names, refused, limits)
                 continue
@@ -125,12 +125,12 @@ class OpenAIChat:
                     answer = self.client.chat.completions.create(model=self.model, messages=messages, **options)
                 except self.openai.APIError as error:
                     raise (error.__cause__ or ValueError(str(error))) from None
+                if lacking := _lacking(answer):
+                    raise Unanswered("server_error", f"an answer {lacking}")
                 choice, usage = answer.choices[0], answer.usage
                 text, finish = choice.message.content or "", choice.finish_reason
                 refused = bool(choice.message.refusal)
                 counted = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
-                if not (isinstance(text, str) and (finish or refused) and all(isinstance(n, int | None) for n in counted)):
-                    raise TypeError("the package does not check types")
                 # no part of OpenAI's protocol: DeepSeek's name and vLLM's, OpenRouter's and Ollama's
                 extra = choice.message.model_extra or {}
                 thinking = extra.get("reasoning_content") or extra.get("reasoning")
@@ -148,6 +148,22 @@ class OpenAIChat:
         own = f"start it, for example with: vllm serve {self.model}; or check base_url"
         fix = "check the network and the provider's status page, then run again" if self.address == OWN else own
         return StageError(self.where, reason, "a running server", fix)
+
+
+def _lacking(answer: object) -> str:
+    """What an answer lacks that the protocol has; "" where nothing is. The package does not check types."""
+    choices = getattr(answer, "choices", None)
+    if not isinstance(choices, list):
+        return "that is none of this protocol"
+    if not choices:
+        return "without choices"
+    message, usage = choices[0].message, answer.usage
+    if not isinstance(message.content, str | None):
+        return f"with content that is no text but {type(message.content).__name__}"
+    if not choices[0].finish_reason and not message.refusal:
+        return "without finish_reason"
+    counts = (usage.prompt_tokens, usage.completion_tokens) if usage else ()
+    return "" if all(isinstance(count, int | None) for count in counts) else "whose usage is no numbers"
 
 
 def _is_refused(refused: dict, name: str, value: object) -> bool:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from stages.common.http import retry_after
-from stages.servers.failures import Unanswered, failure, said
+from stages.servers.failures import Unanswered, failure, inside, said
 
 MOST_BYTES = 4 * 2**20  # of one answer: no answer of so few tokens is longer
 
@@ -47,9 +47,10 @@ def http_options(library: ModuleType, where: str, seconds: float, secret: str = 
         if response.headers.get("Content-Encoding", "identity") != "identity":  # a little that unpacks to very much
             raise Unanswered("server_error", "a compressed answer that nobody asked for")
         response.stream = Bounded(response.stream, response.request.extensions["affinage.deadline"])
-        if response.status_code >= 300:
-            response.read()
-            raise failure(where, response.status_code, said(response.content, secret), retry_after(response))
+        response.read()
+        status = response.status_code if response.status_code >= 300 else inside(response.content)
+        if status:
+            raise failure(where, status, said(response.content, secret), retry_after(response))
 
     return {
         "timeout": seconds,

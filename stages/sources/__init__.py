@@ -204,7 +204,6 @@ READERS: dict[str, Callable[[], Reader]] = {
     "html_rows": _html_rows,
     "html_items": _html_items,
 }
-POINTER = b"version https://git-lfs.github.com/spec/v1\n"  # how a file begins that stands for one in Git LFS
 BINARY = ("parquet", "medquad", "xml", "excel", "datasets")  # readers that no encoding concerns
 
 
@@ -215,10 +214,9 @@ def rows_of(file: SourceFile, reader) -> Iterator[dict]:
         StageError: where the file cannot be read, or more of its lines are bad than good.
     """
     name = reader if isinstance(reader, str) else reader.kind
-    with open(file.path, "rb") as stream:
-        if stream.read(len(POINTER)) == POINTER:
-            fix = "git lfs pull, or fetch the file itself"
-            raise StageError(file.place, "a pointer of Git LFS, which stands for a file", "the file itself", fix)
+    from stages.sources.opaque import refuse
+
+    refuse(file, text=name not in BINARY)
     if file.encoding == "auto" and name not in BINARY:
         from stages.sources.encodings import detect
 

@@ -1,13 +1,16 @@
 """Sheets of Excel's .xlsx files, by openpyxl."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 
-from stages.common.errors import StageError
+from stages.common.errors import StageError, wording
 from stages.common.schema_sources import Excel
 from stages.common.text_keys import shorten
 from stages.sources import SourceFile
 
+# what openpyxl lets through of a broken file: of the archive, of its XML (SyntaxError), and what it stumbles over in it
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, SyntaxError, ValueError, LookupError, TypeError, AttributeError)
 FIX = "edit datasets.<name>.scrape.sources.<source>.reader, or the file"
 
 
@@ -56,9 +59,9 @@ def _records(file: SourceFile, sheet: str) -> list[list[str]]:
                 if any(any(record) for record in records):
                     break
             others = [other.title for other in seen if other.title != chosen.title]
-    except (InvalidFileException, zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
-        message = " ".join(str(error).split())[:200]
-        raise StageError(file.place, message, "an .xlsx file without a password", "save it as .xlsx, or as CSV") from None
+    except (InvalidFileException, *_BROKEN) as error:
+        expected = "an .xlsx file without a password"
+        raise StageError(file.place, wording(error), expected, "save it as .xlsx, or as CSV") from None
     if others:
         file.origin = file.origin | {"sheet": chosen.title, "other_sheets": others}
     width = max((n for record in records for n, value in enumerate(record, 1) if value), default=0)

@@ -2,6 +2,7 @@
 
 import ipaddress
 import math
+import re
 import threading
 import time
 from contextlib import closing
@@ -13,12 +14,13 @@ from protego import Protego
 from requests.adapters import HTTPAdapter
 
 from stages.common.errors import StageError
-from stages.common.http import AGENT, Client, Patience, passing
+from stages.common.http import AGENT, Again, Client, Patience, passing
 from stages.common.schema_sources import WebSource
 
 REDIRECTS = 5  # as many as RFC 9309 asks of crawlers
 ROBOTS_BYTES = 512 * 1024  # read of a robots.txt, the RFC's bound
 TOKEN = "affinage"  # what robots.txt may call us
+_VERSION = re.compile(r"(?im)^(\s*user-agent\s*:\s*[\w-]+)/\S*")  # a name is matched without its version (RFC 9309, 2.2.1)
 
 
 class Private(Exception):
@@ -143,13 +145,17 @@ class Visitor:
         """No robots.txt (status 4xx) allows everything; a server in trouble is tried again and then an error (RFC 9309)."""
         with closing(self.open(address, {}, robots=False)) as response:
             text = b""
+            if response.status_code >= 500:
+                raise Again(f"status {response.status_code} {response.reason or ''}".strip())
             if response.status_code == 200:
                 with passing(address):
                     for block in response.iter_content(1 << 16):
                         text += block
                         if len(text) > ROBOTS_BYTES:
                             break
-        return Protego.parse(text[:ROBOTS_BYTES].decode("utf-8-sig", "replace"))
+        if len(text) > ROBOTS_BYTES:  # the last line may be half a rule, which says something else
+            text = text[: max(0, text.rfind(b"\n", 0, ROBOTS_BYTES), text.rfind(b"\r", 0, ROBOTS_BYTES))]
+        return Protego.parse(_VERSION.sub(r"\1", text.decode("utf-8-sig", "replace")))
 
     def _wait_turn(self, url: str, seconds: float) -> None:
         """Wait until `seconds` have gone by since the last request to the host.

@@ -26,7 +26,8 @@ def load(file: SourceFile) -> etree._Element:
         raise StageError(where, f"broken XML: {error.msg}", "an XML document", "edit the file") from None
     except OSError as error:  # bytes that are not in the declared encoding, among others
         expected = "XML in the encoding that it declares"
-        raise StageError(file.place, str(error), expected, "edit the file or its declaration") from None
+        message = str(error).replace(str(file.path), file.name)
+        raise StageError(file.place, message, expected, "edit the file or its declaration") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise StageError(
             file.place,

@@ -10,6 +10,7 @@ from stages.common.defaults import resolve
 from stages.common.errors import StageError
 from stages.common.params import read, section
 from stages.common.schema import Split
+from stages.common.schema_models import Judge
 from tests.data_helpers import ROOT, as_checked, web_params
 
 COMMITTED = read(ROOT / "params.yaml")
@@ -409,6 +410,9 @@ def test_a_source_is_named_like_a_folder(name):
         ("models.medical.judge.seed", -1, "models.medical.judge.seed: found -1"),
         ("models.medical.judge.judges.chrf", {}, "judges.chrf: found 'chrf', expected another name: this one is a figure's"),
         ("models.medical.judge.judges.perplexity", {}, "judges.perplexity: found 'perplexity', expected another name"),
+        ("models.medical.judge.judges.refused", {}, "judges.refused: found 'refused', expected another name"),
+        ("models.medical.judge.judges.log_loss", {}, "judges.log_loss: found 'log_loss', expected another name"),
+        ("models.medical.judge.judges.a_calibrated", {}, "judges.a_calibrated: found 'a_calibrated', expected another name"),
         ("models.medical.judge.judges.a b", {}, "judges.a b: found 'a b', expected lower-case letters, digits and _"),
         (
             "datasets.medical_qa.source",
@@ -423,6 +427,15 @@ def test_a_source_is_named_like_a_folder(name):
 )
 def test_what_numpy_a_shell_or_the_scores_cannot_take_is_refused(path, value, message):
     assert message in problems(changed(path, value))
+
+
+def test_content_is_the_name_of_the_embedded_judge_alone():
+    server = {"kind": "openai", "model": "m", "base_url": "", "prompt": "score_100.v1", "pairwise": ""}
+    server |= {"controls": 5, "concurrency": 1, "timeout_seconds": 5.0, "attempts": 1, "max_tokens": 9, "warn_below": 0.5}
+    section = {"task": "text", "measures": [], "bootstrap": 100, "confidence": 0.95, "seed": 1}
+    with pytest.raises(ValueError, match="judges.content: another name"):
+        Judge(**section, judges={"content": server})
+    assert Judge(**section, judges={"contents": server}).judges["contents"].model == "m"
 
 
 def test_a_judge_with_a_dot_in_its_name_is_refused_for_dvc_could_not_reach_it():

@@ -366,6 +366,21 @@ def test_a_server_that_rejects_all_stops_the_run_and_its_rejections_are_forgotte
     assert opinion(server).failed == {}
 
 
+def test_rejections_alone_are_not_kept_however_few(serve):
+    server = serve(lambda body: Fault(400, b"something odd"))
+    assert [verdict.failed for verdict in ask(server, "x", "y")] == ["rejected"] * 2
+    server.speak = honest
+    assert [verdict.failed for verdict in ask(server, "x", "y")] == ["", ""]
+
+
+@BOTH
+def test_a_text_that_a_filter_declines_is_a_refusal_and_stops_nothing(serve, kind):
+    filtered = b'{"error": {"message": "filtered by our content policy", "code": "content_filter"}}'
+    server = serve(lambda body: Fault(400, filtered) if "evil" in texts(body)[2] else honest(body))
+    verdicts = ask(server, *(f"evil {i}" for i in range(25)), "So it is.", kind=kind)
+    assert [verdict.failed for verdict in verdicts] == ["refused"] * 25 + [""]
+
+
 def test_a_kept_failure_says_so_and_how_to_ask_again(serve, capsys):
     server = serve(lambda body: Said("?"))
     with pytest.raises(StageError) as first:

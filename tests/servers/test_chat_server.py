@@ -155,6 +155,34 @@ def test_answers_of_no_protocol(serve, provider, body):
     assert fault(serve, provider, Fault(200, body)).kind == "server_error"
 
 
+@pytest.mark.parametrize(
+    ("changes", "lacking"),
+    [
+        ({"choices": []}, "without choices"),
+        ({"finish_reason": None}, "without finish_reason"),
+        ({"content": [{"type": "text", "text": "so"}]}, "content that is no text but list"),
+        ({"usage": {"prompt_tokens": "many", "completion_tokens": 1}}, "usage is no numbers"),
+    ],
+)
+def test_what_an_answer_lacks_is_told(serve, changes, lacking):
+    choice = {"finish_reason": changes.get("finish_reason", "stop"), "message": {"content": changes.get("content", "so")}}
+    body = {"choices": changes.get("choices", [choice]), "usage": changes.get("usage")}
+    assert lacking in fault(serve, "openai", Fault(200, json.dumps(body).encode())).reason
+
+
+@BOTH
+def test_a_failure_that_comes_with_status_200(serve, provider):
+    error = fault(serve, provider, Fault(200, b'{"error": {"message": "slow down", "code": 429}}', {"Retry-After": "7"}))
+    assert (error.kind, error.wait) == ("rate_limited", 7) and "slow down" in error.reason
+
+
+def test_a_text_that_is_declined_is_not_asked_with_fewer_options(serve):
+    server = serve(lambda body: openai_error("The prompt was filtered", "content_filter", "prompt"))
+    with pytest.raises(Rejected) as caught:
+        chat(server, "openai").ask(MESSAGES, options(schema=SCHEMA))
+    assert caught.value.declined and len(server.bodies) == 1
+
+
 @BOTH
 def test_half_an_answer(serve, provider):
     assert fault(serve, provider, Fault(200, b'{"message": {"content": "Be"}}', cut=12)).kind == "server_error"

@@ -1,4 +1,5 @@
 import datetime
+import zipfile
 
 import openpyxl
 import pytest
@@ -47,6 +48,19 @@ def test_other_files_are_refused(tmp_path, data):
     (tmp_path / "f.xlsx").write_bytes(data)
     with pytest.raises(StageError, match=r"f\.xlsx\n[^$]*an \.xlsx file without a password"):
         read_file("excel", tmp_path / "f.xlsx")
+
+
+@pytest.mark.parametrize("part", ["xl/workbook.xml", "xl/worksheets/sheet1.xml", "xl/styles.xml", "[Content_Types].xml"])
+@pytest.mark.parametrize("broken", [b"", b"<a><b"])
+def test_a_broken_part_of_a_file_names_the_file(tmp_path, part, broken):
+    file = saved(tmp_path, rows=ROWS)
+    with zipfile.ZipFile(file.path) as whole:
+        parts = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(file.path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, broken if name == part else data)
+    with pytest.raises(StageError, match=r"f\.xlsx\n[^$]*an \.xlsx file without a password"):
+        list(rows_of(file, "excel"))
 
 
 def saved(folder, **sheets: list[list]) -> SourceFile:

@@ -112,6 +112,8 @@ def test_robots_txt_is_asked_first_and_once(tmp_path, site):
         (b"User-agent: *\nDisallow: /\nAllow: /a$", True),
         (b"User-agent: *\nDisallow: /*a", False),
         (b"\xef\xbb\xbfUser-agent: *\nDisallow: /a", False),
+        (b"User-agent: affinage/0.1\nDisallow: /a", False),
+        (b"User-agent: *\n#" + b"#" * (visitor.ROBOTS_BYTES - 26) + b"\nDisallow: /b\n", True),  # half a rule forbids all
         (b"<html>\xff\x00 not found", True),
         (b"", True),
     ],
@@ -125,10 +127,22 @@ def test_robots_txt_is_obeyed(tmp_path, site, rules, allowed):
         assert site.paths() == []
 
 
-def test_robots_txt_of_a_server_in_trouble_forbids(tmp_path, site):
-    site.answers["/robots.txt"] = [Answer(status=500)]
-    assert "robots.txt\n  found:    status 500" in refused(tmp_path, site)
+@pytest.mark.parametrize("status", [500, 501, 507, 520, 599])
+def test_robots_txt_of_a_server_in_trouble_forbids(tmp_path, site, status):
+    site.answers["/robots.txt"] = [Answer(status=status)]
+    assert f"robots.txt\n  found:    status {status}" in refused(tmp_path, site)
     assert site.paths() == []
+
+
+@pytest.mark.parametrize("status", [520, 524, 529])
+def test_trouble_of_a_gateway_passes(tmp_path, site, status):
+    site.answers["/a"] = [Answer(status=status), Answer(b"one\n")]
+    assert names(tmp_path, site) == ["one"]
+
+
+def test_two_lengths_that_differ_are_the_servers_fault(tmp_path, site):
+    site.answers["/a"] = [Answer(b"one\n", headers={"Content-Length": "4, 40"})]
+    assert "expected: an answer" in refused(tmp_path, site)
 
 
 def test_robots_txt_counts_where_a_redirect_leads(tmp_path, site):

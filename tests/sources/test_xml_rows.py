@@ -2,6 +2,7 @@ import pytest
 
 from stages.common.errors import StageError
 from stages.common.schema_sources import Xml
+from stages.sources import SourceFile, rows_of
 from tests.data_helpers import read_file
 
 PARTS = """<?xml version="1.0"?><Catalogue xmlns="urn:x" xmlns:b="urn:b" Year="2017"><Group Name="Brakes">
@@ -37,6 +38,13 @@ def test_nothing_of_several_children_is_lost(tmp_path):
 
 def test_names_are_those_of_the_file_in_their_case(tmp_path):
     assert rows(tmp_path, "//part") == []
+
+
+def test_bytes_of_another_encoding_name_the_file_and_no_folder_of_ours(tmp_path):
+    (tmp_path / "member").write_bytes(b'<?xml version="1.0" encoding="utf-8"?><a><b>\xff</b></a>')
+    with pytest.raises(StageError, match=r"^a\.zip: b\.xml\n[^$]*Invalid bytes") as caught:
+        list(rows_of(SourceFile(tmp_path / "member", "a.zip/b.xml", "a.zip: b.xml"), Xml(kind="xml", rows="//b", fields={})))
+    assert str(tmp_path) not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stages.common.errors import StageError
 from stages.decoding.causal.exported.llama_cpp import sampling
-from stages.servers.chat_server import Options, Reply
+from stages.servers.chat_server import Options, Reply, ending
 from stages.servers.failures import Missing
 from stages.servers.wire import http_options, translated
 
@@ -80,7 +80,7 @@ class Completions:
         except Missing as error:
             fix = f"check model and base_url, or start it: {self.start}"
             raise StageError(self.where, str(error), "an address and a model that the server knows", fix) from None
-        finish = "length" if choice.finish_reason == "length" else "stop"
+        finish = ending(choice.finish_reason or "stop")
         # both servers count the end token, which is no part of an answer; vLLM says whether it was that or a stop string
         ended = finish == "stop" and (not options.stop or (choice.model_extra or {}).get("stop_reason", "") is None)
         read, written = counts

@@ -9,7 +9,7 @@ from stages.common.rows import FormattedText
 from stages.common.schema_models import Generate
 from stages.common.scratch import content_hash
 from stages.decoding import server_request
-from stages.decoding.answers import Answer, latencies, too_long
+from stages.decoding.answers import Answer, latencies
 from stages.decoding.causal.completions import Completions
 from stages.decoding.causal.texts import Prompt, check_tokens, prompt_texts, said
 from stages.decoding.contestants import Contestant
@@ -37,15 +37,19 @@ def answers(
     def make(prompt: Prompt) -> dict:
         text, tokens = prompt
         reply = server_request.ask(pool, text, settings)
-        if reply is None:
-            return asdict(too_long([0] * tokens))
         check_tokens(chat.where, reply.prompt_tokens, tokens)
         fresh.append(reply.tokens)
         return asdict(Answer(said(contestant, reply.text), reply.tokens, tokens, reply.finish, reply.seconds))
 
+    def answered(prompt: Prompt) -> dict:
+        try:
+            return before.get(prompt, lambda: make(prompt))
+        except server_request.NotTaken as refused:
+            return asdict(Answer("", 0, prompt[1], refused.finish))
+
     different = list(dict.fromkeys(prompt for prompt in prompts if prompt is not None))  # like prompts are asked once
-    replies, in_order = {}, pool.map(lambda prompt: before.get(prompt, lambda: make(prompt)), different)
-    for prompt, reply in zip(different, in_order, strict=True):
+    replies = {}
+    for prompt, reply in zip(different, pool.map(answered, different), strict=True):
         replies[prompt] = Answer(**reply)
         progress.add(prompts.count(prompt), contestant=contestant.name)
     progress.add(prompts.count(None), contestant=contestant.name)

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from stages.common import kept
 from stages.common.errors import StageError
@@ -14,6 +14,7 @@ from stages.common.text_keys import until
 from stages.decoding import server_request
 from stages.decoding.answers import Answer, latencies, unreadable
 from stages.decoding.contestants import Contestant
+from stages.servers.chat_server import separated
 from stages.servers.families import connect
 from stages.servers.known import identity
 from stages.servers.pool import Pool
@@ -31,10 +32,15 @@ def answers(
     A conversation with a special token of some model in its texts is not sent: the server would take it for its own. Its answer
     is empty and ends with `refused: marks`. The speed counts such rows (`marked`).
 
+    An answer that the server gave is kept. A prompt that it did not take is asked again in every run: it may be mended since.
+
+    What a reasoning model thought is no part of its answer, unless the answers to learn begin with thoughts, too.
+
     Raises:
         StageError: on an option that the server does not have, and where it gives no answer. The answers that it gave are kept.
     """
     start = time.monotonic()
+    thoughtful = any(separated(row.get("completion") or "")[0] for row in rows)
     hosted = read_json(contestant.folder / "hosted.json")
     provider, base_url, model = hosted["provider"], hosted.get("base_url", ""), hosted["model"]
     possible(contestant, provider, options)
@@ -46,14 +52,19 @@ def answers(
 
     def make(messages: list[Message]) -> dict:
         reply = server_request.ask(pool, messages, settings)
-        if reply is None:
-            return {"answer": Answer("", 0, 0, "prompt too long").content(), "seconds": 0.0}
         if reply.tokens is None:
             raise StageError(chat.where, "no token counts in its answer", "a `usage` field", "update the server")
-        long = reply.finish == "prompt too long"
-        text = "" if long else until(reply.text, contestant.stop).strip()
+        if reply.finish == "prompt too long":
+            raise server_request.NotTaken(reply.finish)
+        text = until(reply.text, contestant.stop).strip()
         answer = Answer(text, reply.tokens, reply.prompt_tokens or 0, reply.finish)
         return {"answer": answer.content(), "seconds": reply.seconds}
+
+    def answered(messages: list[Message]) -> dict:
+        try:
+            return before.get(messages, lambda: make(messages))
+        except server_request.NotTaken as refused:
+            return {"answer": Answer("", 0, 0, refused.finish).content(), "seconds": 0.0}
 
     marked = [bool(first_mark(turn["content"] for turn in messages)) for messages in asked]
     paths = [before.path(messages) for messages in asked]
@@ -61,9 +72,9 @@ def answers(
     different = dict(sent)  # equal prompts are asked once
     fresh = {path for path in different if not path.exists()}
     answer_at, times = {}, Counter(path for path, _ in sent)
-    answered = pool.map(lambda messages: before.get(messages, lambda: make(messages)), list(different.values()))
-    for path, reply in zip(different, answered, strict=True):
-        answer_at[path] = Answer(**reply["answer"], seconds=reply["seconds"])
+    for path, reply in zip(different, pool.map(answered, list(different.values())), strict=True):
+        answer = Answer(**reply["answer"], seconds=reply["seconds"])
+        answer_at[path] = answer if thoughtful else replace(answer, text=separated(answer.text)[1])
         progress.add(times[path], contestant=contestant.name)
     progress.add(sum(marked), contestant=contestant.name)
     seconds = time.monotonic() - start

@@ -91,6 +91,22 @@ def test_a_server_that_is_down_says_how_to_start_it(work, monkeypatch):
     assert f"vllm serve {work / 'tuned'} --served-model-name mine" in str(caught.value)
 
 
+def test_a_prompt_that_was_too_long_is_asked_again(work, serve):
+    speak = counted(work)
+    server = serve(lambda body: Fault(400, b'{"error": {"message": "longer than the maximum model length of 9"}}'))
+    assert {row["answers"]["tuned_fast"]["finish"] for row in run(work, server.address)} == {"prompt too long"}
+    server.speak = speak
+    assert {row["answers"]["tuned_fast"]["finish"] for row in run(work, server.address)} == {"stop"}
+
+
+def test_an_answer_that_was_broken_off_is_none(work, serve, monkeypatch):
+    from stages.servers import pool
+
+    monkeypatch.setattr(pool, "pause", lambda *_: 0)
+    with pytest.raises(StageError, match="ended for the reason 'abort'"):
+        run(work, serve(lambda body: Said("It", finish="abort")).address)
+
+
 def test_an_unknown_model_is_named(work, serve):
     missing = Fault(404, b'{"error": {"message": "The model `mine` does not exist.", "code": 404}}')
     with pytest.raises(StageError, match="an address and a model that the server knows"):

@@ -177,6 +177,26 @@ def test_a_prompt_too_long_for_the_server_says_so(serve, work):
     assert next(answer for answer in answers if answer["finish"] == "prompt too long")["text"] == ""
 
 
+@pytest.mark.parametrize(("code", "finish"), [("context_length_exceeded", "prompt too long"), ("content_filter", "refused")])
+def test_a_prompt_that_was_not_taken_is_asked_again(serve, work, code, finish):
+    refuse = Fault(400, json.dumps({"error": {"message": "x", "code": code}}).encode())
+    server = serve(lambda body: refuse if "34" in str(body["messages"]) else speak(body), models=MODELS)
+    assert [row["answers"]["tuned"]["finish"] for row in run(work, server)].count(finish) == 1
+    server.speak, asked = speak, len(server.bodies)
+    rows = run(work, server)
+    assert {row["answers"]["tuned"]["finish"] for row in rows} == {"stop"} and len(server.bodies) - asked == 3
+
+
+@pytest.mark.parametrize("learned", [False, True], ids=["answers", "thoughts, too"])
+def test_thoughts_are_no_part_of_an_answer_unless_they_are_learned(serve, work, learned):
+    if learned:
+        rows = [{**row, "completion": f"<think>So.</think> {row['completion']}"} for row in tiny.rows(2)]
+        write_rows(work / "formatted" / "test" / "000.jsonl", rows)
+    server = serve(lambda body: Said("<think>First this, then that.</think>\n\nRed."), models=MODELS)
+    said = {row["answers"]["tuned"]["text"] for row in run(work, server)}
+    assert said == {"<think>First this, then that.</think>\n\nRed." if learned else "Red."}
+
+
 def test_another_refusal_stops_the_run(serve, work):
     with pytest.raises(StageError, match="temperature"):
         run(work, serve(lambda body: Fault(400, b'{"error": "no temperature here"}'), models=MODELS))
