@@ -21,7 +21,11 @@ Verb = StrEnum("Verb", ["list", "show", "cancel", "pause", "resume", "events"])
 
 
 def when(seconds: object) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if isinstance(seconds, int | float) else "-"
+    """A time of a service; a dash for what is none, such as milliseconds."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if isinstance(seconds, int | float) else "-"
+    except (ValueError, OverflowError, OSError):
+        return "-"
 
 
 def line(job: dict) -> str:
@@ -32,7 +36,7 @@ def line(job: dict) -> str:
 
 
 def event_line(event: dict) -> str:
-    return f"{when(event.get('created_at'))}  {event.get('level', ''):5}  {clean(event.get('message'))}"
+    return f"{when(event.get('created_at'))}  {event.get('level') or '':5}  {clean(event.get('message'))}"
 
 
 def run(verb: str, job_id: str | None, base_url: str) -> None:

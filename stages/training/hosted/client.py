@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from stages.common.errors import StageError
 from stages.common.http import PASSING, Again, Client, Patience, retry_after
+from stages.training.hosted import shown
 
 KEY = "OPENAI_API_KEY"
 ADDRESS = "https://api.openai.com/v1"  # of the provider itself: base_url ""
@@ -91,7 +92,7 @@ class Service:
         """One answer as a mapping, which must have an `id` or be a list. `request` says in errors what was asked."""
         try:
             answer = call(*args, **options)
-            answered = answer.to_dict(mode="json")
+            answered = answer.to_dict(mode="json", warnings=False)
         except self.openai.APIStatusError as error:
             raise self._refusal(request, error) from None
         except self.openai.APIConnectionError as error:
@@ -164,17 +165,17 @@ class Service:
 
     def all_jobs(self) -> Iterator[dict]:
         """Jobs, newest first."""
-        return self._pages("list jobs", self.tuning.list, limit=PAGE)
+        return map(shown.job, self._pages("list jobs", self.tuning.list, limit=PAGE))
 
     def job(self, job_id: str) -> dict:
-        return self._ask(f"job {job_id}", self.tuning.retrieve, job_id)
+        return shown.job(self._ask(f"job {job_id}", self.tuning.retrieve, job_id))
 
     def create_job(self, request: dict) -> dict:
-        return self._ask("create job", self.tuning.create, **request)
+        return shown.job(self._ask("create job", self.tuning.create, **request))
 
     def act(self, job_id: str, verb: str) -> dict:
         """Cancel, pause or resume a job. Returns the job."""
-        return self._ask(f"{verb} job {job_id}", getattr(self.tuning, verb), job_id)
+        return shown.job(self._ask(f"{verb} job {job_id}", getattr(self.tuning, verb), job_id))
 
     def events(self, job_id: str) -> Iterator[dict]:
         """What happened to a job, newest first."""

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from itertools import islice
+from math import isclose
 from pathlib import Path
 from time import sleep
 
@@ -14,12 +15,13 @@ from stages.common.errors import StageError, shorten
 from stages.common.http import LONGEST, Again
 from stages.common.progress import Progress
 from stages.common.schema_models import HostedTraining
+from stages.training.hosted import shown
 from stages.training.hosted.client import Missing, Service, clean
 from stages.training.hosted.cost import DATED
 from stages.training.hosted.state import State, once
 
 MARK = "affinage"  # key of the job's metadata that holds its fingerprint
-ENDED = ("succeeded", "failed", "cancelled", "canceled")  # the last one is Azure's
+ENDED = ("succeeded", "failed", "cancelled")
 POLL, AWAY = 5.0, 60.0  # seconds between two looks at a job; at most, between two tries while the service is away
 MOST_LINES = 5  # offending lines shown
 
@@ -38,29 +40,9 @@ def hyperparameters(params: HostedTraining) -> dict:
     return {name: getattr(params, name) for name in ("n_epochs", "batch_size", "learning_rate_multiplier")}
 
 
-def used(job: dict) -> dict:
-    """The hyperparameters of a job at the service. The protocol has them at the top and under the job's method.
-
-    The service's own choice may stand in one place and `auto` in the other. A number goes before `auto`. Of two numbers of
-    epochs the higher one counts, for it costs more.
-    """
-    method = job.get("method") or {}
-    places = [job.get("hyperparameters"), *(part.get("hyperparameters") for part in method.values() if isinstance(part, dict))]
-    values: dict = {}
-    for place in places:
-        for name, value in (place or {}).items():
-            before = values.get(name)
-            is_number = isinstance(value, int | float)
-            if before is None or is_number and not isinstance(before, int | float):
-                values[name] = value
-            elif is_number and name == "n_epochs":
-                values[name] = max(before, value)
-    return {name: value for name, value in values.items() if value is not None}
-
-
 def really(params: HostedTraining, job: dict) -> dict:
     """The hyperparameters of a job: the service's numbers, or else what was asked for."""
-    numbers = {name: value for name, value in used(job).items() if isinstance(value, int | float)}
+    numbers = {name: value for name, value in shown.hyperparameters(job).items() if isinstance(value, int | float)}
     return hyperparameters(params) | numbers
 
 
@@ -107,12 +89,19 @@ def _as_asked(job: dict, request: dict) -> bool:
     to pay twice. `attempt` asks for another job.
     """
     same = request["training_file"] and job.get("training_file") == request["training_file"]
-    same = same and job.get("validation_file", request.get("validation_file")) == request.get("validation_file")
-    same = same and job.get("seed") in (None, request["seed"])
-    same = same and job.get("user_provided_suffix") in (None, request.get("suffix"))
+    same = same and (job.get("validation_file", request.get("validation_file")) or None) == request.get("validation_file")
+    same = same and shown.number(job.get("seed")) in (None, request["seed"])
+    same = same and (job.get("user_provided_suffix") or None) in (None, request.get("suffix"))
     model = re.fullmatch(re.escape(request["model"]) + DATED, str(job.get("model")))
-    wanted, actual = request["method"]["supervised"]["hyperparameters"], used(job)
-    return bool(same and model) and all(value in ("auto", actual.get(name, value)) for name, value in wanted.items())
+    wanted, actual = request["method"]["supervised"]["hyperparameters"], shown.hyperparameters(job)
+    return bool(same and model) and all(_alike(value, actual.get(name, value)) for name, value in wanted.items())
+
+
+def _alike(wanted: int | float | str, actual: object) -> bool:
+    """Whether a hyperparameter may be the one asked for. A service may keep numbers in float32."""
+    if wanted == "auto" or wanted == actual:
+        return True
+    return isinstance(wanted, int | float) and isinstance(actual, int | float) and isclose(wanted, actual, rel_tol=1e-6)
 
 
 def ensure(service: Service, state: State, request: dict, attempt: int) -> dict:
@@ -197,7 +186,7 @@ class Display:
         data = event["data"] if isinstance(event.get("data"), dict) else {}
         total, step = data.get("total_steps"), data.get("step")
         if event.get("type") != "metrics" or not isinstance(step, int):
-            return self.say(event.get("message"))
+            return self.say(event.get("message") or event.get("type"))
         if self.bar is None:
             self.bar = Progress(total if isinstance(total, int) else None, f"train {self.name}", "step")
         loss = data.get("train_loss")
@@ -229,11 +218,12 @@ def follow(service: Service, job_id: str, name: str, watch: Callable[[dict], Non
             lost = 0
             if job["status"] != status:
                 status = job["status"]
-                display.say(f"{job_id} {status}")
+                how = f"; to go on: affinage jobs resume {job_id}" if status == "paused" else ""
+                display.say(f"{job_id} {status}{how}")
             for event in fresh:
                 display.show(event)
             watch(job)
-            if status in ENDED:
+            if status in ENDED or job["finished_at"]:  # it may have ended in a word that no protocol has
                 return job, events.all
             sleep(POLL)
     finally:

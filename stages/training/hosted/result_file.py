@@ -36,10 +36,10 @@ def row_of(service_row: dict) -> dict:
 
 def read(content: bytes) -> list[dict]:
     """Rows of a result file: CSV, or CSV in base64, as OpenAI's service sends it. There are none if it is neither."""
-    text = content.decode("utf-8", "replace")
+    text = content.decode("utf-8-sig", "replace")
     if "step" not in text.split("\n", 1)[0]:
         try:
-            text = base64.b64decode(content, validate=False).decode("utf-8", "replace")
+            text = base64.b64decode(content, validate=False).decode("utf-8-sig", "replace")
         except (binascii.Error, ValueError):
             return []
     try:
@@ -56,9 +56,17 @@ def of_events(events: list[dict]) -> list[dict]:
 def of_checkpoints(checkpoints: list[dict]) -> list[dict]:
     """Rows from the checkpoints of a job (`step`, `metrics`), for services that say no more."""
     service_rows = ({"step": checkpoint["step"], **(checkpoint["metrics"] or {})} for checkpoint in checkpoints)
-    return [row for row in _ordered(service_rows) if len(row) > 1]
+    return _ordered(service_rows)
+
+
+def joined(rows: list[dict]) -> list[dict]:
+    """Rows of several result files as one table: what they say of the same step stands in one row."""
+    by_step: dict[int, dict] = {}
+    for row in rows:
+        by_step[row["step"]] = by_step.get(row["step"], {}) | row
+    return [by_step[step] for step in sorted(by_step)]
 
 
 def _ordered(service_rows) -> list[dict]:
-    rows = {row["step"]: row for row in map(row_of, service_rows) if "step" in row}
-    return [rows[step] for step in sorted(rows)]
+    """Rows in the order of their steps. A row that says nothing of its step is left out."""
+    return joined([row for row in map(row_of, service_rows) if "step" in row and len(row) > 1])

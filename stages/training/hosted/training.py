@@ -17,10 +17,10 @@ from stages.common.schema_models import HostedTraining
 from stages.common.scratch import content_hash
 from stages.common.speed import write_speed
 from stages.models.contract import write_prompt
-from stages.training.hosted import cost, job, uploads
+from stages.training.hosted import cost, job, shown, uploads
 from stages.training.hosted.client import Missing, Service
 from stages.training.hosted.job_rows import Prepared, prepare
-from stages.training.hosted.result_file import of_checkpoints, of_events, read
+from stages.training.hosted.result_file import joined, of_checkpoints, of_events, read
 from stages.training.hosted.rules import LEAST_ROWS
 from stages.training.hosted.state import State
 from stages.training.paths import Paths
@@ -139,13 +139,13 @@ class Run:
         Raises:
             StageError: if none of them has a step.
         """
-        steps = []
-        for file_id in ended.get("result_files") or []:
+        parts = []
+        for file_id in ended["result_files"]:
             try:
-                steps += read(self.service.patiently(partial(self.service.content, file_id)))
+                parts += read(self.service.patiently(partial(self.service.content, file_id)))
             except Missing as gone:
                 print(f"{self.name}: result file {file_id} is not there ({gone.found})", file=sys.stderr)
-        steps = steps or of_events(events) or of_checkpoints(checkpoints)
+        steps = joined(parts) or of_events(events) or of_checkpoints(checkpoints)
         if not steps:
             raise StageError(
                 f"models.{self.name}: job {ended['id']}",
@@ -163,7 +163,9 @@ class Run:
         except Missing:
             return []
         checkpoints = [{ours: entry.get(theirs) for ours, theirs in names.items()} for entry in listed]
-        return sorted(checkpoints, key=lambda checkpoint: checkpoint["step"])
+        for checkpoint in checkpoints:
+            checkpoint["step"] = shown.number(checkpoint["step"])
+        return sorted((checkpoint for checkpoint in checkpoints if checkpoint["step"] is not None), key=lambda c: c["step"])
 
 
 def about_model(run: Run, parent: dict, ended: dict, checkpoints: list[dict]) -> dict:
@@ -180,7 +182,7 @@ def about_model(run: Run, parent: dict, ended: dict, checkpoints: list[dict]) ->
         "root": parent.get("root", parent["model"]),
         "job": ended["id"],
         "fingerprint": run.mark,
-        "files": {**files, "results": ended.get("result_files") or []},
+        "files": {**files, "results": ended["result_files"]},
         "hyperparameters": job.really(run.params, ended),
         "seed": ended.get("seed"),
         "checkpoints": checkpoints,
@@ -245,8 +247,9 @@ def train_hosted(name: str, params: HostedTraining, paths: Paths) -> None:
     loss = figures["validation_loss"]
     measured = [] if loss is None else [{"step": 1, "validation_loss": loss, "validation_token_accuracy": accuracy}]
     write_json(paths.metrics, figures | raised("train", name, training(measured, best_step=1)))
-    service = ended["finished_at"] - ended["created_at"] if ended.get("finished_at") else None
-    times = {"seconds": time.monotonic() - start, "service_seconds": service}
-    write_speed(paths.speed, times, {"python": platform.python_version(), "openai": version("openai")})
+    times = ended["created_at"], ended["finished_at"]
+    service = times[1] - times[0] if None not in times else None
+    spent = {"seconds": time.monotonic() - start, "service_seconds": service}
+    write_speed(paths.speed, spent, {"python": platform.python_version(), "openai": version("openai")})
     paid = "" if figures["dollars"] is None else f", {figures['tokens']} tokens trained, ${figures['dollars']:.4g}"
     print(f"{name}: {ended['fine_tuned_model']}{paid}", file=sys.stderr)

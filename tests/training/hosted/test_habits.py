@@ -6,6 +6,8 @@ import pytest
 
 from stages.common.errors import StageError
 from stages.training.hosted import job
+from stages.training.hosted.shown import hyperparameters as hyperparameters_of
+from stages.training.hosted.shown import job as shown_job
 from tests.training.hosted import helpers
 from tests.training.hosted.service import Fault
 
@@ -81,6 +83,13 @@ def test_a_job_that_shows_no_hyperparameters_is_not_paid_twice(work, account, mo
         ({"hyperparameters": {}, "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3}}}}, False),
         ({"hyperparameters": {"n_epochs": "auto"}}, False),
         ({"hyperparameters": None}, True),
+        ({"hyperparameters": {"n_epochs": "2"}}, True),
+        ({"hyperparameters": {"n_epochs": "3"}}, False),
+        ({"hyperparameters": [], "method": "supervised", "n_epochs": 3}, False),
+        ({"seed": "7"}, True),
+        ({"seed": 8}, False),
+        ({"validation_file": ""}, True),
+        ({"user_provided_suffix": ""}, True),
         ({"user_provided_suffix": "elle"}, True),
         ({"user_provided_suffix": "lui"}, False),
     ],
@@ -94,6 +103,47 @@ def test_which_job_is_ours(change, same):
     assert job._as_asked(there, request) == same
 
 
+def test_a_rate_that_a_service_keeps_in_float32_is_the_one_asked_for():
+    request = job.request_of("gpt-4o", {"training_file": "file-1"}, helpers.params(learning_rate_multiplier=0.1), "mark")
+    there = {"id": "j", "model": "gpt-4o", "training_file": "file-1", "hyperparameters": {}}
+    for rate, same in ((0.10000000149011612, True), ("0.1", True), (0.11, False)):
+        there["hyperparameters"]["learning_rate_multiplier"] = rate
+        assert job._as_asked(there, request) == same
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("Succeeded", "succeeded"), ("completed", "succeeded"), ("canceled", "cancelled"), ("EXPIRED", "failed"), (None, "")],
+)
+def test_how_a_job_ended_in_other_words(answer, status):
+    assert shown_job({"id": "j", "status": answer})["status"] == status
+
+
+def as_shown(account, **changes) -> None:
+    """Lets the service show every job with these changes, once it has ended."""
+    whole = account._shown
+
+    def shown(id: str) -> dict:
+        job = whole(id)
+        return job | (changes if job["finished_at"] else {})
+
+    account._shown = shown
+
+
+def test_numbers_and_times_as_text_are_no_traceback_after_a_paid_job(work, account):
+    as_shown(account, trained_tokens="1200", created_at="2026-01-01T00:00:00Z", finished_at="1767225600")
+    helpers.train(work)
+    assert metrics(work)["tokens"] == 1200 and metrics(work)["dollars"] == pytest.approx(1200 * 3 / 1e6)
+    account.wrong.clear()
+
+
+def test_a_job_that_ended_in_an_unknown_word_is_not_waited_for(work, account):
+    as_shown(account, status="retired", fine_tuned_model=None, error="the machine is gone")
+    with pytest.raises(StageError, match="retired(.|\n)*the machine is gone"):
+        helpers.train(work)
+    account.wrong.clear()
+
+
 @pytest.mark.parametrize(
     ("top", "under", "hyperparameters"),
     [
@@ -104,11 +154,14 @@ def test_which_job_is_ours(change, same):
         (None, {"n_epochs": 5}, 5),
         ({}, None, None),
         ({"n_epochs": "auto"}, {}, "auto"),
+        ({"n_epochs": "5"}, {}, 5),
+        ({"n_epochs": 5.0}, {"n_epochs": None}, 5),
+        ("none", {"n_epochs": 4.2}, 5),
     ],
 )
 def test_every_place_is_read(top, under, hyperparameters):
     shown = {"hyperparameters": top, "method": {"type": "supervised", "supervised": {"hyperparameters": under}}}
-    assert job.used(shown).get("n_epochs") == hyperparameters
+    assert hyperparameters_of(shown).get("n_epochs") == hyperparameters
 
 
 @pytest.mark.parametrize("order", ["newest first", "oldest first", "none"])

@@ -45,6 +45,19 @@ def test_what_is_no_number_is_left_out_and_steps_are_in_order():
     assert result_file.read(text.encode()) == [{"step": 1, "training_token_accuracy": 0.5}, {"step": 3, "training_loss": 0.25}]
 
 
+def test_steps_alone_are_no_table_and_a_byte_order_mark_is_no_name():
+    assert result_file.read(b"step,train_loss\n1,\n2,nan\n") == []
+    assert result_file.read(b"\xef\xbb\xbfstep,train_loss\n1,0.5\n") == [{"step": 1, "training_loss": 0.5}]
+
+
+def test_what_several_files_say_of_a_step_stands_in_one_row():
+    rows = [{"step": 2, "training_loss": 0.5}, {"step": 1, "training_loss": 1.0}, {"step": 2, "validation_loss": 0.75}]
+    assert result_file.joined(rows) == [
+        {"step": 1, "training_loss": 1.0},
+        {"step": 2, "training_loss": 0.5, "validation_loss": 0.75},
+    ]
+
+
 def test_events_of_metrics_are_steps():
     metrics = {"step": 2, "train_loss": 0.5, "total_steps": 9, "train_mean_token_accuracy": 0.75}
     events = [{"type": "metrics", "data": metrics}, {"type": "message", "data": {"step": 3}}, {"type": "metrics"}]
