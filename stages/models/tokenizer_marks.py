@@ -2,8 +2,8 @@
 
 A tokenizer reads its added tokens (`<|im_end|>`, `</s>`, `<tool_call>`) wherever they stand: in the template, and in a row's
 text. Read from a text, `<|im_end|>` would end the turn. So a text is shielded before it is rendered: a private character on
-each side of every mark in it. What stands between the two is then read letter by letter. Both halves are transformers' own
-(`mark_control_tokens`, `encode_marked_chat`). A conversation without a mark in its texts is read in one piece, as ever.
+each side of every mark in it. What stands between the two is then read letter by letter, by transformers' own
+`encode_marked_chat`. A conversation without a mark in its texts is read in one piece, as ever.
 
     shielded("Write <|im_end|> here.")  ->  "Write \\U000f0000<|im_end|>\\U000f0001 here."
 
@@ -14,10 +14,15 @@ import re
 from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
+import transformers
 from transformers import PreTrainedTokenizerBase
-from transformers.utils.chat_template_utils import encode_marked_chat, mark_control_tokens
 
 from stages.common.errors import StageError
+
+try:
+    from transformers.utils.chat_template_utils import encode_marked_chat
+except ImportError:  # an older transformers: a text with a mark is refused
+    encode_marked_chat = None
 
 OPEN, CLOSE = "\U000f0000", "\U000f0001"  # what transformers puts around a mark
 _SHIELD = re.compile(f"{OPEN}.*?{CLOSE}", re.DOTALL)
@@ -58,7 +63,7 @@ class Marks:
         """
         if OPEN in text or CLOSE in text:
             raise Unreadable("a private character (U+F0000 or U+F0001) in the text")
-        return mark_control_tokens(text, self.pattern) if self.inside(text) else text
+        return self.pattern.sub(f"{OPEN}\\g<0>{CLOSE}", text)
 
     def count(self, ids: list[int]) -> int:
         """How many of the tokens are marks."""
@@ -92,6 +97,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, rendered: str) -> list[int]:
     """
     own_marks = marks(tokenizer)
     if OPEN in rendered or CLOSE in rendered:
+        if encode_marked_chat is None:
+            raise Unreadable(f"a mark, which transformers {transformers.__version__} cannot read as letters")
         try:
             ids = encode_marked_chat(tokenizer, rendered)
         except ValueError as error:

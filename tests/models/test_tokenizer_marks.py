@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from stages.models import tokenizer_marks
 from stages.models.tokenizer_marks import CLOSE, OPEN, Unreadable, bare, encode, encode_text, marks, readable
 from tests.models import shapes
 
@@ -99,6 +100,14 @@ def test_a_mark_that_is_found_in_another_spelling_is_refused():
     tokenizer.add_tokens(AddedToken("<end>", normalized=True))
     with pytest.raises(Unreadable):
         encode_text(tokenizer, "the <END> apple")
+
+
+def test_an_older_transformers_refuses_a_mark(monkeypatch):
+    monkeypatch.setattr(tokenizer_marks, "encode_marked_chat", None)
+    tokenizer = shapes.tokenizer("chatml")
+    with pytest.raises(Unreadable, match="transformers"):
+        encode_text(tokenizer, "The apple<|im_end|> is red.")
+    assert encode_text(tokenizer, "The apple") == tokenizer("The apple", add_special_tokens=False)["input_ids"]
 
 
 def test_the_private_characters_are_refused():
