@@ -6,7 +6,7 @@ import torch
 
 from stages.common.errors import StageError
 from stages.common.files import write_json, write_rows
-from stages.models.directory import load, load_tokenizer
+from stages.models.directory import load, load_tokenizer, save
 from stages.models.prompting import encode_prompt, read_prompt
 from stages.tasks.batches import encode_all
 from stages.tasks.score import score
@@ -125,6 +125,17 @@ def test_no_row_that_fits_is_an_error(work):
     with pytest.raises(StageError, match="models.model.train.max_tokens"):
         run(work, max_tokens=8)
     assert not (work / "model").exists()
+
+
+def test_a_vocabulary_smaller_than_the_tokenizer_s_names_the_row_and_the_token(work):
+    """As a base has whose embeddings were resized without its tokenizer."""
+    model, words = load(work / "base"), load_tokenizer(work / "base")
+    model.resize_token_embeddings(300)
+    (work / "resized").mkdir()
+    save(work / "resized", model, words)
+    for looked_at in ({}, {"wrong_rows": [0, 8], "wrong_times": 1}):
+        with pytest.raises(StageError, match="row row#(.|\n)*a number below 300, the rows of the base's embeddings"):
+            run(work, "resized", **looked_at)
 
 
 def test_more_tokens_than_the_context_is_an_error(work):

@@ -105,6 +105,12 @@ class ClassifierTraining(LocalTraining):
             )
         return self
 
+    @model_validator(mode="after")
+    def _whole_weights(self):
+        if getattr(self.tune, "base", "") == "4bit":
+            raise ValueError("tune.base: 4bit is for method causal; a classifier's base is kept whole: plain")
+        return self
+
 
 def _auto_or(kinds: tuple[type, ...], fits, words: str):
     """`auto`, or a number of one of `kinds` that fits; one message for both."""

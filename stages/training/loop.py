@@ -182,8 +182,9 @@ class Run:
 
     def whole(self, fresh: Callable[[], PreTrainedModel]) -> PreTrainedModel:
         """The trained model with all its parameters in this process, none of them narrowed. Where they are shared out or were
-        narrowed, `fresh` loads a model to hold them."""
-        if not self.sharded and all(p.dtype is torch.float32 for p in self.model.parameters()):
+        narrowed, `fresh` loads a model to hold them. Adapters that are saved alone need none: they were never narrowed."""
+        alone = getattr(self.params.tune, "save", "") == "adapter"
+        if not self.sharded and (alone or all(p.dtype is torch.float32 for p in self.model.parameters())):
             return self.model
         weights = self._weights()
         self.model = prepare(fresh(), self.params.tune, self.params.seed)
@@ -208,12 +209,12 @@ class Run:
                 counted = float(i < len(ready))
                 self.scaler.scale(losses.sum() / weight * counted).backward()
                 sums += torch.stack([losses.detach().double().sum(), correct.sum(), _whole(correct, part)]) * counted
-        learning = list(trainable(self.model).values())
-        if self.world.size > 1 and not self.sharded:
-            processes.sum_gradients(learning)
-        self.scaler.unscale_(self.optim)
-        torch.nn.utils.clip_grad_norm_(learning, self.params.max_grad_norm)
-        self.scaler.step(self.optim)
+            learning = list(trainable(self.model).values())
+            if self.world.size > 1 and not self.sharded:
+                processes.sum_gradients(learning)
+            self.scaler.unscale_(self.optim)
+            torch.nn.utils.clip_grad_norm_(learning, self.params.max_grad_norm)
+            self.scaler.step(self.optim)
         self.scaler.update()
         self.optim.zero_grad(set_to_none=True)
         self.state.step += 1

@@ -1,22 +1,28 @@
-"""How many tokens a GPU takes at once. It is tried, for no formula knows every model and kernel.
+"""What fits a GPU: a base, by its weights, and how many tokens at once.
 
-The result of a training does not depend on it.
+The second is tried, for no formula knows every model and kernel. The result of a training does not depend on it.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
 from stages.common.errors import StageError
 from stages.common.schema_models import LocalTraining
+from stages.models import directory
 from stages.models.runtime import autocast
+from stages.training import processes
 from stages.training.tune import trainable
 
 PLAIN = 2048  # tokens on a CPU, where nothing is tried: more is no faster there
 MOST = 65536
 SHARE = 0.92  # of the memory may be taken, for it is never laid out without gaps
 MOMENTS = 8  # bytes of AdamW's state for each weight that learns
+LEARNING = 8 + MOMENTS  # bytes for each such weight: itself and its gradient in float32, and that state
+FOUR_BITS = 0.55  # bytes a weight in four bits, its scales included
 
 
 def first(micro_tokens: int | str) -> int:
@@ -30,6 +36,33 @@ def is_dear(params: LocalTraining) -> bool:
     Adapters are chosen for models that hardly fit. Gradient checkpointing says it outright.
     """
     return params.tune.kind == "lora" or params.gradient_checkpointing
+
+
+def require_room(parameter: str, base: Path, width: float, device: torch.device) -> None:
+    """Check that a base fits the GPU's free memory, before it is read. Activations need some more.
+
+    Args:
+        width: bytes that each of its weights takes while it is trained. With AFFINAGE_SHARD they are shared out, but each
+            process loads the whole base first, in float32.
+
+    Raises:
+        StageError: if it does not fit. It names what would.
+    """
+    if device.type != "cuda":
+        return
+    count, free = directory.weights(base), torch.cuda.mem_get_info(device)[0]
+    shares = int(os.environ.get("WORLD_SIZE", 1)) if processes.sharded() else 1
+    needed = count * (width if shares == 1 else max(4, width / shares))
+    if needed > free:
+        everything = "weights, gradients and AdamW's state" if width == LEARNING else "weights"
+        narrow, quarter = (f"{count * size / 2**30:.1f} GiB" for size in (2, FOUR_BITS))
+        raise StageError(
+            parameter,
+            f"{needed / 2**30:.1f} GiB of {everything} for the {count / 1e9:.2g} billion weights in {base}",
+            f"at most the {free / 2**30:.1f} GiB that are free on {torch.cuda.get_device_name(device)}",
+            f"set tune: {{kind: lora, …}} with base: plain (about {narrow} in bf16) or base: 4bit (about {quarter}), "
+            "share the model out over several GPUs (AFFINAGE_SHARD, docs/training.md), or choose a smaller base",
+        )
 
 
 @contextmanager

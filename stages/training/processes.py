@@ -128,8 +128,19 @@ def fill(parameter: nn.Parameter, values: torch.Tensor) -> None:
 
 
 def optimizer_state(optim: torch.optim.Optimizer) -> dict:
-    """The optimizer's state with whole tensors. Every process must ask."""
-    return tree_map(lambda value: whole(value) if isinstance(value, torch.Tensor) else value, optim.state_dict())
+    """The optimizer's state with whole tensors. Every process must ask.
+
+    What was shared out is put together tensor by tensor, in the memory of the machine and for process 0 alone: all of it would
+    not fit one GPU. The others get None for it.
+    """
+
+    def joined(value):
+        if not hasattr(value, "full_tensor"):
+            return value
+        tensor = value.full_tensor()
+        return tensor.cpu() if dist.get_rank() == 0 else None
+
+    return tree_map(joined, optim.state_dict())
 
 
 def load_optimizer(optim: torch.optim.Optimizer, saved: dict) -> None:

@@ -61,7 +61,7 @@ def prepare(name: str, params: LocalTraining, paths: Paths) -> Prepared:
     again = selection.between(read_rows(paths.rows), params.wrong_rows, f"{parameter}.wrong_rows")
     subject = entry(SUBJECTS, params.method)(name, params, tokenizer, paths, chosen)
     validation, _ = subject.encode(read_rows(paths.formatted / "validation"))
-    repeated = _wrong(subject, again, params) if again else []
+    repeated = _wrong(subject, again, params, tokenizer) if again else []
     examples, counts = subject.encode(subject.rows + repeated)
     if again:
         counts["repeated"] = len(repeated)
@@ -93,9 +93,12 @@ def _within(rows: int, tokenizer: PreTrainedTokenizerBase, examples: list) -> No
             )
 
 
-def _wrong(subject: Subject, rows: list[FormattedRow], params: LocalTraining) -> list[FormattedRow]:
+def _wrong(
+    subject: Subject, rows: list[FormattedRow], params: LocalTraining, tokenizer: PreTrainedTokenizerBase
+) -> list[FormattedRow]:
     """The rows that the base gets wrong, each `wrong_times` times."""
     examples, _ = subject.encode(rows)
+    _within(subject.model.get_input_embeddings().num_embeddings, tokenizer, examples)
     with memory.enough_memory("wrong_rows", params):
         right = [result.correct == result.tokens for result in score.score(subject.model, examples, subject.task)]
     right_ids = {example.id for example, correct in zip(examples, right, strict=True) if correct}

@@ -202,3 +202,26 @@ def test_a_base_stored_in_bf16_stays_so_but_for_what_learned(models, monkeypatch
     wide = {name for name, dtype in directory.stored_types(models / "top").items() if dtype is torch.float32}
     assert wide and all(name.startswith(("model.layers.2.", "model.norm.")) for name in wide)
     assert directory.weights(models / "half") == directory.weights(models / "base")
+
+
+def test_an_adapter_is_refused_on_its_base_in_another_precision(models):
+    """The same weights, rounded: the sum would be another model than was measured."""
+    narrow, tokenizer = directory.load(models / "base").to(torch.bfloat16), directory.load_tokenizer(models / "base")
+    shutil.rmtree(models / "base")
+    (models / "base").mkdir()
+    directory.save(models / "base", narrow, tokenizer)
+    with pytest.raises(
+        StageError, match=f"{models / 'base'}(.|\n)*the base of the adapter {models / 'adapter'}(.|\n)*dvc pull"
+    ):
+        directory.load(models / "adapter")
+
+
+def test_an_adapter_on_narrow_weights_is_saved_without_reading_the_base_again(models, monkeypatch):
+    """Only the adapter is written, and it was never narrowed."""
+    monkeypatch.setenv("AFFINAGE_SCRATCH", str(models.parent / "scratch"))
+    monkeypatch.setattr("stages.training.train_local._fresh", lambda *_: pytest.fail("the base was read again"))
+    trained.run(models, tiny.training(tune=MERGED | {"save": "adapter"}, precision="bf16"), out="narrow_adapter")
+    assert metrics(models, "narrow_adapter")["validation_loss"] == pytest.approx(
+        metrics(models, "adapter")["validation_loss"], rel=0.02
+    )
+    directory.load(models / "narrow_adapter")

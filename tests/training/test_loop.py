@@ -266,6 +266,15 @@ def test_too_little_memory_names_what_to_lower(train, monkeypatch):
     assert error.value.found == "CUDA out of memory"
 
 
+def test_too_little_memory_for_the_optimizer_does_too(train, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    with pytest.raises(StageError, match="step 1\n(.|\n)*gradient_checkpointing"):
+        train(validation=0)
+
+
 def test_too_little_memory_for_the_validation_rows_does_too(train, monkeypatch):
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")

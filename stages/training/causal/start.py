@@ -13,8 +13,7 @@ from transformers import PreTrainedModel
 from stages.common.errors import StageError
 from stages.common.schema_models import CausalTraining
 from stages.models import directory, runtime
-
-FOUR_BITS = 0.55  # bytes a weight in four bits, its scales included
+from stages.training import memory
 
 
 def load(name: str, base: Path, params: CausalTraining) -> PreTrainedModel:
@@ -26,14 +25,14 @@ def load(name: str, base: Path, params: CausalTraining) -> PreTrainedModel:
     device, tune = runtime.device(), params.tune
     parameter = f"models.{name}.train.tune"
     if tune.kind != "lora":  # what learns starts from float32; the rest is narrowed when it is frozen
-        _fit(parameter, base, 4, device)
+        memory.require_room(parameter, base, memory.LEARNING if tune.kind == "full" else 4, device)
         return directory.load(base, device=device)
     dtype = runtime.precision(params.precision, device)
     if tune.base == "plain":
-        _fit(parameter, base, dtype.itemsize, device)
+        memory.require_room(parameter, base, dtype.itemsize, device)
         return directory.load(base, dtype=dtype, device=device)
     _can_quantize(parameter, base, device)
-    _fit(parameter, base, FOUR_BITS, device)
+    memory.require_room(parameter, base, memory.FOUR_BITS, device)
     return directory.load(base, dtype=dtype, device=device, quantization_config=four_bits(dtype))
 
 
@@ -58,24 +57,4 @@ def _can_quantize(parameter: str, base: Path, device: torch.device) -> None:
             f"4bit on {base}, which is an adapter without its base's weights",
             "a base with all weights",
             "set tune.save: merged in the round before, or this to plain",
-        )
-
-
-def _fit(parameter: str, base: Path, width: float, device: torch.device) -> None:
-    """Check that the base's weights, of `width` bytes each, fit in the card's free memory.
-
-    Raises:
-        StageError: if they do not.
-    """
-    if device.type != "cuda":
-        return
-    needed, free = directory.weights(base) * width, torch.cuda.mem_get_info(device)[0]
-    if needed > free:
-        raise StageError(
-            parameter,
-            f"{needed / 2**30:.1f} GiB of weights in {base}",
-            f"at most the {free / 2**30:.1f} GiB that are free on {torch.cuda.get_device_name(device)}",
-            "set tune: {kind: lora, base: 4bit, …}, which needs about "
-            f"{directory.weights(base) * FOUR_BITS / 2**30:.1f} GiB, share the model out over several GPUs (docs/training.md), "
-            "or choose a smaller base",
         )

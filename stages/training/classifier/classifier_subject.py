@@ -27,6 +27,8 @@ def classifier_subject(
     if len(labels) < 2:
         label = f"one label only ({', '.join(labels)})"
         raise StageError(paths.formatted / "labels.json", label, "at least two", "bring rows of another label into train")
+    width = memory.LEARNING if params.tune.kind == "full" else 4
+    memory.require_room(f"models.{name}.train.tune", paths.base, width, runtime.device())
     model = directory.load_classifier(paths.base, labels, params.seed).to(runtime.device())
     set_dropout(model, params.dropout)
     classifier.set_padding(model, tokenizer)
