@@ -12,14 +12,14 @@ import torch
 from torch.nn.functional import gelu, pad
 from transformers import AttentionInterface, DynamicCache, PreTrainedModel
 
+from stages.decoding.causal.graphs import kernels
+from stages.decoding.causal.graphs.llama import Llama, is_llama
+from stages.decoding.causal.graphs.recording import recording
+from stages.decoding.causal.graphs.turn import Turn
 from stages.models import attention, runtime
 
-try:
-    from stages.decoding.causal import one_query
-except ImportError:  # Triton comes with builds for GPUs alone; steps() asks
-    one_query = None
-
 AT_ONCE = 8  # tokens that a graph writes before anyone looks whether rows have ended
+COLUMNS = 64  # keys and values are set aside for a multiple of it, so that the next batch finds memory of the same size
 NAME = "rows_kept"
 
 
@@ -69,21 +69,24 @@ class Graphed:
     stepped: WeakSet[PreTrainedModel] = WeakSet()  # whose kernels are compiled and loaded, which a graph cannot record
 
     def __init__(self, model: PreTrainedModel, new_tokens: int):
-        self.model, self.new_tokens, self.keys_values = model, new_tokens, {}
+        self.model, self.new_tokens, self.kept = model, new_tokens, {}
         model.set_attn_implementation(NAME)
         runtime.widen_head(model)
         for module in model.modules():
             if type(module).__name__ == "NewGELUActivation":  # the same function in one kernel instead of seven
                 module.forward = partial(gelu, approximate="tanh")
+        self.llama = Llama(model) if is_llama(model) else None
 
     def first(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits [B, V] after prompts `ids` [B, L], padded on the left where `mask` [B, L] is 0."""
         sizes = mask.sum(1)
-        self.longest, self.ends = int(sizes.max()), pad(sizes.cumsum(0), (1, 0)).int()
-        self.rows = mask.nonzero()[:, 0]  # which row a token is of, and at which place
-        self.places = (mask.cumsum(1) - 1)[mask.bool()]
+        self.longest, self.ends = ids.shape[1], pad(sizes.cumsum(0), (1, 0)).int()
+        self.rows, columns = mask.nonzero(as_tuple=True)  # which row a token is of, and at which place
+        self.places = columns - (self.longest - sizes)[self.rows]
+        self.columns = -(-(self.longest + self.new_tokens + AT_ONCE) // COLUMNS) * COLUMNS
+        self.turns = self.llama.turns(self.columns) if self.llama else []
         self.attend = self._to_prompts
-        logits = self._logits(ids[mask.bool()], self.ends[1:].long() - 1)
+        logits = self._logits(ids[self.rows, columns], self.ends[1:].long() - 1)
         self._one_token_a_row(sizes)
         return logits
 
@@ -92,26 +95,27 @@ class Graphed:
         self.rows, self.places, self.graph = torch.arange(len(sizes), device=sizes.device), sizes.clone(), None
         self.attend = self._to_kept
 
-    def _logits(self, ids: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-        return self.model(
-            input_ids=ids[None], position_ids=self.places[None], use_cache=False, logits_to_keep=keep, decoder=self
-        ).logits[0]
+    def _logits(self, ids: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits [kept, V] after tokens `ids` [tokens]; `keep`: which of them count, None: all."""
+        if self.llama:
+            return self.llama.logits(ids, keep, self.attend, self.turns)
+        options = {"logits_to_keep": 0 if keep is None else keep, "use_cache": False, "decoder": self}
+        return self.model(input_ids=ids[None], position_ids=self.places[None], **options).logits[0]
 
-    def _to_prompts(self, layer: int, query, key, value, scale: float | None, window: int | None) -> torch.Tensor:
+    def _to_prompts(self, layer: int, heads: tuple, scale: float | None, window: int | None, turn: Turn | None) -> torch.Tensor:
         """Attention [tokens, H, D] of one block inside the prompts. Their keys and values [tokens, G, D] are stored."""
-        shape = (len(self.ends) - 1, key.shape[1], self.longest + self.new_tokens + AT_ONCE, key.shape[2])
-        self.keys_values[layer] = tuple(part.new_zeros(shape) for part in (key, value))
-        for lines, part in zip(self.keys_values[layer], (key, value), strict=True):
-            lines[self.rows, :, self.places] = part
+        query, key, value = heads
+        self.kept[layer] = key.new_empty(2, len(self.ends) - 1, key.shape[1], self.columns, key.shape[2])
+        query, key = kernels.store(query, key, value, self.kept[layer], self.rows, self.places, turn)
         return attention.flash(query, key, value, self.ends, self.longest, scale, window)
 
-    def _to_kept(self, layer: int, query, key, value, scale: float | None, window: int | None) -> torch.Tensor:
+    def _to_kept(self, layer: int, heads: tuple, scale: float | None, window: int | None, turn: Turn | None) -> torch.Tensor:
         """Attention of one new token a row to the stored keys and values."""
-        return one_query.attend(query, key, value, self.keys_values[layer], self.places, scale, window)
+        return kernels.attend(heads, self.kept[layer], self.places, scale, window, turn)
 
     def _step(self) -> None:
-        self.logits = self._logits(self.ids, self.rows)
-        self.ids.copy_(self.logits.argmax(-1))
+        self.logits = self._logits(self.ids)
+        self.ids.copy_(kernels.best(self.logits))
         self.places += 1
 
     def next(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -119,9 +123,9 @@ class Graphed:
         if self.graph is None:
             self.ids, self.graph = tokens.clone(), torch.cuda.CUDAGraph()
             if self.model not in self.stepped:
-                self._logits(self.ids, self.rows)  # the keys and values that it stores are written again by the step
+                kernels.best(self._logits(self.ids))  # the keys and values that it stores are written again by the step
                 self.stepped.add(self.model)
-            with torch.cuda.graph(self.graph):
+            with recording(self.graph):
                 self._step()
         self.ids.copy_(tokens)
         self.graph.replay()
@@ -138,7 +142,7 @@ class Graphed:
 
     def keep(self, lines: torch.Tensor) -> None:
         """Go on with these rows of the batch alone, by a new graph."""
-        self.keys_values = {layer: tuple(part[lines] for part in parts) for layer, parts in self.keys_values.items()}
+        self.kept = {layer: kept[:, lines] for layer, kept in self.kept.items()}
         self._one_token_a_row(self.places[lines])
 
     def worth_leaving(self, alive: int, size: int) -> bool:
@@ -148,8 +152,8 @@ class Graphed:
 
 def _attend(module, query, key, value, mask, scaling=None, sliding_window=None, decoder=None, **_) -> tuple:
     """What transformers calls as attention: `query` [1, H, tokens, D] and so on; returns [1, tokens, H, D]."""
-    parts = (part[0].transpose(0, 1).to(value.dtype) for part in (query, key, value))
-    return decoder.attend(module.layer_idx, *parts, scaling, sliding_window)[None], None
+    heads = tuple(part[0].transpose(0, 1).to(value.dtype) for part in (query, key, value))
+    return decoder.attend(module.layer_idx, heads, scaling, sliding_window, None)[None], None
 
 
 AttentionInterface.register(NAME, _attend)
@@ -157,5 +161,12 @@ AttentionInterface.register(NAME, _attend)
 
 def steps(model: PreTrainedModel, new_tokens: int) -> Growing | Graphed:
     """How a model decodes up to `new_tokens` tokens: by a graph where the GPU and the model allow it."""
-    graphs = one_query and attention.has_flash(model.device, model.dtype) and attention.can_pack(model)
-    return (Graphed if graphs else Growing)(model, new_tokens)
+    fits = attention.has_flash(model.device, model.dtype) and attention.can_pack(model) and not _turns_by_length(model)
+    return (Graphed if kernels.HERE and fits else Growing)(model, new_tokens)
+
+
+def _turns_by_length(model: PreTrainedModel) -> bool:
+    """Whether rotary embedding changes when rows grow long, which a graph cannot follow."""
+    kinds = (getattr(module, "rope_type", None) for module in model.modules())
+    names = (name for kind in kinds if kind for name in (kind.values() if isinstance(kind, dict) else [kind]))
+    return any("dynamic" in name or name == "longrope" for name in names)

@@ -1,16 +1,14 @@
 """Decoding in a CUDA graph, tried without a GPU: the kernel in plain words, and a graph that calls what it has recorded."""
 
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.nn.attention import varlen
 
 from stages.decoding.causal import batch_answers, caches
 from stages.models.prompting import encode_prompt
 from tests import tiny
-from tests.varlen import attend, attend_once
+from tests.varlen import instead_of_kernels
 
 PROMPTS = [encode_prompt(tiny.tokenizer(), row["messages"]) for row in tiny.rows(5)]
 PROMPTS += [PROMPTS[0][:5], [7], PROMPTS[1][3:9]]
@@ -57,9 +55,8 @@ def graphs(monkeypatch):
 
     monkeypatch.setattr(caches.Graphed, "_step", noted)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Recorded)
-    monkeypatch.setattr(torch.cuda, "graph", record)
-    monkeypatch.setattr(varlen, "varlen_attn", attend)
-    monkeypatch.setattr(caches, "one_query", SimpleNamespace(attend=attend_once))
+    monkeypatch.setattr(caches, "recording", record)
+    instead_of_kernels(monkeypatch)
     return Recorded.graphs
 
 
@@ -117,6 +114,17 @@ def test_greedy_tokens_are_written_several_at_a_time(graphs, monkeypatch):
     answers(monkeypatch, caches.Graphed, model, PROMPTS[:1], max_new_tokens=20)
     assert looks and looks[0] == caches.AT_ONCE
     assert sum(graph.replays for graph in graphs) >= sum(looks)
+
+
+def test_rotary_embedding_that_changes_with_length_has_no_graphs(monkeypatch):
+    monkeypatch.setattr(caches.kernels, "HERE", True)
+    monkeypatch.setattr(caches.attention, "has_flash", lambda *_: True)
+    model = tiny.model()
+    assert isinstance(caches.steps(model, 4), caches.Graphed)
+    model.model.rotary_emb.rope_type = "dynamic"
+    assert isinstance(caches.steps(model, 4), caches.Growing)
+    model.model.rotary_emb.rope_type = {"full_attention": "longrope"}
+    assert isinstance(caches.steps(model, 4), caches.Growing)
 
 
 def test_a_cpu_has_no_graphs():
