@@ -70,15 +70,10 @@ def gate(pair):
     return silu(first) * second
 
 
-def best(logits):
-    """kernels.best: the first of the highest."""
-    return logits.argmax(-1)
-
-
 def instead_of_kernels(monkeypatch) -> None:
     """Let everything that calls a kernel call the same in plain words."""
     from stages.decoding.causal.graphs import kernels
 
     monkeypatch.setattr(varlen, "varlen_attn", attend)
-    for name, function in {"attend": attend_once, "best": best, "gate": gate, "norm": norm, "store": store}.items():
+    for name, function in {"attend": attend_once, "gate": gate, "norm": norm, "store": store}.items():
         monkeypatch.setattr(kernels, name, function, raising=False)

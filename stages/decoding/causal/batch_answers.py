@@ -10,7 +10,7 @@ from stages.common.schema_models import Generate
 from stages.common.text_keys import until
 from stages.decoding.answers import Answer
 from stages.decoding.causal import caches
-from stages.decoding.causal.sampling import choose, penalize, stream
+from stages.decoding.causal.sampling import Chooser
 from stages.models.prompting import end_tokens
 from stages.models.templates import turn
 
@@ -41,20 +41,32 @@ class _Writing:
     seconds: list[float]
     start: float = field(default_factory=lambda: time.perf_counter())
 
-    def add(self, alive: list[int], tokens: list[int]) -> None:
-        """One more token for each row of `alive` that has not ended. A row's seconds are those up to its last token."""
+    def add(self, alive: list[int], tokens: list[list[int]]) -> None:
+        """More tokens for each row of `alive`, up to where it ends. A row's seconds are those up to its last token."""
         now = time.perf_counter() - self.start
-        for row, token in zip(alive, tokens, strict=True):
+        for row, more in zip(alive, tokens, strict=True):
             if self.ended(row):
                 continue
-            if token not in self.ends:
-                self.written[row].append(token)
-            if token in self.ends or self._stopped(row):
-                self.finish[row] = "stop"
+            written = self.written[row]
+            more = more[: self.most - len(written)]
+            if not self.ends.isdisjoint(more) or self._stopped(written + more):
+                more = self._until_end(row, more)
+            written += more
             self.seconds[row] = now
 
-    def _stopped(self, row: int) -> bool:
-        return bool(self.stop) and any(text in self.tokenizer.decode(self.written[row]) for text in self.stop)
+    def _until_end(self, row: int, more: list[int]) -> list[int]:
+        """What of `more` belongs to the answer of a row that an end token or a stop string among them may end."""
+        for count, token in enumerate(more):
+            if token in self.ends:
+                self.finish[row] = "stop"
+                return more[:count]
+            if self._stopped(self.written[row] + more[: count + 1]):
+                self.finish[row] = "stop"
+                return more[: count + 1]
+        return more
+
+    def _stopped(self, written: list[int]) -> bool:
+        return bool(self.stop) and any(text in self.tokenizer.decode(written) for text in self.stop)
 
     def ended(self, row: int) -> bool:
         """Whether nothing more is to be written."""
@@ -84,37 +96,25 @@ def answer(
     writing = _Writing(tokenizer, {*ends}, stop, lead, options.max_new_tokens, *fresh)
     ids, mask = _padded(prompts, model.device)
     seen = _seen(prompts, ids, mask, model) if options.repetition_penalty != 1 else None
-    streams = [stream(options.seed, str(prompt)) for prompt in prompts]
+    chooser = Chooser(options, prompts, seen, ends)
     alive = list(range(len(prompts)))  # which prompt each line of the batch belongs to
     decoder = caches.steps(model, options.max_new_tokens)
-    plain = options.temperature == 0 and seen is None  # then the next token is always the best one
-    logits, length = decoder.first(ids, mask), 0
+    tokens = chooser.next(decoder.first(ids, mask))
+    columns = [tokens]
     while True:
-        if seen is not None:
-            logits = penalize(logits, seen[:, : logits.shape[-1]], options.repetition_penalty)
-        if length < options.min_new_tokens:
-            logits[:, ends] = -torch.inf
-        tokens = choose(logits, options, [streams[row] for row in alive])
-        writing.add(alive, tokens.tolist())
-        length += 1
-        while plain and decoder.at_once > 1 and options.min_new_tokens <= length < options.max_new_tokens:
-            more = decoder.greedy(tokens, min(decoder.at_once, options.max_new_tokens - length))
-            for column in more.T.tolist():
-                writing.add(alive, column)
-            length, tokens = length + more.shape[1], more[:, -1]
-            if decoder.worth_leaving(sum(not writing.ended(row) for row in alive), len(alive)):
-                break
+        while len(columns) < decoder.at_once and chooser.length < options.max_new_tokens:
+            tokens = chooser.next(decoder.next(tokens))
+            columns.append(tokens)
+        writing.add(alive, torch.stack(columns, 1).tolist())
         lines = [line for line, row in enumerate(alive) if not writing.ended(row)]
         if not lines:
             return writing.answers(prompts)
-        if seen is not None:
-            seen.scatter_(1, tokens[:, None], True)
         if decoder.worth_leaving(len(lines), len(alive)):
             index = torch.tensor(lines, device=model.device)
             decoder.keep(index)
+            chooser.keep(index)
             alive, tokens = [alive[line] for line in lines], tokens[index]
-            seen = None if seen is None else seen[index]
-        logits = decoder.next(tokens)
+        columns = []
 
 
 def _padded(prompts: list[list[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

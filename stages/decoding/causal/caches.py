@@ -18,7 +18,7 @@ from stages.decoding.causal.graphs.recording import recording
 from stages.decoding.causal.graphs.turn import Turn
 from stages.models import attention, runtime
 
-AT_ONCE = 8  # tokens that a graph writes before anyone looks whether rows have ended
+AT_ONCE = 8  # tokens that are chosen on the GPU before the CPU looks whether rows have ended
 COLUMNS = 64  # keys and values are set aside for a multiple of it, so that the next batch finds memory of the same size
 NAME = "rows_kept"
 
@@ -63,7 +63,7 @@ class Growing:
 
 
 class Graphed:
-    """Decoding by a CUDA graph of one step. Greedy answers are written `at_once` tokens at a time, without asking the CPU."""
+    """Decoding by a CUDA graph of one step."""
 
     at_once = AT_ONCE
     stepped: WeakSet[PreTrainedModel] = WeakSet()  # whose kernels are compiled and loaded, which a graph cannot record
@@ -115,7 +115,6 @@ class Graphed:
 
     def _step(self) -> None:
         self.logits = self._logits(self.ids)
-        self.ids.copy_(kernels.best(self.logits))
         self.places += 1
 
     def next(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -123,22 +122,13 @@ class Graphed:
         if self.graph is None:
             self.ids, self.graph = tokens.clone(), torch.cuda.CUDAGraph()
             if self.model not in self.stepped:
-                kernels.best(self._logits(self.ids))  # the keys and values that it stores are written again by the step
+                self._logits(self.ids)  # the keys and values that it stores are written again by the step
                 self.stepped.add(self.model)
             with recording(self.graph):
                 self._step()
         self.ids.copy_(tokens)
         self.graph.replay()
         return self.logits
-
-    def greedy(self, tokens: torch.Tensor, count: int) -> torch.Tensor:
-        """The `count` best tokens [B, count] after `tokens` [B], each after the one before."""
-        self.next(tokens)
-        columns = [self.ids.clone()]
-        for _ in range(count - 1):
-            self.graph.replay()
-            columns.append(self.ids.clone())
-        return torch.stack(columns, 1)
 
     def keep(self, lines: torch.Tensor) -> None:
         """Go on with these rows of the batch alone, by a new graph."""

@@ -8,6 +8,7 @@ import hashlib
 import torch
 
 from stages.common.schema_models import Generate
+from stages.decoding.causal.graphs import kernels
 
 
 def stream(seed: int, text: str) -> torch.Generator:
@@ -27,20 +28,59 @@ def narrow(logits: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
         worst = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < worst, -torch.inf)
     if top_p < 1:
-        ordered, index = logits.sort(descending=True, stable=True)
-        before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
-        drop = torch.zeros_like(logits, dtype=torch.bool).scatter(1, index, before >= top_p)
-        logits = logits.masked_fill(drop, -torch.inf)
+        ordered = logits.sort(descending=True).values
+        shares = ordered.softmax(-1)
+        before = (kernels.sums(shares) if shares.device.type == "cuda" and kernels.HERE else shares.cumsum(-1)) - shares
+        count = (before < top_p).sum(-1, keepdim=True)
+        worst = ordered.gather(1, count - 1)
+        better, ties = logits > worst, logits == worst
+        among = ties & (ties.cumsum(-1) <= count - better.sum(-1, keepdim=True))  # of equal tokens the first ones are kept
+        logits = logits.masked_fill(~(better | among), -torch.inf)
     return logits
 
 
 def choose(logits: torch.Tensor, options: Generate, streams: list[torch.Generator]) -> torch.Tensor:
     """The next token of each row [B]: at temperature 0 the best one, else one drawn by inverting the distribution."""
+    here = logits.device.type == "cuda" and kernels.HERE
     if options.temperature == 0:
-        return logits.argmax(-1)
-    # drawn on the CPU: a GPU's cumulative sums are not deterministic
-    probabilities = narrow(logits.float().cpu() / options.temperature, options.top_k, options.top_p).softmax(-1).double()
+        return kernels.best(logits) if here else logits.argmax(-1)
+    # drawn on the CPU unless by a kernel of our own: PyTorch's cumulative sums on a GPU are not deterministic
+    scores = narrow((logits if here else logits.cpu()).float() / options.temperature, options.top_k, options.top_p)
     draws = torch.stack([torch.rand((), generator=generator, dtype=torch.float64) for generator in streams])
+    if here:
+        return kernels.draw(scores, draws.to(scores.device, non_blocking=True))
+    probabilities = scores.softmax(-1).double()
     totals = probabilities.cumsum(-1)
     chosen = torch.searchsorted(totals, draws[:, None] * totals[:, -1:], right=True).squeeze(1)
     return chosen.clamp(max=logits.shape[-1] - 1).to(logits.device)
+
+
+class Chooser:
+    """What chooses the next token of every row of a batch, and remembers what it needs for that.
+
+    Args:
+        seen: which tokens [B, V] each row holds; None: nobody asks.
+        ends: the tokens that end an answer.
+    """
+
+    def __init__(self, options: Generate, prompts: list[list[int]], seen: torch.Tensor | None, ends: list[int]):
+        self.options, self.seen, self.ends, self.length = options, seen, ends, 0
+        drawn = options.temperature > 0
+        self.streams = [stream(options.seed, str(prompt)) for prompt in prompts] if drawn else []
+
+    def next(self, logits: torch.Tensor) -> torch.Tensor:
+        """The next token of each row [B], by its logits [B, V]."""
+        if self.seen is not None:
+            logits = penalize(logits, self.seen[:, : logits.shape[-1]], self.options.repetition_penalty)
+        if self.length < self.options.min_new_tokens:
+            logits[:, self.ends] = -torch.inf
+        tokens = choose(logits, self.options, self.streams)
+        if self.seen is not None:
+            self.seen.scatter_(1, tokens[:, None], True)
+        self.length += 1
+        return tokens
+
+    def keep(self, lines: torch.Tensor) -> None:
+        """Go on with these rows of the batch alone."""
+        self.streams = [self.streams[line] for line in lines.tolist()] if self.streams else []
+        self.seen = None if self.seen is None else self.seen[lines]

@@ -103,17 +103,19 @@ def test_rows_that_have_ended_leave_and_the_others_go_on_in_a_new_graph(graphs, 
     assert len(graphs) > 1
 
 
-def test_greedy_tokens_are_written_several_at_a_time(graphs, monkeypatch):
-    model = tiny.model()
-    looks = []
-    whole = caches.Graphed.greedy
-    monkeypatch.setattr(caches.Graphed, "greedy", lambda self, tokens, count: looks.append(count) or whole(self, tokens, count))
-    answers(monkeypatch, caches.Graphed, model, PROMPTS[:1], max_new_tokens=20, min_new_tokens=20)
-    assert looks == [] or max(looks) <= caches.AT_ONCE
-    looks.clear()
-    answers(monkeypatch, caches.Graphed, model, PROMPTS[:1], max_new_tokens=20)
-    assert looks and looks[0] == caches.AT_ONCE
-    assert sum(graph.replays for graph in graphs) >= sum(looks)
+@pytest.mark.parametrize("way", WAYS)
+def test_several_tokens_are_written_before_anyone_looks(graphs, monkeypatch, way):
+    looks, add = [], batch_answers._Writing.add
+    monkeypatch.setattr(
+        batch_answers._Writing, "add", lambda self, alive, tokens: looks.append(len(tokens[0])) or add(self, alive, tokens)
+    )
+    options = {"max_new_tokens": 20} | WAYS[way]
+    replies = answers(monkeypatch, caches.Graphed, tiny.model(), PROMPTS[:1], **options)
+    assert (
+        max(looks) == min(caches.AT_ONCE, options["max_new_tokens"])
+        and len(looks) <= -(-replies[0].tokens // caches.AT_ONCE) + 1
+    )
+    assert sum(graph.replays for graph in graphs) == sum(looks) - 1  # the first token comes from the prompt
 
 
 def test_rotary_embedding_that_changes_with_length_has_no_graphs(monkeypatch):

@@ -28,6 +28,11 @@ def test_top_p_keeps_what_transformers_keeps(top_p):
     assert torch.equal(survivors(narrow(logits(), 0, top_p)), survivors(TopPLogitsWarper(top_p)(None, logits())))
 
 
+def test_top_p_keeps_the_first_of_ties():
+    line = torch.tensor([[1.0, 3.0, 2.0, 2.0, 2.0]])  # 0.06, 0.44 and three times 0.16
+    assert survivors(narrow(line, 0, 0.7)).tolist() == [[False, True, True, True, False]]
+
+
 def test_both_as_transformers_in_this_order():
     theirs = TopPLogitsWarper(0.8)(None, TopKLogitsWarper(6)(None, logits()))
     assert torch.equal(survivors(narrow(logits(), 6, 0.8)), survivors(theirs))

@@ -61,23 +61,3 @@ def _gate(pair, target, inner, BLOCK: tl.constexpr):
     wide = x.to(tl.float32)
     silu = (wide / (1.0 + tl.exp(-wide))).to(x.dtype)
     tl.store(target + row * inner + at, (silu.to(tl.float32) * y.to(tl.float32)).to(x.dtype), mask=inside)
-
-
-def best(logits: torch.Tensor) -> torch.Tensor:
-    """The token [B] of the highest of `logits` [B, V], the first where several are. A line of `logits` is contiguous."""
-    tokens = torch.empty(len(logits), dtype=torch.long, device=logits.device)
-    _best[(len(logits),)](logits, tokens, logits.stride(0), logits.shape[1], BLOCK=4096, num_warps=8)
-    return tokens
-
-
-@triton.jit
-def _best(logits, target, stride, words, BLOCK: tl.constexpr):
-    """One program for a row."""
-    row, at = tl.program_id(0).to(tl.int64), tl.arange(0, BLOCK)
-    top, word = tl.full([BLOCK], -float("inf"), tl.float32), at
-    for start in range(0, words, BLOCK):
-        x = tl.load(logits + row * stride + start + at, mask=start + at < words, other=-float("inf")).to(tl.float32)
-        word = tl.where(x > top, start + at, word)
-        top = tl.maximum(top, x)
-    first = tl.min(tl.where(top == tl.max(top, 0), word, words), 0)
-    tl.store(target + row, tl.minimum(first, words - 1).to(tl.int64))

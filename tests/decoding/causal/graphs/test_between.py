@@ -33,17 +33,3 @@ def test_a_gate_is_silu_of_one_half_times_the_other(dtype, inner):
     torch.manual_seed(0)
     pair = 3 * torch.randn(3, 2 * inner, device=DEVICE).to(dtype)
     close(between.gate(pair), varlen.gate(pair))
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("words", [7, 4096, 9001])
-def test_the_best_token_is_the_first_of_the_highest(dtype, words):
-    torch.manual_seed(0)
-    logits = torch.randn(6, words + 3, device=DEVICE).to(dtype)[:, :words]  # as wide as the vocabulary, its lines wider
-    top = logits.max() + 1
-    logits[0, [2, words - 1]] = top
-    logits[1, words - 1] = top
-    logits[2] = -torch.inf
-    logits[3, 1:] = -torch.inf
-    assert between.best(logits).tolist()[:4] == [2, words - 1, 0, 0]
-    assert between.best(logits)[4:].tolist() == [line.tolist().index(line.max()) for line in logits[4:]]
