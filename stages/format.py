@@ -13,7 +13,7 @@ from stages.common.errors import StageError
 from stages.common.files import atomic_directory, atomic_file, json_files, json_line, write_json, write_rows
 from stages.common.path_fields import path
 from stages.common.rows import FormattedRow, LabelledRow
-from stages.common.sanity import mostly_dropped, raised
+from stages.common.sanity import mostly_dropped, raised, too_few_rows
 from stages.common.schema_data import Format
 from stages.common.spread import mapped
 from stages.common.track import track
@@ -125,6 +125,7 @@ def main(name: str, params: Format, paths: Paths) -> None:
     summary = {"prompt": formatter.prompts.summary(), "completion": formatter.completions.summary()}
     extra = {"labels": len(formatter.labels)} if formatter.labels else {}
     alarms = mostly_dropped(sum(counts.values()) + formatter.reasons.total(), formatter.reasons)
+    alarms |= too_few_rows(counts, least=1 if formatter.labels else 2)
     refused = dict(sorted(formatter.reasons.items()))
     write_json(paths.metrics, {"rows": counts, "refused": refused, **extra, **summary, **raised("format", name, alarms)})
 

@@ -84,6 +84,16 @@ def test_every_figure_has_an_interval(tmp_path, work):
     assert details["signatures"].keys() == {"bleu", "chrf"}
 
 
+def test_expected_answers_without_room_cost_the_perplexity_alone(tmp_path, work, capsys):
+    def long(row):
+        return {**row, "expected": row["expected"] and row["expected"] * 60}
+
+    details = run(tmp_path, work, edited(tmp_path, work, long))
+    assert details["outside_context"] == {"tuned": 7, "base": 7, "base_chat": 7}
+    assert "perplexity" not in details["tuned"] and details["tuned"]["chrf"]["value"] > 0
+    assert "tuned has no perplexity: with its prompt, no expected answer fits the 256 tokens" in capsys.readouterr().err
+
+
 def test_tuning_shows(tmp_path, work):
     details = run(tmp_path, work)
     assert details["tuned"]["perplexity"]["value"] < details["base"]["perplexity"]["value"]

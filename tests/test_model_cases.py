@@ -129,6 +129,30 @@ def test_one_label_alone_is_refused_before_training(tmp_path, rows_of):
         labelled.tuned(formatted, tiny.encoder(tmp_path / "base"), tmp_path / "model")
 
 
+def test_chosen_rows_of_one_label_are_refused_before_training(tmp_path):
+    formatted = labelled.formatted(tmp_path / "formatted")
+    rows = sorted(read_rows(formatted / "train"), key=lambda row: row["label"])
+    write_rows(formatted / "train" / "000.jsonl", ({**row, "place": place} for place, row in enumerate(rows)))
+    with pytest.raises(StageError, match=r"train\.rows\n[^$]*\[0, 8\], 8 rows of one label only \(animal\)"):
+        labelled.tuned(formatted, tiny.encoder(tmp_path / "base"), tmp_path / "model", rows=[0, 8])
+
+
+def test_no_row_to_label_is_told(tmp_path):
+    formatted = labelled.formatted(tmp_path / "formatted")
+    write_rows(formatted / "test" / "000.jsonl", [])
+    with pytest.raises(StageError, match=r"formatted/test\n[^$]*no row[^$]*split\.test"):
+        labelled.answer(tmp_path, formatted, tmp_path / "model", tmp_path / "base", tmp_path / "base")
+
+
+def test_an_answer_longer_than_the_context_is_refused_and_not_counted_as_empty(tmp_path):
+    tiny.base(tmp_path / "model"), tiny.base(tmp_path / "base")
+    tiny.formatted(tmp_path / "formatted")
+    places = {"formatted": tmp_path / "formatted", "model": tmp_path / "model", "base": tmp_path / "base"}
+    paths = generate.Paths(**places, root=tmp_path / "base", out=tmp_path / "answers.jsonl", speed=tmp_path / "speed.json")
+    with pytest.raises(StageError, match=r"models\.m\.generate\.max_new_tokens\n[^$]*none of 7 prompts fits[^$]*lower it"):
+        generate.main("m", tiny.generation(max_new_tokens=tiny.CONTEXT), paths)
+
+
 def test_texts_without_a_word_are_answered_and_compared(tmp_path, rows_of):
     formatted = rows_of("digit_texts_m")
     root = tiny.encoder(tmp_path / "base")

@@ -61,6 +61,10 @@ ALARMS = {
         "over half of the training rows were cut, so that their ends are not learned",
         "models.<name>.train.max_tokens",
     ),
+    "too_few_rows": Alarm(
+        "too few rows to judge a model by, which judge will refuse",
+        "datasets.<name>.split, before a model is trained",
+    ),
     "low_perplexity": Alarm(
         f"perplexity under {LOW_PERPLEXITY:g}: the answers can be read off their prompts, or are almost empty",
         "datasets.<name>.split (leakage) and the rows of data/<dataset>/formatted/test",
@@ -132,6 +136,12 @@ def mostly_dropped(rows: int, dropped: Mapping[str, int]) -> Alarms:
 def mostly_cut(rows: int, cut: int) -> Alarms:
     """Whether over half of `rows` were cut at max_tokens."""
     return {"mostly_cut": f"{cut} of {rows} rows"} if 2 * cut > rows else {}
+
+
+def too_few_rows(counts: Mapping[str, int], least: int) -> Alarms:
+    """Whether there are fewer than `least` rows to train on, or to test; `judge` needs as many."""
+    few = [f"{counts[part]} {part} rows" for part in ("train", "test") if counts[part] < least]
+    return {"too_few_rows": f"{' and '.join(few)}, of at least {least}"} if few else {}
 
 
 class Columns:

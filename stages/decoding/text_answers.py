@@ -1,6 +1,7 @@
 """Answers in text: every test row and every probe, by the tuned model and by what it is compared with."""
 
 from stages.common import sanity
+from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
 from stages.common.progress import Progress
 from stages.common.rows import FormattedText, TextAnswers
@@ -59,6 +60,10 @@ def generate_text(name: str, params: Generate, paths: Paths) -> None:
         for contestant in field:
             make = entry(ANSWERING, contestant.way)
             answers_of[contestant.name], speeds[contestant.name] = make(contestant, rows, params, progress)
+            if rows and all(answer.finish == "prompt too long" for answer in answers_of["tuned"]):
+                no_room = f"{params.max_new_tokens}; with so many, none of {len(rows)} prompts fits the model's context"
+                fix = "lower it, or choose a base of longer context"
+                raise StageError(f"models.{name}.generate.max_new_tokens", no_room, "room for prompts and answers", fix)
     lines = [
         side_by_side(row, [(contestant, answers_of[contestant.name][i]) for contestant in field]) for i, row in enumerate(rows)
     ]

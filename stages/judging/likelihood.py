@@ -1,12 +1,12 @@
 """How likely each contestant finds the expected answers, each prompted in its own way."""
 
+import sys
 from dataclasses import astuple
 from pathlib import Path
 
 from transformers import PreTrainedModel
 
 from stages.common import kept
-from stages.common.errors import StageError
 from stages.common.rows import TextAnswers
 from stages.decoding.contestants import Contestant
 from stages.models import directory, runtime
@@ -34,9 +34,6 @@ class Likelihoods:
 
         The score has zero tokens where prompt and answer do not fit the context, or where a mark in their texts cannot be
         read as letters.
-
-        Raises:
-            StageError: if no expected answer fits.
         """
         if contestant.folder != self.folder:
             self.folder, self.model = contestant.folder, None
@@ -45,9 +42,12 @@ class Likelihoods:
         examples = [_encoded(contestant, row, room) for row in rows]
         whole = [e for e in examples if e is not None and not e.cut]
         if not whole:
-            raise StageError(
-                self.folder, f"no expected answer that fits {room} tokens", "at least one", "a base of longer context"
+            print(
+                f"warning: {contestant.name} has no perplexity: with its prompt, no expected answer fits the {room} tokens of "
+                f"{self.folder}",
+                file=sys.stderr,
             )
+            return [score.Score(0.0, 0, 0)] * len(rows)
         scores = iter(self.before.get([(e.prompt, e.completion) for e in whole], lambda: self._make(whole)))
         return [score.Score(*next(scores)) if e is not None and not e.cut else score.Score(0.0, 0, 0) for e in examples]
 

@@ -141,7 +141,7 @@ def measure_all(
 
 
 def measure(contestant: Contestant, rows: list[dict], overlap: Overlap, likelihoods: Likelihoods) -> dict[str, Figure]:
-    """Every figure of one contestant that needs no judge. A hosted model has no likelihood."""
+    """Every figure of one contestant that needs no judge. One that is hosted, or has no room for answers, has no likelihood."""
     answers = [row["answers"][contestant.name] for row in rows]
     wordings = wording(items(rows, [a["text"] for a in answers]), [a["tokens"] for a in answers], overlap)
     wordings["prompt_tokens"] = with_count([a["prompt_tokens"] for a in answers]), mean
@@ -150,7 +150,8 @@ def measure(contestant: Contestant, rows: list[dict], overlap: Overlap, likeliho
         wordings[AS_TUNED] = with_count(same), mean
     if contestant.way != "here":
         return wordings
-    return likelihood(likelihoods.of(contestant, rows), [to_say(row) for row in rows]) | wordings
+    scores = likelihoods.of(contestant, rows)
+    return likelihood(scores, [to_say(row) for row in rows]) | wordings if any(score.tokens for score in scores) else wordings
 
 
 def write_table(path: Path, rows: list[dict], scores_by_judge: dict[str, dict[str, np.ndarray]], names: list[str]) -> None:
@@ -261,7 +262,8 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
         [contestant.name for contestant in field],
     )
     measured = {contestant: named["perplexity"][0][:, 1] for contestant, named in figures.items() if "perplexity" in named}
-    outside = {contestant: int((tokens == 0).sum()) for contestant, tokens in measured.items()}
+    outside = {contestant.name: len(rows) for contestant in field if contestant.way == "here"}
+    outside |= {contestant: int((tokens == 0).sum()) for contestant, tokens in measured.items()}
     refused = not_answered(rows)
     results = {"rows": len(rows), "outside_context": outside, **refused, **summarize(figures, bootstrap), "judges": healths}
     write_json(paths.details, results | {"signatures": signatures()})

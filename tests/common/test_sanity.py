@@ -57,6 +57,7 @@ SET_OFF = {
     "placeholders": kept_alarms([{"instruction": f"q{i}", "response": "nan" if i % 2 else f"r{i}"} for i in range(8)]),
     "echoed_questions": kept_alarms([{"instruction": f"q{i}", "response": f"q{i}"} for i in range(4)]),
     "mostly_cut": sanity.mostly_cut(10, 6),
+    "too_few_rows": sanity.too_few_rows({"train": 9, "test": 1}, 2),
     "low_perplexity": sanity.low_perplexity({"tuned": 1.007, "base": 9.5}),
     "perfect_tokens": sanity.perfect_tokens({"tuned": 1.0, "base": 0.4}),
     "same_answers": sanity.answers(answered(["I do not know."] * 4)),
@@ -281,14 +282,14 @@ def test_split_says_that_most_rows_were_dropped_but_for_a_sample(tmp_path):
 
 
 def test_format_says_that_most_rows_were_refused(tmp_path):
-    good = [{"id": f"r#{i}", "task": "text", "instruction": f"q{i}", "response": "r"} for i in range(3)]
+    good = [{"id": f"r#{i}", "task": "text", "instruction": f"q{i}", "response": "r"} for i in range(5)]
     odd = [{"id": f"o#{i}", "task": "text", "instruction": "q", "response": "to the END of it"} for i in range(9)]
-    for part, rows in {"train": good[:1] + odd, "validation": good[1:2], "test": good[2:]}.items():
+    for part, rows in {"train": good[:2] + odd, "validation": good[2:3], "test": good[3:]}.items():
         write_rows(tmp_path / "splits" / f"{part}.jsonl", rows)
     out = [tmp_path / name for name in ("formatted", "format.json", "lengths.csv")]
     format_stage.main("tiny", completion_params(), format_stage.Paths(tmp_path / "splits", *out))
     metrics = read_json(out[1])
-    assert sum(metrics["refused"].values()) == 9 and metrics["alarms"]["mostly_dropped"].startswith("9 of 12")
+    assert sum(metrics["refused"].values()) == 9 and metrics["alarms"]["mostly_dropped"].startswith("9 of 14")
 
 
 @pytest.mark.parametrize(

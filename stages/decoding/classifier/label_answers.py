@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from stages.common import sanity
+from stages.common.errors import StageError
 from stages.common.files import read_json, read_rows, write_rows
 from stages.common.progress import Progress
 from stages.common.rows import FormattedLabel, LabelAnswers
@@ -45,6 +46,8 @@ def generate_labels(name: str, params: Classify, paths: Paths) -> None:
     runtime.deterministic()
     labels = read_json(paths.formatted / "labels.json")["labels"]
     rows, training = list(read_rows(paths.formatted / "test")), list(read_rows(paths.formatted / "train"))
+    if not rows:
+        raise StageError(paths.formatted / "test", "no row", "at least one to answer", "raise datasets.<name>.split.test")
     texts = [row["text"] for row in rows]
     classifiers = {"tuned": paths.model} | ({"parent": paths.base} if paths.base != paths.root else {})
     shares_of, speeds = {}, {}

@@ -27,6 +27,9 @@ def classifier_subject(
     if len(labels) < 2:
         label = f"one label only ({', '.join(labels)})"
         raise StageError(paths.formatted / "labels.json", label, "at least two", "bring rows of another label into train")
+    if len(chosen := {row["label"] for row in rows}) == 1:
+        label = f"{params.rows}, {len(rows)} rows of one label only ({chosen.pop()})"
+        raise StageError(f"models.{name}.train.rows", label, "rows of at least two labels", "choose other rows, or shards")
     width = memory.LEARNING if params.tune.kind == "full" else 4
     memory.require_room(f"models.{name}.train.tune", paths.base, width, runtime.device())
     model = directory.load_classifier(paths.base, labels, params.seed).to(runtime.device())
