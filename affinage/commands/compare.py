@@ -128,6 +128,10 @@ def compare(revisions: list[Revision], model: str | None, contestant: str, rows:
     """
     models = [list(revision.params.get("models") or {}) for revision in revisions]
     both = [name for name in models[1] if name in models[0]]
+    if model and sum(model in names for names in models) == 1:
+        only = revisions[0] if model in models[0] else revisions[1]
+        fix = "--model BEFORE=AFTER, where it was renamed"
+        raise StageError(f"--model {model}", f"a model at {only} alone", "a model of both", fix)
     texts, failed = [], []
     for name in [model] if model else both:
         before, _, after = name.partition("=")  # a model that was renamed

@@ -138,7 +138,8 @@ def table(head: Run, runs: list[Run], only: list[str], width: int) -> str:
     if same:
         blocks.append("\n".join(textwrap.wrap(f"No difference: {', '.join(same)}", width)))
     if not runs and shown:
-        blocks.append(f"Nothing to compare with {head.name} yet. A change: dvc exp run -S ++models.{shown[0]}.train.seed=2")
+        first = next(model for model in shown if not only or model in only)
+        blocks.append(f"Nothing to compare with {head.name} yet. A change: dvc exp run -S ++models.{first}.train.seed=2")
     return "\n\n".join(blocks)
 
 
@@ -153,9 +154,11 @@ def _without_models(words: list[str]) -> tuple[list[str], list[str]]:
         try:
             resolve(word)
             revisions.append(word)
-        except StageError:
-            if word not in models(parameters(FILE.read_bytes())):
-                raise
+        except StageError as unknown:
+            known = models(parameters(FILE.read_bytes()))
+            if word not in known:
+                either = f"{unknown.expected}, or a model ({', '.join(known)})"
+                raise StageError(word, "no such revision or model", either, unknown.fix) from None
             only.append(word)
     return revisions, only
 

@@ -63,9 +63,9 @@ def resolve(revision: str, root: Path = HERE) -> str:
         return git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", root=root).decode().strip()
     except StageError:
         names = ", ".join(experiment.name for experiment in experiments(root)) or "none yet"
-        raise StageError(
-            revision, "no such revision", f"a commit, branch, tag or experiment ({names})", "dvc exp list, git log"
-        ) from None
+        expected = f"a commit, branch, tag or experiment ({names})"
+        fix = "dvc exp list, git log; a model is named by --model"
+        raise StageError(revision, "no such revision", expected, fix) from None
 
 
 def contents(wanted: list[tuple[str, str]], root: Path = HERE) -> dict[tuple[str, str], bytes]:

@@ -75,6 +75,8 @@ def test_a_renamed_model_is_paired_by_both_names(there, tmp_path):
         path.rename(path.with_name(path.name.replace("model", "doctor")))
     with pytest.raises(StageError, match="BEFORE=AFTER"):
         compare.compare([old, new], None, "tuned", 0, 100)
+    with pytest.raises(StageError, match=r"a model at .* alone\n[^$]*BEFORE=AFTER"):
+        compare.compare([old, new], "doctor", "tuned", 0, 100)
     text = compare.compare([old, new], "model=doctor", "tuned", 0, 100)
     assert "doctor (was model), tuned" in text and "0 answers differ" in text
 

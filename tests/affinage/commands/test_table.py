@@ -115,5 +115,6 @@ def test_a_models_name_shows_that_model_alone(tmp_path, monkeypatch):
         assert os.system(command) == 0
     assert experiments_table(Choice(["one"], []), 80) == experiments_table(Choice([], ["one"]), 80)
     assert "two" not in experiments_table(Choice(["one"], []), 80)
-    with pytest.raises(StageError, match="no such revision"):
+    assert "++models.two.train" in experiments_table(Choice(["two"], []), 80)
+    with pytest.raises(StageError, match=r"no such revision or model\n[^$]*a model \(one, two\)"):
         experiments_table(Choice(["three"], []), 80)
