@@ -6,11 +6,14 @@ FOLDER holds files `<set>*.jsonl` as `bench/judged_sets.py` makes them: `set, gr
 files of one set are one. Sets that share questions are one domain. pandalm is left out: the authors of its references ask that
 nothing be trained on them.
 
-Weights of the signals come from a logistic regression on the marks (0 to 1) in which each set has a level of its own, every
-domain weighs the same, and no weight is negative. Then comes one level for all sets. The level of a set would make its mean
-score its mean mark; their median is taken, so that one set with lenient graders moves no score of the others. A second
-regression tells texts from their own words in disorder by the encoder's states (the flag `shuffled`). Printed is how well
-weights that were fitted without a set's domain do on it. With --write, stages/judging/weights/ is written anew.
+What the signals weigh is not fitted: their shares are those of signals.py, each on its own scale. Weights fitted to some sets
+agree less with people of another domain (Dawes 1979, on improper linear models). Fitted are two numbers: the slope of their
+mean, and the weight of `known`. They come from a logistic regression on the marks (0 to 1) in which each set has a level of its
+own and every domain weighs the same. Then comes one level for all sets. The level of a set would make its mean score its mean
+mark; their median is taken, so that one set with lenient graders moves no score of the others.
+
+A second regression tells texts from their own words in disorder by the encoder's states (the flag `shuffled`). Printed is how
+well weights that were fitted without a set's domain do on it. With --write, stages/judging/weights/ is written anew.
 """
 
 import argparse
@@ -31,13 +34,13 @@ from stages.common.files import write_json
 from stages.judging.embedded import WEIGHTS
 from stages.judging.encoder import Encoder
 from stages.judging.form import SYNTAX_WEIGHTS
-from stages.judging.signals import NAMES, Signals
+from stages.judging.signals import NAMES, SHARES, Signals
 
 TESTING_ONLY = {"pandalm"}
 DOMAINS = {"mediqa": "liveqa", "truthful_hand": "truthful"}  # sets that share questions
 PRIOR, LEVEL_PRIOR = 2.0, 0.01  # of a Gaussian on weights and on the sets' levels, beside 1,000 rows a domain
 SLOPE = 1.25  # of the fitted odds: right and wrong answers of a set lie further apart, at no cost in calibration error
-VERSION = "content.v2"
+VERSION = "content.v3"
 SYNTAX_WORDS, SYNTAX_ROWS, SYNTAX_PRIOR = (4, 40), 400, 100.0
 FALSE_ALARMS = 0.01  # share of whole texts that may be flagged as shuffled
 
@@ -61,7 +64,7 @@ def logistic(features: np.ndarray, marks: np.ndarray, weights: np.ndarray, prior
 
 
 def fit(signals: np.ndarray, judged: Judged) -> dict:
-    """Center, scale and weight of each signal, and the bias."""
+    """Center, scale and weight of each signal [n, k], of which the last is `known`, and the bias."""
     names = sorted(set(judged.sets))
     inside = np.array([[name == other for other in names] for name in judged.sets], float)
     domains = np.array([domain(name) for name in judged.sets])
@@ -69,12 +72,14 @@ def fit(signals: np.ndarray, judged: Judged) -> dict:
     center = signals.mean(0)
     scale = np.sqrt(np.mean([signals[judged.sets == name].var(0) for name in names], 0)) + 1e-9
     plain = (signals - center) / scale
-    count = plain.shape[1]
-    prior = np.r_[np.full(count, PRIOR), np.full(len(names), LEVEL_PRIOR)]
-    within = logistic(np.hstack([plain, inside]), judged.marks, weights, prior, count)[:count]
-    sums = SLOPE * plain @ within
+    shares = np.array([*SHARES.values()]) / sum(SHARES.values())
+    mean, known = plain[:, :-1] @ shares, plain[:, -1]
+    prior = np.r_[PRIOR, PRIOR, np.full(len(names), LEVEL_PRIOR)]
+    slope, of_known = logistic(np.column_stack([mean, known, inside]), judged.marks, weights, prior, free=1)[:2]
+    weight = SLOPE * np.r_[slope * shares, of_known]
+    sums = plain @ weight
     levels = [_level(sums[judged.sets == name], judged.marks[judged.sets == name]) for name in names]
-    return {"center": center, "scale": scale, "weight": SLOPE * within, "bias": float(np.median(levels))}
+    return {"center": center, "scale": scale, "weight": weight, "bias": float(np.median(levels))}
 
 
 def _level(odds: np.ndarray, marks: np.ndarray) -> float:

@@ -1,8 +1,8 @@
 """The embedded judge: no server, no generation. It scores how much of the expected answer an answer says.
 
-It is a logistic regression over the signals of `signals.py`. No weight is negative: more of the expected answer is never worse.
-The weights were fitted once, on answers that people marked. A score of 70 means that people would give about 70 of 100.
-`weights/content.json` names these answers and the command that fitted. Nothing is fitted here.
+Its log-odds are the sum of the signals of `signals.py`, each on its own scale, less what the question gives away. More of the
+expected answer is never worse. Slope and level were fitted once, on answers that people marked. A score of 70 means that people
+would give about 70 of 100. `weights/content.json` names these answers and the command that fitted. Nothing is fitted here.
 """
 
 import json

@@ -1,20 +1,24 @@
-"""What the embedded judge looks at: four signals of how much of the expected answer an answer says. More is better.
+"""What the embedded judge looks at: signals of how much of the expected answer an answer says. More is better.
 
 | signal | what | source |
 |---|---|---|
-| words | of the expected words that are not the question's, the share that a passage of the answer has, in whatever form | |
+| words | of expected words that are not the question's, what a passage of the answer has, in any form or spelling | Dice 1945 |
 | news | how much nearer expected tokens find their like in the answer than in the question | BERTScore, arXiv 1904.09675 |
-| match | F1 of tokens that find their like, both texts read after the question | the same |
 | meaning | cosine of the two texts' embeddings, both read after the question | Reimers and Gurevych 2019 |
+| topic | the same, both read alone | the same |
 
-Tokens are weighted by their rarity.
+`words` counts twice, for the others are all of the encoder. Tokens of `news` are weighted by their rarity.
+
+`known` stands behind them: the cosine of the question's embedding and the expected answer's. It is the same for all answers to
+a question. The nearer the question comes to what is expected, the more any answer to it has for free.
 
 None looks at length, and nothing is fitted to the data that is judged: the same question, expected answer and answer have the
 same signals in every run.
 """
 
 import re
-from functools import cached_property
+from collections import Counter, defaultdict
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -25,7 +29,9 @@ from stages.judging.controls import Item
 from stages.judging.encoder import Encoder, Reading
 from stages.models import runtime
 
-NAMES = ("words", "news", "match", "meaning")
+SHARES = {"words": 2, "news": 1, "meaning": 1, "topic": 1}  # how often each counts
+NAMES = (*SHARES, "known")
+CHANCE = 0.3  # Dice coefficient of an expected word with the likest word of an answer to something else
 PASSAGE = 100  # words of an answer that are taken together; as many as were expected, where these are more
 AT_ONCE = 256  # answers whose states are held
 _STOP_WORDS = (
@@ -87,21 +93,49 @@ class Signals:
     def _of_item(self, question: str, expected: str, answer: str) -> list[float]:
         read, rarity = self.encoder, self.encoder.rarity
         asked, meant, said = (read["", text] for text in (question, expected, answer))
-        meant_after, said_after = read[question, expected], read[question, answer]
         return [
             _words(question, expected, answer),
             _news(asked, meant, said, rarity),
-            _match(asked, meant_after, said_after, rarity),
-            float(meant_after.whole @ said_after.whole),
+            float(read[question, expected].whole @ read[question, answer].whole),
+            float(meant.whole @ said.whole),
+            float(asked.whole @ meant.whole),
         ]
 
 
 def _words(question: str, expected: str, answer: str) -> float:
-    """The largest share that one passage of the answer has. In a long text many words stand by chance, here and there."""
+    """The largest share that one passage of the answer has. In a long text many words stand by chance, here and there.
+
+    Of a word that the passage lacks counts its Dice coefficient with the likest word, by runs of three letters, over CHANCE.
+    """
     meant, asked = content_words(expected), set(words(question))
     new = [word for word in meant if word not in asked] or meant
-    passages = _passages(answer, max(PASSAGE, len(expected.split())))
-    return max(sum(word in said for word in new) for said in passages) / len(new) if new else 0.0
+    if not new:
+        return 0.0
+    return max(_share(new, said) for said in _passages(answer, max(PASSAGE, len(expected.split()))))
+
+
+def _share(new: list[str], said: set[str]) -> float:
+    """How much of each expected word the words of a passage have, on average."""
+    holding = defaultdict(list)  # words of the passage, by a run of letters
+    for word in said:
+        for run in _runs(word):
+            holding[run].append(word)
+    likest = {word: _likest(word, holding) for word in set(new)}
+    return sum(max(likest[word] - CHANCE, 0) / (1 - CHANCE) for word in new) / len(new)
+
+
+def _likest(word: str, holding: dict[str, list[str]]) -> float:
+    """The Dice coefficient of a word with the likest one."""
+    own = _runs(word)
+    shared = Counter(other for run in own for other in holding.get(run, ()))
+    return max((2 * count / (len(own) + len(_runs(other))) for other, count in shared.items()), default=0.0)
+
+
+@lru_cache(2**16)
+def _runs(word: str) -> frozenset[str]:
+    """The runs of three letters of a word, its ends marked."""
+    marked = f"#{word}#"
+    return frozenset(marked[start : start + 3] for start in range(len(marked) - 2))
 
 
 def _passages(text: str, size: int) -> list[set[str]]:
@@ -124,19 +158,6 @@ def _news(asked: Reading, meant: Reading, said: Reading, rarity: np.ndarray) -> 
     )
 
 
-def _match(asked: Reading, meant: Reading, said: Reading, rarity: np.ndarray) -> float:
-    """Harmonic mean of recall and precision over the tokens that the question does not hold."""
-    recall = np.average(_likeness(meant, said), weights=_new(meant, asked, rarity)) if len(meant.ids) else 0.0
-    precision = np.average(_likeness(said, meant), weights=_new(said, asked, rarity)) if len(said.ids) else 0.0
-    return float(2 * recall * precision / (recall + precision)) if recall > 0 and precision > 0 else 0.0
-
-
 def _likeness(text: Reading, other: Reading) -> np.ndarray:
     """For each token of one text, the cosine to the likest token of the other; 0 where the other is empty."""
     return (text.states @ other.states.T).max(1) if len(other.ids) else np.zeros(len(text.ids))
-
-
-def _new(text: Reading, asked: Reading, rarity: np.ndarray) -> np.ndarray:
-    """Weights of a text's tokens. Tokens that the question holds count nothing, unless it holds all of them."""
-    weights = rarity[text.ids] * ~np.isin(text.ids, asked.ids)
-    return weights if weights.sum() > 1e-3 else rarity[text.ids]

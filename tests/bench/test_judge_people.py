@@ -7,6 +7,7 @@ import pytest
 
 from bench import fit_judge, judge, judge_people
 from bench.agreement import read_sets
+from stages.judging.signals import SHARES
 from tests import tiny
 from tests.bench import judged
 
@@ -49,9 +50,15 @@ def test_some_rows_of_each_set_are_whole_questions(tmp_path):
     assert judge_people.chosen(rows, 0) is rows
 
 
+def agreeing(rows, dice: np.random.Generator) -> np.ndarray:
+    """Made-up signals [n, len(NAMES)] that agree with the marks, less what is known beforehand."""
+    known = dice.normal(0, 1, len(rows.marks))
+    return np.stack([rows.marks + 0.2 * known + dice.normal(0, 0.1, len(known)) for _ in SHARES] + [known], 1)
+
+
 def test_one_set_with_lenient_graders_moves_no_score_of_the_others(tmp_path):
     _, rows = read_sets(judged.write(tmp_path / "sets", questions=9))
-    signals = np.stack([rows.marks + np.random.default_rng(1).normal(0, 0.1, len(rows.marks))] * 2, 1)
+    signals = agreeing(rows, np.random.default_rng(1))
     lenient = rows.sets == "mohler"
     marks = np.where(lenient, 0.7 + 0.3 * rows.marks, rows.marks)
     scores = fit_judge.predict(fit_judge.fit(signals, dataclasses.replace(rows, marks=marks)), signals)
@@ -60,13 +67,15 @@ def test_one_set_with_lenient_graders_moves_no_score_of_the_others(tmp_path):
     )
 
 
-def test_fitting_learns_what_agrees_and_leaves_out_what_is_for_testing(tmp_path):
+def test_signals_keep_their_shares_and_what_is_for_testing_is_left_out(tmp_path):
     _, rows = read_sets(judged.write(tmp_path / "sets", questions=9))
     dice = np.random.default_rng(1)
-    signals = np.stack([rows.marks + dice.normal(0, 0.1, len(rows.marks)), dice.normal(0, 1, len(rows.marks))] * 2, 1)
+    signals = agreeing(rows, dice)
     fitted = fit_judge.fit(signals, rows)
-    assert (fitted["weight"] >= 0).all() and fitted["weight"][0] > 5 * fitted["weight"][1]
+    assert np.ptp(fitted["weight"][:-1] / [*SHARES.values()]) < 1e-9 and fitted["weight"][-1] < 0 < fitted["weight"][0]
+    other_unit = fit_judge.predict(fit_judge.fit(signals * [100, 1, 1, 1, 1], rows), signals * [100, 1, 1, 1, 1])
     scores = fit_judge.predict(fitted, signals)
+    np.testing.assert_allclose(other_unit, scores, atol=0.1)
     assert np.corrcoef(scores, rows.marks)[0, 1] > 0.9 and ((scores > 0) & (scores < 100)).all()
     changed = signals + 5 * (rows.sets == "pandalm")[:, None] * dice.normal(0, 1, signals.shape)
     same = rows.sets != "pandalm"

@@ -54,6 +54,17 @@ def test_words_of_the_question_earn_nothing(signals):
     assert (echo, right) == (0, 1)
 
 
+def test_most_of_a_misspelled_word_counts(signals):
+    item = "What is it?", "A thunderstorm."
+    right, wrong, other = signals([(*item, text) for text in ("thunderstorm", "thunderstrom", "rain")])[:, 0]
+    assert right == 1 > wrong > 0.4 > other == 0
+
+
+def test_what_is_known_is_the_same_for_all_answers_to_a_question(signals):
+    known = signals([("Which apple?", "The apple is red.", text) for text in ("The apple is red.", "Which apple?", "", "No")])
+    assert np.ptp(known[:, NAMES.index("known")]) < 1e-6
+
+
 def test_words_that_lie_scattered_over_a_long_text_count_less_than_those_of_one_passage(signals):
     found, between = ["crimson", "petals", "bloom", "nightly"], " other" * PASSAGE
     expected = " ".join(found)
