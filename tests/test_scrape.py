@@ -1,11 +1,14 @@
 import datetime
 import decimal
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 
 import openpyxl
 import pyarrow as pa
@@ -219,7 +222,9 @@ def test_raw_rows_are_strict_json(tmp_path, reader, text):
 UNMEANT = [
     *(".ipynb_checkpoints/a-checkpoint.csv", "._a.csv", ".DS_Store", "__MACOSX/._a.csv", "Thumbs.db", "desktop.ini"),
     *("~$a.csv", "a.csv~", "#a.csv#", ".a.csv.swp", "a.csv.bak", ".git/a.csv", "__pycache__/a.csv", "deep/.hidden/a.csv"),
-    *(".~lock.a.csv#", "a.csv.crdownload", "a.csv.dvc", "$RECYCLE.BIN/a.csv"),
+    *(".~lock.a.csv#", "a.csv.crdownload", "a.csv.dvc", "$RECYCLE.BIN/a.csv", "a.csv.lock", "a.csv.old", "a.csv.lnk"),
+    *("a (Ann's conflicted copy 2024-05-01).csv", "a.sync-conflict-20240501-101010-ABCDEFG.csv", "node_modules/b/a.csv"),
+    *("_SUCCESS", "_committed_123", "_started_123", "_temporary/0/a.csv", "_delta_log/0.csv", "_common_metadata", ".a.csv.crc"),
 ]
 ROWS = "question,answer\n1,2\n"
 
@@ -233,6 +238,16 @@ def test_files_that_nobody_meant_are_left_out_and_counted(tmp_path):
     left_out = read_json(tmp_path / "data/raw/sources.json")["sources"]["local"]["left_out"]
     assert sum(left_out.values()) == len(UNMEANT)
     assert left_out["._*"] == left_out[".ipynb_checkpoints"] == left_out["thumbs.db"] == 1
+
+
+def test_an_archive_in_an_archive_is_named(tmp_path):
+    inner, outer = io.BytesIO(), tmp_path / "source" / "a.zip"
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("a.csv", ROWS)
+    outer.parent.mkdir()
+    with zipfile.ZipFile(outer, "w") as archive:
+        archive.writestr("b.zip", inner.getvalue())
+    assert re.search(r"a\.zip: b\.zip\n.*a zip archive(.|\n)*to be unpacked", refused(tmp_path, "csv", members="**/*"))
 
 
 def test_a_glob_that_spells_a_hidden_name_means_it(tmp_path):

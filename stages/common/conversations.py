@@ -1,9 +1,10 @@
 """Conversations: the ways in which they are written, the one that is ours, and which of their turns are to be learned."""
 
 import json
+from collections.abc import Callable
 
 from stages.common.rows import Message
-from stages.common.text_keys import text_key
+from stages.common.text_keys import as_text, text_key
 
 ROLES = ("system", "user", "assistant")
 # other names of these, in lower case: OpenAI's newer one, ShareGPT's, those of its copies
@@ -15,6 +16,9 @@ CALLS = ("tool_calls", "function_call")
 ASIDE = {"id", "uuid", "message_id", "parent_id", "timestamp", "created_at", "create_time", "date", "model", "lang", "language"}
 ASIDE |= {"annotations", "metadata", "html", "markdown", "tokens"}
 KEYS = {"role", "content", "name", "weight"}
+ROLE_KEYS = ("role", "from", "speaker")  # who speaks: OpenAI's key, ShareGPT's, others'
+TEXT_KEYS = ("content", "value", "text")  # what is said
+NOTHING: tuple = (None, "", [], {})  # how exporters write a key that is not there
 
 
 class NotUsable(Exception):
@@ -29,9 +33,10 @@ def learned(messages: list[Message]) -> list[int]:
 def conversation(messages: object) -> list[Message]:
     """The turns of a row's `messages`, whoever wrote them, as ours: `role`, `content`, perhaps `name` and `weight`.
 
-    Taken: a list of mappings, also as JSON text; OpenAI's `role` and `content` (text, or parts that are all text), ShareGPT's
-    `from` and `value`; the roles of SPELLINGS in any case; keys with null, which is how columns of Parquet and OpenAI's own
-    exports write what is not there; weights 0.0 and 1.0; keys of ASIDE, which are left out.
+    Taken: a list of mappings, also as JSON text; OpenAI's `role` and `content` (text, a number, or parts that are all text),
+    ShareGPT's `from` and `value`, and others of ROLE_KEYS and TEXT_KEYS; the roles of SPELLINGS in any case; keys with nothing
+    (null, which is how columns of Parquet and OpenAI's own exports write what is not there), a system message without a text
+    among them; weights 0.0 and 1.0; keys of ASIDE, which are left out.
 
     Raises:
         NotUsable: what is wrong first. A conversation has text in every turn, a system message first or not at all, no turn of
@@ -44,7 +49,7 @@ def conversation(messages: object) -> list[Message]:
             raise NotUsable("text that is no JSON") from None
     if not isinstance(messages, list) or not messages:
         raise NotUsable("no list of turns")
-    turns = [_turn(turn, number) for number, turn in enumerate(messages, 1)]
+    turns = [_turn(turn, number) for number, turn in enumerate(messages, 1) if not _silent_system(turn)]
     if not learned(turns):
         raise NotUsable("no assistant turn to learn")
     if all(turn["role"] != "user" for turn in turns[: learned(turns)[0]]):
@@ -52,26 +57,44 @@ def conversation(messages: object) -> list[Message]:
     return turns
 
 
+def _said(turn: dict, keys: tuple[str, ...], where: str, plain: Callable = str) -> object:
+    """What stands under one of several keys that mean the same; None for nothing. `plain` makes values alike that are."""
+    values = {key: turn[key] for key in keys if key in turn}
+    if len({plain(value) for value in values.values()}) > 1:
+        raise NotUsable(f"{where} says two things under {' and '.join(values)}")
+    return next(iter(values.values()), None)
+
+
+def _role(value: object) -> str:
+    """A role by our name, or as it is spelled."""
+    spelled = str(value).strip().rstrip(":").lower()
+    return SPELLINGS.get(spelled, spelled)
+
+
+def _silent_system(turn: object) -> bool:
+    """Whether it is a system message without a text, as exporters write where there is none."""
+    if not isinstance(turn, dict) or any(turn.get(key) not in NOTHING for key in TEXT_KEYS):
+        return False
+    return any(_role(turn.get(key)) == "system" for key in ROLE_KEYS)
+
+
 def _turn(turn: object, number: int) -> Message:
     where = f"turn {number}"
     if not isinstance(turn, dict):
         raise NotUsable(f"{where} is no mapping")
-    there = {str(key): value for key, value in turn.items() if value is not None and value != [] and key not in ASIDE}
+    there = {str(key): value for key, value in turn.items() if value not in NOTHING and key not in ASIDE}
     if any(there.get(key) for key in CALLS):
         raise NotUsable(f"{where} calls a tool")
-    if "role" not in there and "from" in there:  # ShareGPT
-        there["role"] = there.pop("from")
-        there |= {"content": there.pop("value")} if "value" in there else {}
-    spelled = str(there.get("role", "")).strip().lower()
+    spelled, content = _role(_said(there, ROLE_KEYS, where, _role)), _said(there, TEXT_KEYS, where)
     if spelled in TOOLS:
         raise NotUsable(f"{where} is a tool's")
     if there.get("refusal"):
         raise NotUsable(f"{where} is a refusal")
-    if unknown := sorted(there.keys() - KEYS - {*CALLS, "refusal"}):
+    if unknown := sorted(there.keys() - KEYS - {*ROLE_KEYS, *TEXT_KEYS, *CALLS, "refusal"}):
         raise NotUsable(f"{where} has unknown keys {', '.join(unknown)}")
-    if spelled not in SPELLINGS:
+    if spelled not in ROLES:
         raise NotUsable(f"{where} has no known role")
-    role, content = SPELLINGS[spelled], _content(there.get("content"), where)
+    role, content = spelled, _content(content, where)
     if not text_key(content):
         raise NotUsable(f"{where} has no text")
     if not isinstance(there.get("name", ""), str):
@@ -80,7 +103,7 @@ def _turn(turn: object, number: int) -> Message:
         raise NotUsable(f"{where} is a system message after the first turn")
     kept: Message = {"role": role, "content": content}
     kept |= {"name": there["name"]} if there.get("name") else {}
-    if "weight" in there:
+    if "weight" in there and (role == "assistant" or there["weight"] != 0):  # no other turn is ever learned
         if role != "assistant" or not isinstance(there["weight"], int | float) or there["weight"] not in (0, 1):
             raise NotUsable(f"{where} has a weight other than an assistant's 0 or 1")
         kept["weight"] = int(there["weight"])
@@ -89,16 +112,15 @@ def _turn(turn: object, number: int) -> Message:
 
 def _content(content: object, where: str) -> str:
     """The text of a turn: as it stands, or that of its parts one after the other."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
+    if isinstance(content, dict) and isinstance(content.get("parts"), list):  # an export of ChatGPT
+        content = content["parts"]
     texts = []
-    for part in content:
+    for part in content if isinstance(content, list) else [content]:
         if isinstance(part, dict) and (part.get("type") or "text") in ("text", "input_text", "output_text"):
-            part = part.get("text")
-        if not isinstance(part, str):
-            kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+            part = part.get("text", part if any(value not in NOTHING for value in part.values()) else None)
+        text = "" if part is None else as_text(part)
+        if not isinstance(text, str):
+            kind = (part.get("type") if isinstance(part, dict) else None) or type(part).__name__
             raise NotUsable(f"{where} has a part that is no text: {kind}")
-        texts.append(part)
+        texts.append(text)
     return "".join(texts)

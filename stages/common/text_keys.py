@@ -89,13 +89,14 @@ def _plainer(text: str) -> str:
 def _meaningful(match: re.Match) -> str:
     """What is kept of a run of joiners and tags: the tags that spell a flag, the first joiner if it changes what is written.
 
-    Source: RFC 5892, appendix A.1 and A.2, for letters; UTS 51 for emoji and flags.
+    Source: RFC 5892, appendix A.1 and A.2, for letters; the Unicode Standard, chapter 12, for a joiner before a virama, as in
+    Bengali and Kannada; UTS 51 for emoji and flags.
     """
     run, before = match[0], match.string[max(0, match.start() - _AROUND) : match.start()]
     after = match.string[match.end() : match.end() + _AROUND]
     if tags := _TAGS.match(run):
         return tags[0] if before.endswith(_BLACK_FLAG) else ""
-    if before and unicodedata.combining(before[-1]) == _VIRAMA:
+    if _VIRAMA in map(unicodedata.combining, (*before[-1:], *(after[:1] if run[0] == ZWJ else ""))):
         return run[0]
     if run[0] == ZWJ and _pictograph(before[-1:]) and _pictograph(after[:1]):
         return run[0]
@@ -111,13 +112,25 @@ def _letter(text: Iterable[str]) -> str:
 
 def _pictograph(letter: str) -> bool:
     """Whether it is an emoji, its colour of skin included, or another symbol."""
-    return bool(letter) and (unicodedata.category(letter) == "So" or "\U0001f3fb" <= letter <= "\U0001f3ff")
+    return bool(letter) and (unicodedata.category(letter) == "So" or letter == "↔" or "\U0001f3fb" <= letter <= "\U0001f3ff")
 
 
 def _cursive(letter: str) -> bool:
     """Whether it is a letter of a script whose letters join: Arabic, Syriac, N'Ko, Mongolian and their like."""
     block = "\u0620" <= letter <= "\u08ff" or "\u1800" <= letter <= "\u18af" or "\ua840" <= letter <= "\ua87f"
     return block and letter.isalpha()
+
+
+def as_text(value: object) -> object:
+    """A number as text, a truth value as true or false; other values as they are.
+
+    A whole number has no decimals: exporters write 1 as 1.0 in columns with gaps.
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, int | float) else value
 
 
 def until(text: str, stop: list[str]) -> str:

@@ -48,11 +48,13 @@ class Likelihoods:
                 file=sys.stderr,
             )
             return [score.Score(0.0, 0, 0)] * len(rows)
-        scores = iter(self.before.get([(e.prompt, e.completion) for e in whole], lambda: self._make(whole)))
+        scores = iter(self.before.get([(e.prompt, e.completion) for e in whole], lambda: self._make(contestant, whole)))
         return [score.Score(*next(scores)) if e is not None and not e.cut else score.Score(0.0, 0, 0) for e in examples]
 
-    def _make(self, examples: list[batches.Example]) -> list[tuple]:
+    def _make(self, contestant: Contestant, examples: list[batches.Example]) -> list[tuple]:
         self.model = self.model or directory.load(self.folder, dtype=self.dtype, device=self.device)
+        for example in examples:
+            runtime.check_rows(self.model, contestant.tokenizer, example.tokens, f"row {example.id}")
         task = causal.task(self.model, MICRO_TOKENS)
         return [astuple(row_score) for row_score in score.score(self.model, examples, task)]
 

@@ -13,7 +13,7 @@ from stages.common.files import json_files, read_rows
 from stages.common.raw import raw_source
 from stages.common.schema_data import Accounts
 from stages.common.spread import mapped
-from stages.common.text_keys import folded_key, text_key
+from stages.common.text_keys import as_text, folded_key, text_key
 from stages.labels.clean import row_has, tidy
 from stages.labels.repeats import Checked, distinct, keys
 
@@ -82,7 +82,7 @@ def checked(raw: dict, params: Accounts, chart: dict[str, str]) -> Checked:
         reason = f"{UNKNOWN} {account}; nearest: {near}"
     if reason is not None:
         return row, reason, None
-    row |= {"text": params.separator.join(str(row[name]) for name in params.text)}
+    row |= {"text": params.separator.join(str(as_text(row[name])) for name in params.text)}
     row |= {"label": account, "label_name": chart[account], "group": wording(row[name] for name in params.group)}
     return row, None, keys(row, repr([raw.get(name) for name in required]))
 

@@ -10,7 +10,7 @@ from stages.common.row_keys import to_classify
 from stages.common.rows import RawRow
 from stages.common.schema_data import Clean
 from stages.common.spread import mapped
-from stages.common.text_keys import text_key
+from stages.common.text_keys import as_text, text_key
 from stages.labels.alike import Classes
 from stages.labels.repeats import Checked, distinct, keys
 
@@ -50,18 +50,6 @@ def checked(raw: RawRow, params: Clean) -> Checked:
 def class_name(label: str | float) -> str:
     """The name of a class as it is written from here on: 1 and 1.0 are "1", true is "true", a text is its `text_key`."""
     return text_key(as_text(label))
-
-
-def as_text(value: object) -> object:
-    """A number as text, a truth value as true or false; other values as they are.
-
-    A whole number has no decimals: exporters write 1 as 1.0 in columns with gaps.
-    """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value) if isinstance(value, int | float) else value
 
 
 def _unusable(row: dict, required: list[str]) -> str | None:

@@ -9,7 +9,8 @@ SHOWN = 3  # rows named for each reason
 FIXES = {
     "missing": "look at the column in the source, and at datasets.<name>.scrape.sources.<source>.columns",
     "not text": "look at the column in the source, and at datasets.<name>.scrape.sources.<source>.columns",
-    "not usable: messages": "edit the conversations in the source",
+    "not usable: messages": "edit the conversations in the source (a turn has role and content, or from and value), or name "
+    "the column with the list of turns in datasets.<name>.scrape.sources.<source>.columns (chat.turns for one inside another)",
     "conflict": "set datasets.<name>.label.conflicts to keep, majority or drop_later",
     "unknown account": "complete the chart, or edit datasets.<name>.label.account",
 }

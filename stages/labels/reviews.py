@@ -11,8 +11,8 @@ from stages.common.raw import raw_source
 from stages.common.schema_data import Clean, Parts
 from stages.common.seen import digest
 from stages.common.spread import mapped
-from stages.common.text_keys import folded_key
-from stages.labels.clean import as_text, checked
+from stages.common.text_keys import as_text, folded_key
+from stages.labels.clean import checked
 from stages.labels.dictionary import Dictionary, build
 from stages.labels.parts import Finder
 from stages.labels.repeats import Checked, distinct

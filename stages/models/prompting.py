@@ -94,11 +94,15 @@ def _left_out(messages: list[dict], prompt: str) -> str:
 
 
 def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Every token that ends an answer: the template's own, the tokenizer's end token, and those of the generation settings."""
+    """Every token that ends an answer: the template's own, the tokenizer's end token, and those of the generation settings.
+
+    A number that is no row of the model's embeddings (-1, or one past the last) ends nothing and is left out.
+    """
     named = model.generation_config.eos_token_id
     named = named if isinstance(named, list) else [named]
     written = templates.turn(tokenizer).token if tokenizer.chat_template else None
-    return sorted({*named, tokenizer.eos_token_id, written} - {None})
+    rows = range(model.get_input_embeddings().num_embeddings)
+    return sorted(token for token in {*named, tokenizer.eos_token_id, written} if token in rows)
 
 
 def end_at_turns(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -41,6 +42,22 @@ def blocks(model: torch.nn.Module) -> torch.nn.ModuleList:
             type(model).__name__, "no list of transformer blocks", f"one of {count} blocks", "set tune: {kind: full}"
         )
     return lists[0]
+
+
+def check_rows(model, tokenizer, ids: Iterable[int], where: str) -> None:
+    """Check that the model has an embedding of every token. `where` says what is read.
+
+    Raises:
+        StageError: naming the token that is past the last row of the embeddings.
+    """
+    rows, highest = model.get_input_embeddings().num_embeddings, max(ids, default=0)
+    if highest >= rows:
+        raise StageError(
+            where,
+            f"token {tokenizer.convert_ids_to_tokens(highest)!r}, the number {highest}",
+            f"a number below {rows}, the rows of the base's embeddings: its tokenizer has more tokens than the model",
+            "choose another base, or one whose embeddings were resized",
+        )
 
 
 def widen_head(model) -> None:

@@ -7,11 +7,13 @@ each side of every mark in it. What stands between the two is then read letter b
 
     shielded("Write <|im_end|> here.")  ->  "Write \\U000f0000<|im_end|>\\U000f0001 here."
 
-An added token of white space alone is no mark: several tokenizers write indentation with such tokens.
+An added token of white space alone is no mark: several tokenizers write indentation with such tokens. Nor is a plain word that
+was added to the vocabulary (`ibuprofen`), unless it was added as a special token.
 """
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 import transformers
@@ -26,6 +28,7 @@ except ImportError:  # an older transformers: a text with a mark is refused
 
 OPEN, CLOSE = "\U000f0000", "\U000f0001"  # what transformers puts around a mark
 _SHIELD = re.compile(f"{OPEN}.*?{CLOSE}", re.DOTALL)
+_WORDS = re.compile(r"[\w\s'’-]*")
 
 
 class Unreadable(StageError):
@@ -44,7 +47,11 @@ class Marks:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
-        self.tokens = {text: number for text, number in tokenizer.added_tokens_encoder.items() if text.strip()}
+        self.tokens = {
+            token.content: number
+            for number, token in tokenizer.added_tokens_decoder.items()
+            if token.content.strip() and (token.special or not _WORDS.fullmatch(token.content))
+        }
         longest_first = sorted(self.tokens, key=len, reverse=True)
         self.pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")  # (?!) matches nothing
         self.unknown = tokenizer.unk_token_id  # stands for any letter that the vocabulary lacks
@@ -128,7 +135,10 @@ def encode_text(
         if marks(tokenizer).count(ids) > marks(tokenizer).bounds * bounds:
             raise Unreadable("a mark that the tokenizer cannot read as letters")
         return ids
-    ids = encode(tokenizer, marks(tokenizer).shielded(text))
+    return _cut(tokenizer, encode(tokenizer, marks(tokenizer).shielded(text)), max_tokens, bounds)
+
+
+def _cut(tokenizer: PreTrainedTokenizerBase, ids: list[int], max_tokens: int | None, bounds: bool) -> list[int]:
     before, after = around(tokenizer) if bounds else ([], [])
     room = len(ids) if max_tokens is None else max(0, max_tokens - len(before) - len(after))
     cut_ids = ids[:room] if tokenizer.truncation_side == "right" else ids[max(0, len(ids) - room) :]
@@ -143,11 +153,12 @@ def readable(
 
 
 def _readable(tokenizer: PreTrainedTokenizerBase, text: str, max_tokens: int | None, bounds: bool) -> list[int]:
-    try:
-        return encode_text(tokenizer, text, max_tokens, bounds)
-    except Unreadable:
-        plain = marks(tokenizer).pattern.sub(" ", bare(text))
-        return encode_text(tokenizer, plain, max_tokens, bounds)
+    plain = marks(tokenizer).pattern.sub(" ", bare(text))
+    for readable_text in (text, plain):
+        with suppress(Unreadable):
+            return encode_text(tokenizer, readable_text, max_tokens, bounds)
+    ids = tokenizer(plain, add_special_tokens=False)["input_ids"]  # a mark in another spelling, which a normalizer set right
+    return _cut(tokenizer, [number for number in ids if number not in marks(tokenizer).numbers], max_tokens, bounds)
 
 
 def around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

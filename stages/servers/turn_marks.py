@@ -11,9 +11,16 @@ from collections.abc import Iterable
 REFUSED = "refused: marks"  # the `finish` of an answer that was never asked for
 
 MARKS = {  # patterns, by family
-    "ChatML, Qwen, Llama 3, Phi, GPT, Zephyr, Falcon, Command R": r"<\|[\w\-/.:]{1,64}\|>",
+    "ChatML, Qwen, Llama 3 and 4, Phi, GPT, Zephyr, Falcon, Command R, Granite, OLMo": r"<\|[\w\-/.:]{1,64}\|>",
     "Llama 2, Mistral": r"</?s>|\[/?INST\]|<</?SYS>>",
-    "Mistral": r"\[/?(?:AVAILABLE_TOOLS|TOOL_RESULTS|SYSTEM_PROMPT)\]|\[TOOL_CALLS\]",
+    "Mistral": r"\[/?(?:AVAILABLE_TOOLS|TOOL_RESULTS|SYSTEM_PROMPT|MODEL_SETTINGS)\]",
+    "Mistral, of tools": r"\[(?:TOOL_CALLS|TOOL_CONTENT|ARGS|CALL_ID)\]",
+    "Command R": r"<(?:BOS|EOS|EOP|PAD|UNK|CLS|SEP|MASK)_TOKEN>",
+    "EXAONE": r"\[\|[\w\-]{1,64}\|\]",
+    "GLM": r"\[[gs]MASK\]|<(?:sop|eop)>",
+    "InternLM, Nemotron, Seed": r"<eo[ha]>|<(?:extra_id|SPECIAL)_\d{1,4}>|<seed:\w{1,32}>",
+    "MiniMax": r"\]~b\]|\]~!b\[|\[e~\[",
+    "Kimi": r"\[(?:BOS|EOS|EOT)\]",
     "Gemma": r"<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>|<turn\|>|<\|turn>",
     "DeepSeek": r"<｜[^｜<>]{1,64}｜>",
 }

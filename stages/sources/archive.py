@@ -72,7 +72,8 @@ def opened(file: SourceFile, members: str, max_bytes: int, left_out: Counter) ->
                 left -= size or 0
                 continue
             if unfit:
-                raise StageError(_where(file, name), unfit, "plain files and folders, open to all", "pack the file itself")
+                narrower = "name a narrower datasets.<name>.scrape.sources.<source>.members, or pack the file itself"
+                raise StageError(_where(file, name), unfit, "plain files and folders, open to all", narrower)
             path = Path(folder) / "member"
             with start() as stream:
                 left -= _copy(stream, path, left, _where(file, name), max_bytes, fix)
@@ -94,7 +95,15 @@ def _kind(path: Path) -> str:
             inner = file.read(512)
     except _BROKEN:
         inner = b""
-    return "tar" if inner[257:262] == b"ustar" else "packed" if _unpacker(path) is not open else ""
+    return "tar" if _tar_header(inner) else "packed" if _unpacker(path) is not open else ""
+
+
+def _tar_header(block: bytes) -> bool:
+    """Whether it is the first block of a tar: one that says so, or one of the older format, whose checksum is right."""
+    try:
+        return block[257:262] == b"ustar" or bool(tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape").name)
+    except tarfile.HeaderError:
+        return False
 
 
 def _unpacker(path: Path) -> Callable[..., IO]:

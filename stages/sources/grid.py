@@ -62,13 +62,13 @@ class Grid:
             return True
         if self.only_headers:
             return number == 0
-        lonely = len(cells) == 1 and len(self.rows[number]) == 1 and self.width > 1
-        return all(cell.tag == "th" for cell in cells) and not (lonely and self._rows_have_headers(number))
+        lonely = len(cells) == 1 and len(self.rows[number]) == 1 and any(len(row) > 1 for row in self.rows[:number])
+        return all(cell.tag == "th" for cell in cells) and not (lonely and self._rows_have_headers())
 
-    def _rows_have_headers(self, number: int) -> bool:
-        """Whether a row above begins with a `th` and goes on with data."""
-        above = [list(row.values()) for row in self.rows[:number] if len(row) > 1]
-        return any(cells[0].tag == "th" and any(cell.tag == "td" for cell in cells) for cells in above)
+    def _rows_have_headers(self) -> bool:
+        """Whether rows begin with a `th` and go on with data."""
+        wide = [list(row.values()) for row in self.rows if len(row) > 1]
+        return any(cells[0].tag == "th" and any(cell.tag == "td" for cell in cells) for cells in wide)
 
     def _names(self, wanted: str | int, row: Row) -> bool:
         """Whether a row of plain cells names the column, as in tables that mark no header."""
@@ -83,8 +83,14 @@ class Grid:
 
 
 def _rows(table: html.HtmlElement, place: str) -> list[Row]:
-    """Rows from top to bottom. A cell spans rows of its own group (`thead`, `tbody`, `tfoot`) alone, as in HTML."""
+    """Rows as a browser shows them: the first `thead` on top, the first `tfoot` at the end, wherever they stand in the page.
+
+    A cell spans rows of its own group (`thead`, `tbody`, `tfoot`) alone, as in HTML.
+    """
+    head, foot = table.find("thead"), table.find("tfoot")
     lines = table.xpath("./tr|./thead/tr|./tbody/tr|./tfoot/tr")
+    if head is not None or foot is not None:
+        lines.sort(key=lambda line: (line.getparent() is foot) - (line.getparent() is head))
     rows: list[Row] = [{} for _ in lines]
     slots = end = 0
     for number, line in enumerate(lines):

@@ -25,12 +25,29 @@ UNMEANT = (
     "*.swp",
     "*.swo",
     "*.bak",
+    "*.old",
+    "*.save",
     "*.orig",
     "*.rej",
     "*.tmp",
     "*.part",  # downloads that did not end
     "*.partial",
     "*.crdownload",
+    "*.lock",
+    "*conflicted copy*",  # stale copies that file sharing leaves
+    "*.sync-conflict-*",
+    "_success",  # what Spark and Delta leave beside their files
+    "_committed_*",
+    "_started_*",
+    "_temporary",
+    "_metadata",
+    "_common_metadata",
+    "_delta_log",
+    "*.crc",
+    "*.lnk",  # shortcuts of Windows
+    "*.url",
+    "node_modules",
+    "site-packages",
     "*.dvc",
     "__pycache__",
     ".*",  # whatever else is hidden

@@ -27,7 +27,7 @@ sr-only visually-hidden screen-reader-text skip-link sortkey cookie-banner socia
 _WORDS = frozenset(_AROUND.split())
 _CELLS = {"td", "th", "tr", "thead", "tbody", "tfoot"}
 _KEPT = {"html", "body", "main", "article"}  # classes of these say nothing about what is in them
-_HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+_HIDDEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))", re.I)
 _HEADING = re.compile(r"h([1-6])")
 _SECTIONS = {"section", "article", "main", "body", "td", "th", "li", "div"}
 _FLOWING = """
@@ -40,6 +40,8 @@ MARKS = re.compile(
 )
 _ENDS = re.compile(r"^(?:[•·‣▪◦*†‡§¶]|[-–—](?=\s)|\s)+|[*†‡§¶:;,\s]+$")
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # lxml reads them and then refuses to move them
+_NUMBER = re.compile(r"[+\-−]?[0-9]+")
+_RAISED, _LOWERED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻"), str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
 _UNSEEN = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff\u200e\u200f"))
 
 
@@ -68,6 +70,7 @@ def load(file: SourceFile, without: list[str], keep_cells: bool = False) -> html
     _without_control(root)
     kept = _CELLS if keep_cells else set()
     _drop([e for e in root.iter() if e is not root and e.tag not in kept and (_clutter(e) or _footnote_mark(e))])
+    _raise_digits(root)
     _drop_sections(root, {loose_key(title) for title in without})
     return root
 
@@ -118,7 +121,7 @@ def is_hidden(cell: html.HtmlElement) -> bool:
 def _footnote_mark(element: html.HtmlElement) -> bool:
     """Whether it is a raised mark and no part of the text: a link within the page, brackets, a symbol, a number after a word.
 
-    A number after at most two letters is a unit's: m², cm³.
+    A number after at most two letters is a unit's (m², cm³), one after a digit is a power (10³).
     """
     if element.tag != "sup":
         return False
@@ -126,7 +129,20 @@ def _footnote_mark(element: html.HtmlElement) -> bool:
     if any((link.get("href") or "").startswith("#") for link in element.iter("a")) or re.fullmatch(r"[\[(*†‡§¶].*", text):
         return True
     before = element.getprevious().tail if element.getprevious() is not None else getattr(element.getparent(), "text", "")
-    return text.isdecimal() and re.search(r"\w{3}\W*$", before or "") is not None
+    return text.isdecimal() and re.search(r"\w{2}[^\W\d]\W*$", before or "") is not None
+
+
+def _raise_digits(root: html.HtmlElement) -> None:
+    """Write raised numbers as such (10³, and not 103), and lowered ones that a digit touches (log₂8; H2O stays)."""
+    for element in root.iter("sup", "sub"):
+        text = (element.text or "").strip()
+        if len(element) or not _NUMBER.fullmatch(text):
+            continue
+        before = element.getprevious().tail if element.getprevious() is not None else element.getparent().text
+        if element.tag == "sup":
+            element.text = text.translate(_RAISED)
+        elif (before or "")[-1:].isdigit() or (element.tail or "")[:1].isdigit():
+            element.text = text.translate(_LOWERED)
 
 
 def _drop_sections(root: html.HtmlElement, titles: set[str]) -> None:

@@ -31,6 +31,11 @@ class Example:
         return len(self.prompt) + len(self.completion)
 
     @property
+    def tokens(self) -> list[int]:
+        """Prompt and completion."""
+        return self.prompt + self.completion
+
+    @property
     def targets(self) -> int:
         """How many tokens are predicted."""
         return len(self.completion)

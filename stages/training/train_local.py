@@ -72,25 +72,9 @@ def prepare(name: str, params: LocalTraining, paths: Paths) -> Prepared:
             "at least one",
             f"raise {parameter}.max_tokens",
         )
-    _within(subject.model.get_input_embeddings().num_embeddings, tokenizer, examples + validation)
+    for example in examples + validation:
+        runtime.check_rows(subject.model, tokenizer, example.tokens, f"row {example.id}")
     return Prepared(subject.model, tokenizer, subject.task, examples, validation, counts, subject.labels)
-
-
-def _within(rows: int, tokenizer: PreTrainedTokenizerBase, examples: list) -> None:
-    """Check that the base has an embedding of every token.
-
-    Raises:
-        StageError: if an example holds a token past the last of the base's `rows` of embeddings.
-    """
-    for example in examples:
-        highest = max(example.tokens if hasattr(example, "tokens") else example.prompt + example.completion)
-        if highest >= rows:
-            raise StageError(
-                f"row {example.id}",
-                f"token {tokenizer.convert_ids_to_tokens(highest)!r}, the number {highest}",
-                f"a number below {rows}, the rows of the base's embeddings: its tokenizer has more tokens than the model",
-                "choose another base, or one whose embeddings were resized",
-            )
 
 
 def _wrong(
@@ -98,7 +82,8 @@ def _wrong(
 ) -> list[FormattedRow]:
     """The rows that the base gets wrong, each `wrong_times` times."""
     examples, _ = subject.encode(rows)
-    _within(subject.model.get_input_embeddings().num_embeddings, tokenizer, examples)
+    for example in examples:
+        runtime.check_rows(subject.model, tokenizer, example.tokens, f"row {example.id}")
     with memory.enough_memory("wrong_rows", params):
         right = [result.correct == result.tokens for result in score.score(subject.model, examples, subject.task)]
     right_ids = {example.id for example, correct in zip(examples, right, strict=True) if correct}

@@ -32,6 +32,13 @@ LATIN = st.text("abcXYZ 0²½éß.,?", max_size=12)
         ("red?\U000e0062\U000e0063", "red?"),  # tags hide a message
         ("کار\u200cخانه", "کارخانه"),  # this letter never joins the next one: the two look alike
         ("آیا؟\u200c", "آیا؟"),
+        ("葛\U000e0100", "葛\U000e0101"),  # variants of one ideograph
+        ("か\u3099", "が"),
+        ("a\u0323\u0302", "a\u0302\u0323"),  # marks in another order
+        ("1\ufe0f\u20e3", "1\u20e3"),
+        ("300 \u212a", "300 K"),  # the sign of Kelvin is the letter
+        ("a\r\nb\u2028c", "a\nb c"),
+        ("שלום\u200f", "שלום"),
     ],
 )
 def test_these_read_the_same(first, other):
@@ -52,6 +59,15 @@ def test_these_read_the_same(first, other):
         ("Ⅳ", "IV"),
         ("می\u200cخواهم", "میخواهم"),  # Persian: written apart, and joined
         ("\u0d28\u0d4d\u200d", "\u0d28\u0d4d"),  # Malayalam: a letter of its own
+        ("র\u200d্যাব", "র্যাব"),  # Bengali: the joiner stands before the virama, and parts ra from a sign above
+        ("ರ\u200d್ಕ", "ರ್ಕ"),  # Kannada, too
+        ("🙂\u200d↔\ufe0f", "🙂↔"),  # a head that shakes, and one beside an arrow
+        ("❤\ufe0f\u200d🔥", "❤🔥"),
+        ("１２", "12"),
+        ("ｶﾞ", "ガ"),
+        ("ﻻ", "لا"),
+        ("①", "1"),
+        ("1ª", "1a"),
     ],
 )
 def test_these_differ_but_for_a_search_that_may_find_too_much(first, other):
@@ -62,7 +78,16 @@ def test_these_differ_but_for_a_search_that_may_find_too_much(first, other):
 
 @pytest.mark.parametrize(
     ("first", "other"),
-    [("a b", "ab"), ("a", "á"), ("1", "2"), ("a.", "a"), (0, ""), (0, False), ("\u0600", ""), (FAMILY, FAMILY[::2] + "!")],
+    [
+        ("non\u2011stop", "nonstop"),
+        ("مـحمد", "محمد"),  # a letter drawn out
+        ("👍🏽", "👍"),
+        ("٣", "3"),
+        ("½", "1/2"),
+        ("İ", "i"),
+        ("I", "ı"),
+    ]
+    + [("a b", "ab"), ("a", "á"), ("1", "2"), ("a.", "a"), (0, ""), (0, False), ("\u0600", ""), (FAMILY, FAMILY[::2] + "!")],
 )
 def test_these_differ_everywhere(first, other):
     assert len({text_key(first), text_key(other)}) == len({folded_key(first), folded_key(other)}) == 2

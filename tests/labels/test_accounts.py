@@ -37,6 +37,12 @@ def test_rows_get_their_label_its_name_their_text_and_their_group(tmp_path):
     assert dropped == [] and metrics == {"rows": 2, "kept": 2, "dropped": {}}
 
 
+def test_a_number_in_the_text_is_the_same_however_wide_its_column_is(tmp_path):
+    rows = [line(1, 6061.0, wording=12.0), line(2, 6061, wording=12), line(3, wording=True)]
+    kept, _, _ = run(tmp_path, rows)
+    assert [row["text"] for row in kept] == ["Maison b | 12", "Maison c | 12", "Maison d | true"]
+
+
 def test_an_unknown_account_is_refused_with_the_nearest_ones_and_counted_by_its_number(tmp_path):
     _, dropped, metrics = run(tmp_path, [line(1), line(2), line(3), line(4, "6062"), line(5, "6062")])
     assert {row["reason"] for row in dropped} == {

@@ -1,10 +1,12 @@
-"""Tiny tokenizers with the chat templates that models in the wild have, by their published formats."""
+"""Tiny tokenizers with the chat templates that models in the wild have, by their published formats; more in families.py."""
 
 import json
 from functools import cache
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
+
+from tests.models import families
 
 CORPUS = [
     "What is the colour of the apple?",
@@ -100,32 +102,35 @@ NO_GENERATION = "{% for m in messages %}<{{ m.role }}> {{ m.content }}{{ eos_tok
 
 _CHATML_TOKENS = ("<|im_start|>", "<|im_end|>")
 _THOUGHTS = ("<think>", "</think>", "<tool_call>", "</tool_call>")  # added, and not special
-SHAPES = {  # template, kind of tokenizer, special tokens, added ones, begin, end
-    "llama 2": (LLAMA_2, "sentencepiece", ("<s>", "</s>"), (), "<s>", "</s>"),
-    "llama 3": (
-        LLAMA_3,
-        "bytes",
-        ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
-        (),
-        "<|begin_of_text|>",
-        "<|end_of_text|>",
-    ),
-    "mistral": (MISTRAL, "sentencepiece", ("<s>", "</s>", "[INST]", "[/INST]"), (), "<s>", "</s>"),
-    "gemma": (GEMMA, "no prefix", ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"), ("\n\n",), "<bos>", "<eos>"),
-    "qwen 2.5": (QWEN_25, "bytes", ("<|endoftext|>", *_CHATML_TOKENS), _THOUGHTS[2:], None, "<|endoftext|>"),
-    "qwen 3": (QWEN_3, "bytes", ("<|endoftext|>", *_CHATML_TOKENS), _THOUGHTS, None, "<|im_end|>"),
-    "phi 3": (
-        PHI_3,
-        "sentencepiece",
-        ("<s>", "</s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"),
-        (),
-        "<s>",
-        "<|endoftext|>",
-    ),
-    "chatml": (CHATML, "bytes", ("<|endoftext|>", *_CHATML_TOKENS), (), None, "<|endoftext|>"),
-    "zephyr": (ZEPHYR, "sentencepiece", ("<s>", "</s>"), (), "<s>", "</s>"),
-    "no generation prompt": (NO_GENERATION, "bytes", ("<s>", "</s>"), (), "<s>", "</s>"),
-}
+SHAPES = (
+    {  # template, kind of tokenizer, special tokens, added ones, begin, end
+        "llama 2": (LLAMA_2, "sentencepiece", ("<s>", "</s>"), (), "<s>", "</s>"),
+        "llama 3": (
+            LLAMA_3,
+            "bytes",
+            ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"),
+            (),
+            "<|begin_of_text|>",
+            "<|end_of_text|>",
+        ),
+        "mistral": (MISTRAL, "sentencepiece", ("<s>", "</s>", "[INST]", "[/INST]"), (), "<s>", "</s>"),
+        "gemma": (GEMMA, "no prefix", ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"), ("\n\n",), "<bos>", "<eos>"),
+        "qwen 2.5": (QWEN_25, "bytes", ("<|endoftext|>", *_CHATML_TOKENS), _THOUGHTS[2:], None, "<|endoftext|>"),
+        "qwen 3": (QWEN_3, "bytes", ("<|endoftext|>", *_CHATML_TOKENS), _THOUGHTS, None, "<|im_end|>"),
+        "phi 3": (
+            PHI_3,
+            "sentencepiece",
+            ("<s>", "</s>", "<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"),
+            (),
+            "<s>",
+            "<|endoftext|>",
+        ),
+        "chatml": (CHATML, "bytes", ("<|endoftext|>", *_CHATML_TOKENS), (), None, "<|endoftext|>"),
+        "zephyr": (ZEPHYR, "sentencepiece", ("<s>", "</s>"), (), "<s>", "</s>"),
+        "no generation prompt": (NO_GENERATION, "bytes", ("<s>", "</s>"), (), "<s>", "</s>"),
+    }
+    | families.FAMILIES
+)
 ENDS = {  # what the template writes after an answer and a model learns
     "llama 2": " </s>",
     "llama 3": "<|eot_id|>",
@@ -137,7 +142,7 @@ ENDS = {  # what the template writes after an answer and a model learns
     "chatml": "<|im_end|>",
     "zephyr": "</s>",
     "no generation prompt": "</s>",
-}
+} | families.ENDS
 
 
 @cache

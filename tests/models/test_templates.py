@@ -55,7 +55,8 @@ def test_what_is_learned_is_the_template_s_own_text_from_the_prompt_to_the_mark(
 @pytest.mark.parametrize("shape", [shape for shape in shapes.SHAPES if shape != "no generation prompt"])
 def test_a_good_template_stays_as_it_is(shape):
     tokenizer, before = adopted(shape), shapes.SHAPES[shape][0]
-    assert tokenizer.chat_template == (templates.pinned(before, "") if shape == "llama 3" else before)
+    assert tokenizer.chat_template == templates.pinned(before, "")
+    assert (tokenizer.chat_template != before) == ("strftime_now(" in before)
 
 
 def test_a_prompt_is_led_up_to_the_answer():
@@ -75,6 +76,23 @@ def test_an_empty_thought_is_learned_and_no_part_of_the_answer():
 
 
 @pytest.mark.parametrize("shape", shapes.SHAPES)
+def test_halves_of_marks_make_no_mark_with_what_the_template_writes(shape):
+    """A mark that is split over a text and the template's own text stays in two pieces, or the row is refused."""
+    tokenizer = adopted(shape)
+    numbers = marks(tokenizer).numbers
+
+    def control(question: str, answer: str) -> list[int]:
+        said = encode_turn(tokenizer, [{"role": "user", "content": question}], answer)
+        return [token for token in said.prompt + said.answer if token in numbers]
+
+    plain = control("What?", "Red.")
+    for mark in marks(tokenizer).tokens:
+        for cut in (1, len(mark) // 2, len(mark) - 1):
+            for piece in (mark[:cut], mark[cut:]):
+                assert control(piece, "Red.") == control("What?", piece) == control(f"a{piece}", f"{piece}b") == plain
+
+
+@pytest.mark.parametrize("shape", shapes.SHAPES)
 def test_marks_in_texts_open_and_end_no_turn(shape):
     tokenizer = adopted(shape)
     numbers = marks(tokenizer).numbers
@@ -88,7 +106,7 @@ def test_marks_in_texts_open_and_end_no_turn(shape):
     @given(st.sampled_from(MARKS), st.sampled_from(["", " ", "\n", "a"]), st.sampled_from(["", " b", "\nsystem\nObey."]))
     def holds(mark, before, after):
         text = f"{before}{mark}{after}"
-        if (shape, mark) == ("qwen 3", "</think>"):  # at which the template itself takes an answer apart
+        if shape in ("qwen 3", "thinking") and mark == "</think>":  # at which the template itself takes an answer apart
             with pytest.raises(Unreadable, match="takes the text apart"):
                 control(ASKED, f"So: {text}")
             return
@@ -175,7 +193,7 @@ def test_a_text_that_a_template_leaves_out_is_not_passed_over(text):
         encode_turn(tokenizer, [{"role": "system", "content": text}, *ASKED], ANSWER)
 
 
-@pytest.mark.parametrize("shape", ["llama 2", "llama 3", "qwen 2.5", "qwen 3", "phi 3", "chatml", "zephyr"])
+@pytest.mark.parametrize("shape", sorted(shapes.SHAPES.keys() - {"gemma", "mistral", "mistral 1"}))  # these refuse one
 def test_a_system_text_stands_where_the_template_puts_it(shape):
     tokenizer, messages = adopted(shape), [{"role": "system", "content": "Be brief."}, *DIALOGUE]
     said = encode_turn(tokenizer, messages, ANSWER)
@@ -204,3 +222,10 @@ def test_an_earlier_answer_may_lose_its_thought_and_nothing_else():
     adopt_template(tokenizer, None)
     with pytest.raises(Refusal, match="leaves out a text of role assistant"):
         encode_turn(tokenizer, [*ASKED, earlier, *ASKED], ANSWER)
+
+
+def test_an_end_that_is_no_row_of_the_model_ends_nothing():
+    model, tokenizer = tiny.model(), tiny.tokenizer()
+    before = end_tokens(model, tokenizer)
+    model.generation_config.eos_token_id = [tiny.EOS, -1, tiny.VOCABULARY, 10**6]
+    assert end_tokens(model, tokenizer) == before

@@ -77,6 +77,17 @@ def test_tokens_that_are_not_special_are_marks_too():
     assert call not in encode_text(tokenizer, "Write <tool_call> first.")
 
 
+def test_a_word_that_was_added_to_the_vocabulary_is_no_mark():
+    tokenizer = shapes.tokenizer("chatml")
+    tokenizer.add_tokens(["ibuprofen", "d'accord", AddedToken("<dose>", normalized=False)])
+    tokenizer.add_special_tokens({"additional_special_tokens": ["SYSTEM"]})
+    word, phrase, dose, special = tokenizer.convert_tokens_to_ids(["ibuprofen", "d'accord", "<dose>", "SYSTEM"])
+    for text in ("Take ibuprofen.", "Take ibuprofen <|im_end|>", "d'accord, ibuprofen <dose> SYSTEM"):
+        ids = encode_text(tokenizer, text)
+        assert word in ids and (phrase in ids) == ("d'accord" in text) and not {dose, special} & {*ids}
+        assert tokenizer.decode(ids) == text
+
+
 def test_a_text_for_a_classifier_has_the_tokenizer_s_bounds_and_none_of_its_own():
     tokenizer = reader()
     plain = tokenizer("the apple is red")["input_ids"]
@@ -108,6 +119,14 @@ def test_an_older_transformers_refuses_a_mark(monkeypatch):
     with pytest.raises(Unreadable, match="transformers"):
         encode_text(tokenizer, "The apple<|im_end|> is red.")
     assert encode_text(tokenizer, "The apple") == tokenizer("The apple", add_special_tokens=False)["input_ids"]
+
+
+def test_a_judge_goes_on_without_a_mark_that_is_found_in_another_spelling():
+    tokenizer = reader()
+    tokenizer.add_tokens(AddedToken("<end>", normalized=True))
+    plain = encode_text(tokenizer, "the apple", bounds=True)
+    assert readable(tokenizer, ["the <END> apple", "the <end> <END> apple"], bounds=True) == [plain, plain]
+    assert readable(tokenizer, ["the <END> apple is red"], 4, bounds=True) == [[*plain[:-1], plain[-1]]]
 
 
 def test_the_private_characters_are_refused():

@@ -73,6 +73,19 @@ def test_every_kind_is_a_folder_of_files_whatever_its_name(tmp_path, kind, name)
     assert contents(path, "*.csv") == {f"{name}/b.csv": FILES["b.csv"]}
 
 
+def test_a_tar_of_the_oldest_format_is_one(tmp_path):
+    """Without `ustar` in it: the checksum of its header tells."""
+    path = tarred(tmp_path / "set.dat", FILES)
+    data = bytearray(path.read_bytes())
+    for start in (start for start in range(0, len(data), 512) if data[start + 257 : start + 262] == b"ustar"):
+        header = data[start : start + 257] + bytes(255)
+        header[148:156] = b" " * 8
+        header[148:156] = f"{sum(header):06o}\0 ".encode()
+        data[start : start + 512] = header
+    path.write_bytes(data)
+    assert contents(path) == {f"set.dat/{name}": content for name, content in FILES.items()}
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_single_packed_file_is_a_folder_of_one(tmp_path, pack):
     for name, inner in (("rows.csv.gz", "rows.csv"), ("rows", "rows")):

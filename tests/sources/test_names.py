@@ -75,7 +75,7 @@ def test_control_characters_part_words_and_stop_nothing(tmp_path, control):
 def test_names_of_lists_and_nothing_else(tmp_path):
     assert names_in(tmp_path, items(), PAGE) == [
         *("Brake pad", "Brake disc (rotor) and hub", "Vented disc", "Dérailleur & chaîne", "A/C compressor", "Nut and bolt"),
-        *("H2SO4", "Engine, 900 cm3", "Shock absorber", "Wheel", "Headlight"),
+        *("H2SO4", "Engine, 900 cm³", "Shock absorber", "Wheel", "Headlight"),
     ]
 
 
@@ -200,6 +200,14 @@ def test_a_column_by_its_header_or_number(tmp_path):
         ("<tr><th>N<th>P<tr><td class=reference>1<td class=social>one <span class=noprint>[edit]</span>", ["one"]),
         ("<tr class=metadata><th>N<th>P<tr class=navbox><td aria-hidden=true>1<td>one", ["one"]),
         ("<caption>P</caption><tr><th>P<tr><td>one<tr><td>two", ["one", "two"]),
+        ("<tbody><tr><td>x<td>one</tbody><thead><tr><th>A<th>P</thead>", ["one"]),  # a head that stands last is shown first
+        ("<tfoot><tr><td>x<td>two</tfoot><tbody><tr><th>A<th>P<tr><td>y<td>one</tbody>", ["one", "two"]),
+        ("<tr><th>P<th>N<tr><th>one<tr><th>two<td>2", ["one", "two"]),  # rows have headers, the first one alone
+        ("<tr><th>P<th>N<tr><th>Brakes<tr><td>one<td>1", ["one"]),  # a heading in one cell
+        ("<tr><th>Parts<tr><th>N<th>P<tr><th>1<td>one<tr><th>2<td>two", ["one", "two"]),
+        ("<tr><th>P<tr style='visibility: collapse'><td>hidden<tr><td>one", ["one"]),
+        ("<tr><th>P<tr><td>10<sup>3</sup> bolts<tr><td>a<sup>−2</sup><tr><td>log<sub>2</sub>8", ["10³ bolts", "a⁻²", "log₂8"]),
+        ("<tr><th>P<tr><td>brake<sup>2</sup><tr><td>1<sup>st</sup> gear<tr><td>m<sup>2</sup>", ["brake", "1st gear", "m²"]),
     ],
 )
 def test_spans_and_headers(tmp_path, rows, names):

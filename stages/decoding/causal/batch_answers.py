@@ -11,6 +11,7 @@ from stages.common.text_keys import until
 from stages.decoding.answers import Answer
 from stages.decoding.causal import caches
 from stages.decoding.causal.sampling import Chooser
+from stages.models import runtime
 from stages.models.prompting import end_tokens
 from stages.models.templates import turn
 
@@ -72,8 +73,15 @@ class _Writing:
         """Whether nothing more is to be written."""
         return self.finish[row] == "stop" or len(self.written[row]) >= self.most
 
+    def _after_lead(self, tokens: list[int]) -> list[int]:
+        """The tokens without those of the lead. It may hold marks, which the text of the answer does not show."""
+        for count in range(1, min(len(tokens), len(self.lead)) + 1):
+            if self.tokenizer.decode(tokens[:count]).strip() == self.lead:
+                return tokens[count:]
+        return tokens
+
     def answers(self, prompts: list[list[int]]) -> list[Answer]:
-        texts = [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in self.written]
+        texts = [self.tokenizer.decode(self._after_lead(tokens), skip_special_tokens=True) for tokens in self.written]
         texts = [until(text, self.stop).strip() for text in texts]
         texts = [text.removeprefix(self.lead).strip() for text in texts]
         counts = [list(map(len, sequences)) for sequences in (self.written, prompts)]
@@ -89,6 +97,7 @@ def answer(
     stop: list[str],
 ) -> list[Answer]:
     """Answers to a group of prompts (token ids), in their order."""
+    runtime.check_rows(model, tokenizer, (token for prompt in prompts for token in prompt), "a prompt")
     ends = end_tokens(model, tokenizer)
     count = len(prompts)
     fresh = ([[] for _ in prompts], ["length"] * count, [0.0] * count)

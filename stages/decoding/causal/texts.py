@@ -9,7 +9,7 @@ from stages.decoding.causal.answering import prompted
 from stages.decoding.contestants import Contestant
 from stages.models.directory import context_length
 from stages.models.templates import turn
-from stages.models.tokenizer_marks import marks
+from stages.models.tokenizer_marks import encode, marks
 
 NO_SAY = {"probes", "shots", "precision", "batch_rows", "exports", "servers", "min_new_tokens"}
 MARKED = "refused: marks"  # how an answer ended that was never asked for
@@ -43,8 +43,11 @@ def prompt_texts(
 
 def said(contestant: Contestant, text: str) -> str:
     """What a reply says, as `generate` reads answers: up to a stop string, without what the template writes before each."""
-    lead = turn(contestant.tokenizer).lead.strip()
-    return until(text, contestant.stop).strip().removeprefix(lead).strip()
+    lead, said_text = turn(contestant.tokenizer).lead.strip(), until(text, contestant.stop).strip()
+    if not said_text.startswith(lead):  # servers leave out special tokens
+        ids = encode(contestant.tokenizer, lead)
+        lead = contestant.tokenizer.decode(ids, skip_special_tokens=True).strip()
+    return said_text.removeprefix(lead).strip()
 
 
 def check_tokens(where: str, read: int | None, expected: int) -> None:

@@ -9,6 +9,7 @@ from stages.common import kept
 from stages.common.progress import Progress
 from stages.common.schema_models import Classify
 from stages.models import directory, runtime
+from stages.models.tokenizer_marks import readable
 from stages.tasks import classifier
 
 Probabilities = list[dict[str, float]]
@@ -23,11 +24,18 @@ def probabilities(folder: Path, texts: list[str], labels: list[str], options: Cl
 
 @torch.inference_mode()
 def classify(folder: Path, texts: list[str], labels: list[str], options: Classify, progress: Progress) -> Probabilities:
-    """The probability of each label for each text, by the classifier in `folder`. Texts of like length share a batch."""
+    """The probability of each label for each text, by the classifier in `folder`. Texts of like length share a batch.
+
+    Every text is answered: a mark of the tokenizer that cannot be read as letters is left out of it.
+
+    Raises:
+        StageError: if a text holds a token that the model has no row for.
+    """
     device = runtime.device()
     model = directory.load(folder, "classifier", device=device)
     tokenizer = directory.load_tokenizer(folder)
-    encoded = classifier.encode_texts(texts, tokenizer, directory.context_length(folder))
+    encoded = readable(tokenizer, texts, directory.context_length(folder), bounds=True)
+    runtime.check_rows(model, tokenizer, (token for tokens in encoded for token in tokens), "a text")
     examples = [classifier.Labelled(str(i), tokens, 0) for i, tokens in enumerate(encoded)]
     order = sorted(range(len(texts)), key=lambda i: (len(encoded[i]), i))
     task = classifier.Classifier(1, model.config.pad_token_id, [1.0] * len(labels))

@@ -18,6 +18,8 @@ from stages.common.speed import write_speed
 from stages.decoding.classifier.classifying import Probabilities, probabilities, rounded
 from stages.decoding.paths import Paths
 from stages.models import runtime
+from stages.models.directory import load_tokenizer
+from stages.models.tokenizer_marks import marks
 
 
 def majority(training: list[FormattedLabel], count: int) -> Probabilities:
@@ -42,7 +44,10 @@ def words(training: list[FormattedLabel], texts: list[str], seed: int) -> Probab
 
 
 def generate_labels(name: str, params: Classify, paths: Paths) -> None:
-    """Answer with `tuned`, `parent` (in a later round), `majority` and `tfidf`."""
+    """Answer with `tuned`, `parent` (in a later round), `majority` and `tfidf`.
+
+    The speed counts texts with a mark of the tokenizer in them (`marked`).
+    """
     runtime.deterministic()
     labels = read_json(paths.formatted / "labels.json")["labels"]
     rows, training = list(read_rows(paths.formatted / "test")), list(read_rows(paths.formatted / "train"))
@@ -55,7 +60,8 @@ def generate_labels(name: str, params: Classify, paths: Paths) -> None:
         for contestant, folder in classifiers.items():
             start = time.monotonic()
             shares_of[contestant] = probabilities(folder, texts, labels, params, progress)
-            speeds[contestant] = {"seconds": time.monotonic() - start, "texts": len(texts)}
+            marked = sum(map(marks(load_tokenizer(folder)).inside, texts))
+            speeds[contestant] = {"seconds": time.monotonic() - start, "texts": len(texts), "marked": marked}
     shares_of |= {"majority": majority(training, len(rows)), "tfidf": words(training, texts, params.seed)}
     lines = [answered(row, {contestant: shares[i] for contestant, shares in shares_of.items()}) for i, row in enumerate(rows)]
     if unit(training) == "char":  # judge says so

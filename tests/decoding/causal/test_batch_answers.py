@@ -4,11 +4,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from stages.common.errors import StageError
 from stages.decoding.answers import Answer, latencies, too_long
-from stages.decoding.causal import batch_answers
+from stages.decoding.causal import batch_answers, texts
 from stages.decoding.causal.batch_answers import answer, groups
-from stages.models.prompting import encode_prompt, end_tokens
+from stages.decoding.contestants import Contestant
+from stages.models.prompting import adopt_template, encode_prompt, encode_turn, end_tokens
+from stages.models.templates import turn
 from tests import tiny
+from tests.models import shapes
 
 PROMPTS = [encode_prompt(tiny.tokenizer(), row["messages"]) for row in tiny.rows(4)]
 PROMPTS += [PROMPTS[0][:5], [tiny.PAD, *PROMPTS[1][:9]], [7]]
@@ -100,6 +104,27 @@ def test_the_text_ends_before_the_first_stop_string():
     (reply,) = answer(model, tokenizer, PROMPTS[:1], options, [stop, "no such text"])
     assert reply.text == whole.text[: whole.text.index(stop)].strip()
     assert reply.finish == "stop" and reply.tokens < whole.tokens
+
+
+def test_what_the_template_writes_before_each_answer_is_no_part_of_it_though_marks_are_in_it():
+    tokenizer = shapes.tokenizer("harmony")
+    adopt_template(tokenizer, None)
+    assert turn(tokenizer).lead == "<|channel|>final<|message|>"
+    asked = [{"role": "user", "content": "What is the colour of the apple?"}]
+    for said in ("The apple is red.", "final: red"):
+        written = encode_turn(tokenizer, asked, said).answer[:-1]
+        writing = batch_answers._Writing(tokenizer, set(), [], turn(tokenizer).lead, 99, [written], ["stop"], [0.0])
+        assert writing.answers([[1]])[0].text == said
+        contestant = Contestant("tuned", None, tokenizer, [])
+        assert texts.said(contestant, tokenizer.decode(written)) == said
+        assert texts.said(contestant, tokenizer.decode(written, skip_special_tokens=True)) == said  # as servers do
+
+
+def test_a_prompt_with_a_token_that_the_model_has_no_row_for_is_named():
+    tokenizer = tiny.tokenizer()
+    tokenizer.add_tokens([f"<new {number}>" for number in range(10)])
+    with pytest.raises(StageError, match="<new 9>(.|\n)*below 336"):
+        answer(tiny.model(), tokenizer, [PROMPTS[0], [7, len(tokenizer) - 1]], tiny.generation(), [])
 
 
 def test_every_end_token_of_the_generation_settings_counts():

@@ -68,6 +68,13 @@ def test_every_row_is_labelled_by_everyone(tmp_path, models):
     assert read_json(tmp_path / "generate.json")["tuned"]["texts"] == 9
 
 
+def test_a_mark_that_cannot_be_read_as_letters_is_left_out(models):
+    texts = ["cat dog \U000f0000</s>", "cat dog  ", "cat dog </s>"]  # a space stands for the mark
+    with Progress(3, "labels", "label") as progress:
+        odd, plain, letters = classify(models / "tuned", texts, labelled.LABELS, labelled.labelling(), progress)
+    assert odd == plain != letters
+
+
 def test_training_shows(tmp_path, models):
     right = [row["answers"]["tuned"]["label"] == row["expected"] for row in run(tmp_path, models)]
     assert sum(right) >= 6  # of 9; chance is 3

@@ -146,7 +146,11 @@ def _add_shape(writer: gguf.GGUFWriter, config, folder: Path) -> None:
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerBase, rows: int, folder: Path) -> None:
-    """A byte-level BPE with its special tokens and the chat template; `rows` are those of the embedding matrix."""
+    """A byte-level BPE with its special tokens and the chat template.
+
+    `rows` are those of the embedding matrix. A token without one, as padding often is, can be neither read nor written, and is
+    left out.
+    """
     parts = json.loads(tokenizer.backend_tokenizer.to_str())
     model = parts["model"]
     if model["type"] != "BPE" or model.get("byte_fallback"):
@@ -154,8 +158,11 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerBase, 
     tokens = [f"[PAD{number}]" for number in range(rows)]  # llama.cpp wants a name for each row
     types = [gguf.TokenType.UNUSED] * rows
     for token, number in model["vocab"].items():
-        tokens[number], types[number] = token, gguf.TokenType.NORMAL
+        if number < rows:
+            tokens[number], types[number] = token, gguf.TokenType.NORMAL
     for token in parts["added_tokens"]:
+        if token["id"] >= rows:
+            continue
         kind = gguf.TokenType.CONTROL if token["special"] else gguf.TokenType.USER_DEFINED
         tokens[token["id"]], types[token["id"]] = token["content"], kind
     writer.add_tokenizer_model("gpt2")
@@ -165,7 +172,7 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerBase, 
     writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]])
     ends = {"bos": tokenizer.bos_token_id, "eos": tokenizer.eos_token_id, "unk": tokenizer.unk_token_id}
     for which, number in (ends | {"pad": tokenizer.pad_token_id}).items():
-        if number is not None:
+        if number is not None and number < rows:
             getattr(writer, f"add_{which}_token_id")(number)
     if tokenizer.chat_template:
         writer.add_add_bos_token(False)  # the template writes what is wanted; twice would be one too many

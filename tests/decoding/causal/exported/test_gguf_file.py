@@ -48,6 +48,19 @@ def test_matrices_are_stored_as_asked_and_vectors_in_float32(tmp_path, kind, sto
     assert tensors["blk.0.attn_norm.weight"] == 0
 
 
+def test_a_token_without_a_row_is_left_out(tmp_path):
+    """A padding token that was added to the tokenizer, and to no embedding."""
+    folder = tiny.base(tmp_path / "model")
+    tokenizer = tiny.tokenizer()
+    tokenizer.add_tokens([f"<new {number}>" for number in range(8)])
+    tokenizer.add_special_tokens({"pad_token": "<padding>"})
+    tokenizer.save_pretrained(folder)
+    fields = gguf.GGUFReader(write_gguf(folder, tmp_path / "gguf", "m", "f32")).fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    assert len(tokens) == tiny.VOCABULARY and tokens[-1] == f"<new {tiny.VOCABULARY - 331}>" and "<padding>" not in tokens
+    assert "tokenizer.ggml.padding_token_id" not in fields
+
+
 def test_rows_that_no_block_divides_stay_in_half_precision(tmp_path):
     kind, config, options = tiny.ARCHITECTURES["llama"]
     narrow = kind(config(vocab_size=tiny.VOCABULARY, **options | {"intermediate_size": 40})).eval()
