@@ -1,53 +1,98 @@
-"""Speed of generation: ours against Hugging Face's `generate`, one by one and in batches.
+"""Speed of generation: ours against the ways of Hugging Face's transformers, set up as an expert would.
 
-    python bench/generate.py                     # on a GPU: GPT-2 medium with random weights in bf16, a CUDA graph a step
-    python bench/generate.py --model medical     # a model of params.yaml on real rows, in float32 on a CPU
+    python bench/generate.py                                   # on a GPU: SmolLM2-360M's shape and GPT-2 medium
+    python bench/generate.py --shape smollm2-360m --rows 512 --tokens 128
+    python bench/generate.py --rows 64 --prompt-tokens 2000    # long prompts, all of one length
+    python bench/generate.py --sampled                         # drawn at temperature 0.8
+    python bench/generate.py --model medical                   # a model of params.yaml on real rows
 
-Greedy, every answer of full length. On a GPU prompts have Alpaca's lengths (mean 51 tokens), and both sides are run once
-before they are timed. One by one is timed on four prompts spread over all lengths.
+Every answer has its full length. Prompts have Alpaca's lengths (mean 51 tokens). Weights are random and in bf16 on a GPU, in
+float32 on a CPU. On a GPU every contestant runs once before it is timed. One that takes under 2 seconds is timed three times,
+and the median counts. Peers: generate_peers.py. The ratio is that to the fastest of them.
 """
 
 import argparse
+import gc
+import statistics
 import sys
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GenerationConfig, PreTrainedModel
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from bench.shapes import rows
+from bench.generate_peers import PEERS, released
+from bench.shapes import VOCABULARY, rows, shapes
 from stages.common.check_params import check
 from stages.common.files import read_rows
 from stages.common.params import read
 from stages.common.schema_models import Generate
 from stages.decoding.causal import batch_answers
-from stages.models import directory, prompting
+from stages.models import directory, prompting, runtime
+
+Tokens = list[list[int]]
+TEMPERATURE = 0.8  # of drawn answers
 
 
-class Words:
-    """A tokenizer with no end token: answers end at their limit."""
+class Letters:
+    """A tokenizer with a letter for each token, and no end token: answers end at their limit."""
 
     eos_token_id = None
+    chat_template = None
 
     def decode(self, tokens: list[int], **_) -> str:
-        return " ".join(map(str, tokens))
+        return "".join(chr(0x10000 + token) for token in tokens)
 
 
-def gpt2_medium() -> tuple[torch.nn.Module, list[list[int]]]:
-    """Random weights on the GPU, and prompts of random tokens."""
-    torch.manual_seed(0)
-    model = GPT2LMHeadModel(GPT2Config(n_embd=1024, n_layer=24, n_head=16)).to("cuda", torch.bfloat16).eval()
-    return model, [e.prompt for e in rows(128)]
+def random_prompts(asked: argparse.Namespace) -> Tokens:
+    """Random tokens, with Alpaca's lengths or all of one length."""
+    if not asked.prompt_tokens:
+        return [row.prompt for row in rows(asked.rows)]
+    return np.random.default_rng(1).integers(0, VOCABULARY, (asked.rows, asked.prompt_tokens)).tolist()
 
 
-def own(name: str) -> tuple[torch.nn.Module, list[list[int]]]:
-    """A model of `params.yaml`, and the prompts of 32 test rows."""
+def own_prompts(name: str, count: int) -> Tokens:
+    """The prompts of test rows of a model of `params.yaml`."""
     entry = check(read(), Path("params.yaml")).models[name]
     tokenizer = directory.load_tokenizer(Path("models", name))
-    found = islice(read_rows(Path("data", entry.dataset, "formatted", "test")), 32)
-    return directory.load(Path("models", name)), [prompting.encode_prompt(tokenizer, row["messages"]) for row in found]
+    test = islice(read_rows(Path("data", entry.dataset, "formatted", "test")), count)
+    return [prompting.encode_prompt(tokenizer, row["messages"]) for row in test]
+
+
+def loader(name: str, own: bool) -> Callable[[], PreTrainedModel]:
+    """What makes a model anew, so that no contestant changes another's."""
+    if own:
+        return lambda: directory.load(Path("models", name))
+    gpu = torch.cuda.is_available()
+    return lambda: shapes()[name].model(torch.bfloat16 if gpu else torch.float32, "cuda" if gpu else "cpu").eval()
+
+
+def ours(model: PreTrainedModel, prompts: Tokens, asked: argparse.Namespace) -> list[str]:
+    options = Generate(
+        task="text",
+        max_new_tokens=asked.tokens,
+        min_new_tokens=0,
+        temperature=TEMPERATURE if asked.sampled else 0,
+        top_k=0,
+        top_p=1.0,
+        repetition_penalty=1.0,
+        batch_rows=len(prompts),
+        precision="auto",
+        probes=[],
+        shots=0,
+        seed=1,
+    )
+    return [answer.text for answer in batch_answers.answer(model, Letters(), prompts, options, [])]
+
+
+def theirs(tokens: int, sampled: bool) -> GenerationConfig:
+    """The same settings in transformers' words."""
+    drawn = {"temperature": TEMPERATURE, "top_k": 0, "top_p": 1.0} if sampled else {}
+    return GenerationConfig(do_sample=sampled, max_new_tokens=tokens, pad_token_id=0, **drawn)
 
 
 def ready() -> None:
@@ -55,63 +100,87 @@ def ready() -> None:
         torch.cuda.synchronize()
 
 
-def timed(work) -> tuple[float, object]:
-    """Seconds and the result; on a GPU of the second call."""
+def timed(work: Callable[[], list]) -> tuple[float, list]:
+    """Seconds and the result."""
     if torch.cuda.is_available():
         work()
-    ready()
-    start = time.perf_counter()
-    found = work()
-    ready()
-    return time.perf_counter() - start, found
+    times = []
+    while len(times) < (3 if times and times[0] < 2 else 1):
+        ready()
+        start = time.perf_counter()
+        result = work()
+        ready()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times), result
+
+
+def measure(title: str, work: Callable[[], list], total: int) -> tuple[float, list] | None:
+    """Time one contestant and print its line: (tokens a second, answers), or None where a peer fails."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    begun = time.perf_counter()
+    try:
+        seconds, answers = timed(work)
+    except Exception as error:  # whatever a peer stumbles over, the others are still to be measured
+        if title.startswith("ours"):
+            raise
+        print(f"{title:24} fails: {type(error).__name__}: {next(iter(str(error).splitlines()), '')[:300]}", flush=True)
+        return None
+    memory = runtime.memory(runtime.device())
+    whole = time.perf_counter() - begun
+    print(f"{title:24} {total / seconds:9,.0f} tok/s  {memory}  {whole:.1f} s with the first call", flush=True)
+    return total / seconds, answers
+
+
+def run(name: str, asked: argparse.Namespace) -> None:
+    """All contestants on one model."""
+    prompts = own_prompts(name, asked.rows) if asked.model else random_prompts(asked)
+    load, total = loader(name, bool(asked.model)), len(prompts) * asked.tokens
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
+    size = f"{len(prompts)} prompts of {np.mean([*map(len, prompts)]):.0f} tokens, {asked.tokens} new ones each"
+    print(f"{where}, torch {torch.__version__}; {name}, {size}, {'drawn' if asked.sampled else 'greedy'}", flush=True)
+    done = {}
+    for title in asked.peers:
+        model = load()
+        model.generation_config.eos_token_id = None
+        settings = theirs(asked.tokens, asked.sampled)
+        with released(model):
+            if result := measure(f"transformers, {title}", lambda: PEERS[title](model, prompts, settings), total):  # noqa: B023
+                done[title] = result
+        del model
+        torch._dynamo.reset()
+        gc.collect()
+        torch.cuda.empty_cache()
+    model = load()
+    model.generation_config.eos_token_id = None
+    runtime.deterministic()
+    speed, answers = measure("ours", lambda: ours(model, prompts, asked), total)
+    runtime.deterministic(False)
+    compare(speed, answers, done, asked.sampled)
+
+
+def compare(speed: float, answers: list[str], done: dict[str, tuple[float, Tokens]], sampled: bool) -> None:
+    """The ratio to the fastest peer, and how many answers are those of each."""
+    if done:
+        strongest = max(done, key=lambda title: done[title][0])
+        print(f"ours: {speed / done[strongest][0]:.2f} times the fastest peer ({strongest})")
+    for title, (_, tokens) in {} if sampled else done.items():
+        same = sum(a == Letters().decode(b) for a, b in zip(answers, tokens, strict=True))
+        print(f"the same answers as {title}: {same} of {len(answers)} (ties break with the order of additions)")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=64)
-    parser.add_argument("--model", help="a model of params.yaml")
+    parser.add_argument("--shape", nargs="+", choices=list(shapes()), default=["smollm2-360m", "gpt2-medium"])
+    parser.add_argument("--model", help="a model of params.yaml, instead of a shape")
+    parser.add_argument("--rows", type=int, default=128, help="prompts, all answered at once")
+    parser.add_argument("--tokens", type=int, default=64, help="new tokens of each answer")
+    parser.add_argument("--prompt-tokens", type=int, help="of every prompt (default: Alpaca's lengths)")
+    parser.add_argument("--sampled", action="store_true", help=f"draw answers at temperature {TEMPERATURE}")
+    parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
     asked = parser.parse_args()
-    model, prompts = own(asked.model) if asked.model else gpt2_medium()
-    count, total = len(prompts), len(prompts) * asked.tokens
-    model.generation_config.eos_token_id = None
-    options = Generate(
-        task="text",
-        max_new_tokens=asked.tokens,
-        min_new_tokens=0,
-        temperature=0,
-        top_k=0,
-        top_p=1.0,
-        repetition_penalty=1.0,
-        batch_rows=count,
-        precision="auto",
-        probes=[],
-        shots=0,
-        seed=1,
-    )
-
-    def peer(some: list[list[int]]) -> torch.Tensor:
-        ids, mask = batch_answers._padded(some, model.device)
-        limits = {"min_new_tokens": asked.tokens, "max_new_tokens": asked.tokens, "do_sample": False, "pad_token_id": 0}
-        return model.generate(input_ids=ids, attention_mask=mask, **limits)
-
-    where = torch.cuda.get_device_name() if model.device.type == "cuda" else f"{torch.get_num_threads()} threads"
-    print(f"{where}, torch {torch.__version__}, {count} prompts, {asked.tokens} tokens each", flush=True)
-    few = sorted(prompts, key=len)[count // 8 :: count // 4]
-    seconds, _ = timed(lambda: [peer([prompt]) for prompt in few])
-    one = len(few) * asked.tokens / seconds
-    print(f"Hugging Face generate, one by one  {one:9,.0f} tok/s", flush=True)
-    groups = batch_answers.groups(prompts, 32, 1 << 30)
-    seconds, _ = timed(lambda: [peer([prompts[i] for i in group]) for group in groups])
-    batched = total / seconds
-    print(f"Hugging Face generate, batch 32    {batched:9,.0f} tok/s", flush=True)
-    seconds, whole = timed(lambda: peer(prompts))
-    print(f"Hugging Face generate, batch {count}   {total / seconds:9,.0f} tok/s", flush=True)
-    seconds, answers = timed(lambda: batch_answers.answer(model, Words(), prompts, options, []))
-    print(f"ours, batch {count}                    {total / seconds:9,.0f} tok/s", flush=True)
-    theirs = whole[:, -asked.tokens :].tolist()
-    same = sum(a.text == Words().decode(b) for a, b in zip(answers, theirs, strict=True))
-    print(f"ratio to batch 32: {total / seconds / batched:.1f}; to one by one: {total / seconds / one:.0f}")
-    print(f"answers equal to those of generate: {same} of {count} (ties break with the order of additions)")
+    for name in [asked.model] if asked.model else asked.shape:
+        run(name, asked)
 
 
 if __name__ == "__main__":

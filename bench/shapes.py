@@ -18,10 +18,10 @@ class Shape:
 
     config: PretrainedConfig
 
-    def model(self, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
-        """Random weights on the GPU, the same ones each time."""
+    def model(self, dtype: torch.dtype = torch.float32, device: str = "cuda") -> PreTrainedModel:
+        """Random weights, the same ones each time."""
         torch.manual_seed(0)
-        with torch.device("cuda"):
+        with torch.device(device):
             return AutoModelForCausalLM.from_config(self.config, dtype=dtype)
 
     def operations(self, tokens: int, answers: int, passes: float) -> float:
