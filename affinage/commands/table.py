@@ -6,6 +6,7 @@ that its stages raised.
 """
 
 import shutil
+import sys
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,12 +151,14 @@ def _without_models(words: list[str]) -> tuple[list[str], list[str]]:
         StageError: for a word that is neither.
     """
     revisions, only = [], []
+    known = models(parameters(FILE.read_bytes())) if words else []
     for word in words:
         try:
             resolve(word)
             revisions.append(word)
+            if word in known:
+                print(f"{word}: taken for the revision; --model {word} shows the model alone", file=sys.stderr)
         except StageError as unknown:
-            known = models(parameters(FILE.read_bytes()))
             if word not in known:
                 either = f"{unknown.expected}, or a model ({', '.join(known)})"
                 raise StageError(word, "no such revision or model", either, unknown.fix) from None

@@ -7,8 +7,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _plain(name: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise ValueError("lower-case letters, digits and _, a letter first")
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,99}", name):
+        raise ValueError("lower-case letters, digits and _, a letter first; at most 100 in all")
     return name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from stages.common.defaults import TASKS
 from stages.common.schema_data import sources_fit
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")  # longer ones are no names of files with all that is put before and after them
 RESERVED = {"answers", "verdicts", "sources", "speed"}  # folders of their own in data/ and metrics/
 WIRES = ("dataset", "base", "root")  # of a model
 
@@ -24,7 +24,7 @@ def wiring(params: dict) -> Iterator[str]:
             if not NAME.fullmatch(name) or name in RESERVED:
                 yield (
                     f"{kind}.{name}: not a usable name; expected lower-case letters, digits and _, "
-                    f"and none of {', '.join(sorted(RESERVED))}"
+                    f"and none of {', '.join(sorted(RESERVED))}; at most 100 in all"
                 )
     for name in sorted(set(bases) & set(models)):
         yield f"{name}: names two things that would share models/{name}; rename one"

@@ -8,14 +8,21 @@ from stages.common.errors import StageError
 from stages.servers.failures import Unanswered
 
 LATER = "run the same command again later, or with a lower concurrency: finished work is kept"
-_THOUGHT = re.compile(r"\s*<(think|thinking|thought|reasoning)>", re.IGNORECASE)
-_THOUGHT_ENDS = re.compile(r"</(think|thinking|thought|reasoning)>", re.IGNORECASE)
+# marks of thoughts: DeepSeek's, Qwen's and others', Magistral's, Kimi's, gpt-oss's
+_THOUGHT = re.compile(
+    r"\s*(<(seed:)?(think|thinking|thought|reasoning)>|\[THINK\]|◁think▷|<\|channel\|>analysis<\|message\|>)", re.IGNORECASE
+)
+_THOUGHT_ENDS = re.compile(
+    r"</(seed:)?(think|thinking|thought|reasoning)>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE
+)
 
 
 # why an answer ended, in OpenAI's words, and in those of servers that speak its protocol with their own
 ENDINGS = dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call"), "stop")
-ENDINGS |= dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length")
-ENDINGS |= dict.fromkeys(("content_filter", "refusal", "safety", "sensitive"), "refused")
+AT_LENGTH = ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded", "token_limit")
+ENDINGS |= dict.fromkeys(AT_LENGTH, "length")
+FILTERED = ("content_filter", "content_filtered", "guardrail_intervened", "prohibited_content", "blocklist", "recitation")
+ENDINGS |= dict.fromkeys((*FILTERED, "refusal", "safety", "sensitive"), "refused")
 
 
 @dataclass(frozen=True)

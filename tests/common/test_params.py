@@ -226,7 +226,7 @@ def test_names_that_would_share_a_folder_are_refused():
 
 
 @pytest.mark.parametrize("kind", ["bases", "datasets", "models"])
-@pytest.mark.parametrize("name", ["../up", "a/b", "..", "", "Upper", "1st", "a b", "answers", "speed", "é"])
+@pytest.mark.parametrize("name", ["../up", "a/b", "..", "", "Upper", "1st", "a b", "answers", "speed", "é", "a" * 101])
 def test_names_that_are_no_plain_folder_are_refused(kind, name):
     params = copy.deepcopy(COMMITTED)
     params[kind][name] = next(iter(params[kind].values()))

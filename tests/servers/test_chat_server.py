@@ -403,6 +403,10 @@ def test_thinking_that_the_server_tells_apart(serve, provider):
         ("<think>It says </think> here.</think>5", "It says </think> here.", "5"),
         ("<think>Two and", "Two and", ""),
         ("<think></think>5", "", "5"),
+        ("[THINK]Two.[/THINK]5", "Two.", "5"),
+        ("◁think▷Two.◁/think▷5", "Two.", "5"),
+        ("<seed:think>Two.</seed:think>5", "Two.", "5"),
+        ("<|channel|>analysis<|message|>Two.<|end|><|channel|>final<|message|>5", "Two.<|end|>", "5"),
         ("The mark <think> is named", "", "The mark <think> is named"),
     ],
 )
@@ -470,7 +474,15 @@ def test_an_answer_that_the_server_broke_off_is_none(serve, provider, reason):
 @BOTH
 @pytest.mark.parametrize(
     ("reason", "finish"),
-    [("STOP", "stop"), ("eos_token", "stop"), ("max_tokens", "length"), ("model_length", "length"), ("safety", "refused")],
+    [
+        ("RECITATION", "refused"),
+        ("model_context_window_exceeded", "length"),
+        ("STOP", "stop"),
+        ("eos_token", "stop"),
+        ("max_tokens", "length"),
+        ("model_length", "length"),
+        ("safety", "refused"),
+    ],
 )
 def test_ends_in_the_words_of_other_servers(serve, provider, reason, finish):
     server = serve(lambda body: Said("Because.", finish=reason))

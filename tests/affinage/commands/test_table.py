@@ -108,13 +108,17 @@ def test_no_line_is_wider_than_the_terminal(width, figures, name, values):
     assert all(len(line) <= width for line in table(HEAD, [run], [], width).splitlines())
 
 
-def test_a_models_name_shows_that_model_alone(tmp_path, monkeypatch):
+def test_a_models_name_shows_that_model_alone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes(PARAMS)
     for command in ("git init -q .", "git add .", "git -c user.name=a -c user.email=a@b.c commit -qm x"):
         assert os.system(command) == 0
     assert experiments_table(Choice(["one"], []), 80) == experiments_table(Choice([], ["one"]), 80)
     assert "two" not in experiments_table(Choice(["one"], []), 80)
+    assert os.system("git branch two") == 0
+    assert "one" in experiments_table(Choice(["two"], []), 80)  # the revision, and it says so
+    assert "two: taken for the revision; --model two" in capsys.readouterr().err
+    assert os.system("git branch -D two") == 0
     assert "++models.two.train" in experiments_table(Choice(["two"], []), 80)
     with pytest.raises(StageError, match=r"no such revision or model\n[^$]*a model \(one, two\)"):
         experiments_table(Choice(["three"], []), 80)
