@@ -90,6 +90,7 @@ class Asker:
 
     def _local(self, contestant, messages: list[dict]):
         """An answer by weights on this machine."""
+        from stages.decoding import products
         from stages.decoding.causal import batch_answers
         from stages.models import directory, runtime
 
@@ -105,7 +106,8 @@ class Asker:
         if contestant.folder not in self._loaded:
             device = runtime.device()
             dtype = runtime.precision(self.options.precision, device)
-            self._loaded[contestant.folder] = directory.load(contestant.folder, dtype=dtype, device=device)
+            weights = directory.load(contestant.folder, dtype=dtype, device=device)
+            self._loaded[contestant.folder] = products.lay_out(weights)
         model = self._loaded[contestant.folder]
         return batch_answers.answer(model, contestant.tokenizer, [tokens], self.options, contestant.stop)[0]
 

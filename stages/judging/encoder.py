@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from stages.common.scratch import content_hash
+from stages.decoding import products
 from stages.models import directory, runtime
 from stages.models.tokenizer_marks import readable
 
@@ -45,6 +46,7 @@ class Encoder:
     def __init__(self, path: Path):
         self.path, self.tokenizer = path, directory.load_tokenizer(path)
         self.readings: dict[tuple[str, str], Reading] = {}
+        self.held: set[tuple[str, str]] = set()
         self.early: dict[str, np.ndarray] = {}  # `syntax` of texts that were read alone
         room = directory.context_length(path) - 3
         self.question_tokens = min(QUESTION_TOKENS, room // 3)
@@ -53,7 +55,7 @@ class Encoder:
     @cached_property
     def model(self) -> PreTrainedModel:
         """The model, loaded when a text is first read. Work that was kept needs none."""
-        return directory.load(self.path, "encoder").to(runtime.device())
+        return products.lay_out(directory.load(self.path, "encoder").to(runtime.device()))
 
     @cached_property
     def content_hash(self) -> str:
@@ -96,14 +98,20 @@ class Encoder:
         self.read([("", text) for text in texts if text not in self.early])
         return np.stack([self.early[text] for text in texts])
 
-    def forget_all(self) -> None:
-        """Give up all that was read, but for `syntax`."""
-        self.readings.clear()
+    def hold(self, texts: set[tuple[str, str]]) -> None:
+        """Have read these texts, and no other. They stay until others are held.
 
-    def forget(self, texts: set[str]) -> None:
-        """Drop what was read of these texts, except `syntax`. The states take most of the memory."""
-        for key in [key for key in self.readings if key[1] in texts]:
-            del self.readings[key]
+        They are read together, for the last digits of a reading depend on the texts beside it.
+        """
+        if texts != self.held:
+            self.readings.clear()
+            self.read(sorted(texts))
+            self.held = texts
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what was read and is not held, except `syntax`. The states take most of the memory."""
+        self.readings = {key: self.readings[key] for key in self.held}
 
     @cached_property
     def rarity(self) -> np.ndarray:

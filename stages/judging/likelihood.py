@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from stages.common import kept
 from stages.common.rows import TextAnswers
+from stages.decoding import products
 from stages.decoding.contestants import Contestant
 from stages.models import directory, runtime
 from stages.models.tokenizer_marks import Unreadable
@@ -52,10 +53,12 @@ class Likelihoods:
         return [score.Score(*next(scores)) if e is not None and not e.cut else score.Score(0.0, 0, 0) for e in examples]
 
     def _make(self, contestant: Contestant, examples: list[batches.Example]) -> list[tuple]:
-        self.model = self.model or directory.load(self.folder, dtype=self.dtype, device=self.device)
+        self.model = self.model or products.lay_out(directory.load(self.folder, dtype=self.dtype, device=self.device))
         for example in examples:
             runtime.check_rows(self.model, contestant.tokenizer, example.tokens, f"row {example.id}")
         task = causal.task(self.model, MICRO_TOKENS)
+        if self.device.type == "cpu":
+            task, examples = causal.headed(task, examples)
         return [astuple(row_score) for row_score in score.score(self.model, examples, task)]
 
 

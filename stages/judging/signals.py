@@ -78,16 +78,14 @@ class Signals:
         return kept.computed("signals", __name__, [], self.encoder.content_hash, runtime.machine(torch.float32))
 
     def _make(self, items: list[Item]) -> list[list[float]]:
-        self.encoder.forget_all()  # else the last digits depend on what was read before
         different, signals = sorted(set(items)), {}
+        # needed with every answer, and by the next contestant
+        self.encoder.hold({key for q, expected, _ in different for key in (("", q), ("", expected), (q, expected))})
         for start in range(0, len(different), AT_ONCE):
             part = different[start : start + AT_ONCE]
-            alone = {("", text) for item in part for text in item}
-            after = {(question, text) for question, expected, answer in part for text in (expected, answer)}
-            self.encoder.read(sorted(alone | after))
+            self.encoder.read([key for question, _, answer in part for key in (("", answer), (question, answer))])
             signals |= {item: self._of_item(*item) for item in part}
-            # question and expected answer stay: they are read again with every other answer
-            self.encoder.forget({item[2] for item in part} - {text for item in part for text in item[:2]})
+            self.encoder.forget()
         return [signals[item] for item in items]
 
     def _of_item(self, question: str, expected: str, answer: str) -> list[float]:

@@ -36,12 +36,15 @@ def packed_rows(
     sliding_window: int | None = None,
     cu_seq_lens_q: torch.Tensor | None = None,
     max_length_q: int | None = None,
+    headed: bool = False,
     **_,
 ) -> tuple[torch.Tensor, None]:
     """Attention [1, T, H, D] of `query` [1, H, T, D] to `key` and `value` [1, H or fewer, T, D]. Rows begin at
-    `cu_seq_lens_q` [rows + 1]."""
+    `cu_seq_lens_q` [rows + 1]. Where they are `headed`, the first stands before each of the others."""
     parts = [part.to(value.dtype) for part in (query, key, value)]
     options = {"scale": scaling, "window": sliding_window}
+    if headed:
+        return after_head(*parts, cu_seq_lens_q, **options).transpose(1, 2), None
     if has_flash(value.device, value.dtype) and not dropout:
         return flash(*(part[0].transpose(0, 1) for part in parts), cu_seq_lens_q, max_length_q, **options)[None], None
     return one_by_one(*parts, cu_seq_lens_q, dropout, **options).transpose(1, 2), None
@@ -85,6 +88,27 @@ def one_by_one(
     for size, *row in zip(sizes, *(part.split(sizes, 2) for part in (query, key, value)), strict=True):
         cut = _window(size, window, query.device) if window and size > window else None
         mixed.append(scaled_dot_product_attention(*row, attn_mask=cut, is_causal=cut is None, **options))
+    return torch.cat(mixed, 2)
+
+
+def after_head(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    ends: torch.Tensor,
+    scale: float | None,
+    window: int | None,
+) -> torch.Tensor:
+    """Rows [1, H, T, D] that begin at `ends`. The first is the head of all others, and each of these sees it."""
+    sizes = ends.diff().tolist()
+    first, mixed = sizes[0], []
+    for size, asking, *seen in zip(sizes, *(part.split(sizes, 2) for part in (query, key, value)), strict=True):
+        if mixed:
+            seen = [torch.cat([part[:, :, :first], own], 2) for part, own in zip((key, value), seen, strict=True)]
+        places = seen[0].shape[2]
+        mask = _window(places, window or places, query.device)[-size:]
+        options = {"attn_mask": mask, "scale": scale, "enable_gqa": query.shape[1] != key.shape[1]}
+        mixed.append(scaled_dot_product_attention(asking, *seen, **options))
     return torch.cat(mixed, 2)
 
 

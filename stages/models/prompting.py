@@ -4,6 +4,7 @@ The same template serves training, generation, judging and every server that loa
 what the template itself writes between the prompt and the mark that ends the answer.
 """
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from stages.models import templates
 from stages.models.contract import read_prompt, write_prompt  # noqa: F401 (callers find all of prompting here)
 from stages.models.directory import load_tokenizer
 from stages.models.tokenizer_marks import Unreadable, bare, encode, marks
+
+HEAD = 16  # tokens that prompts have in common, from which on they are read once
 
 
 @dataclass(frozen=True)
@@ -213,3 +216,9 @@ def adopt_template(tokenizer: PreTrainedTokenizerBase, template: str | None) -> 
         begins = tokenizer.bos_token_id is not None and tokenizer("x")["input_ids"][:1] == [tokenizer.bos_token_id]
         tokenizer.chat_template = ("{{- bos_token -}}" if begins else "") + template
     templates.prepare(tokenizer)
+
+
+def common_head(prompts: list[list[int]]) -> list[int]:
+    """The tokens that all prompts begin with, where it is worth reading them once. Each prompt has one more at least."""
+    head = os.path.commonprefix([prompt[:-1] for prompt in prompts]) if len(prompts) > 1 else []
+    return head if len(head) >= HEAD else []

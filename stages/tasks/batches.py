@@ -1,7 +1,7 @@
 """From rows to tensors: tokens, masks, and batches that fit in memory."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -177,11 +177,12 @@ def micro_batches(examples: list[Example], micro_tokens: int, packing: bool) -> 
         yield group
 
 
-def collate(examples: list[Example], layout: str, pad_token_id: int) -> Batch:
+def collate(examples: list[Example], layout: str, pad_token_id: int, head: Sequence[int] = ()) -> Batch:
     """Tensors for one micro-batch.
 
     Args:
         layout: `padded` on the right, or `packed` end to end for attention.packed_rows.
+        head: tokens that stand before every prompt, and that no prompt has any more. They are read once, `packed` alone.
     """
     sizes = np.array([len(e) for e in examples])
     learned = np.array([len(e.completion) for e in examples])
@@ -194,18 +195,22 @@ def collate(examples: list[Example], layout: str, pad_token_id: int) -> Batch:
         keep, index = np.unique(columns, return_inverse=True)
         take = torch.from_numpy(rows), torch.from_numpy(index)
     else:
-        starts = np.cumsum(sizes) - sizes
-        inputs = _packed(examples, sizes, starts) | _ends(sizes)
+        starts = len(head) + np.cumsum(sizes) - sizes
+        inputs = _packed(examples, sizes, starts, head) | _ends(np.array([len(head), *sizes] if head else sizes))
         keep, take = columns + starts[rows], None
     inputs["logits_to_keep"] = torch.from_numpy(keep)
     return Batch(inputs, take, torch.from_numpy(targets), torch.from_numpy(rows), examples)
 
 
-def _packed(examples: list[Example], sizes: np.ndarray, starts: np.ndarray) -> dict[str, torch.Tensor]:
-    """[1, T]: one row after the other. Positions start anew with each row."""
-    ids = np.concatenate([part for e in examples for part in (e.prompt, e.completion)])
-    positions = np.arange(len(ids)) - np.repeat(starts, sizes)
-    return {"input_ids": torch.from_numpy(ids)[None], "position_ids": torch.from_numpy(positions)[None]}
+def _packed(
+    examples: list[Example], sizes: np.ndarray, starts: np.ndarray, head: Sequence[int]
+) -> dict[str, torch.Tensor | bool]:
+    """[1, T]: the head, and one row after the other. Positions start anew with each row, after the head's."""
+    ids = np.concatenate([[*head], *(part for e in examples for part in (e.prompt, e.completion))]).astype(int)
+    positions = np.arange(len(ids))
+    positions[len(head) :] -= np.repeat(starts - len(head), sizes)
+    inputs = {"input_ids": torch.from_numpy(ids)[None], "position_ids": torch.from_numpy(positions)[None]}
+    return inputs | ({"headed": True} if head else {})
 
 
 def _ends(sizes: np.ndarray) -> dict[str, torch.Tensor | int]:

@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 from stages.models import attention, runtime
+from stages.models.prompting import common_head
 from stages.tasks.batches import Batch, Example, collate, micro_batches
 
 LOGITS = 2**28  # how many are in memory at once: 1 GiB in float32, and as much for their gradients
@@ -28,6 +29,7 @@ class Causal:
         pad_token_id: what padding is made of.
         pieces: whether logits may be made piece by piece, because they are just the output matrix times the last hidden states.
         compare: loss and hits of logits.
+        head: tokens that stand before every prompt (`headed`).
     """
 
     micro_tokens: int
@@ -35,6 +37,7 @@ class Causal:
     pad_token_id: int
     pieces: bool = False
     compare: Callable = _compare
+    head: tuple[int, ...] = ()
 
     def groups(self, examples: list[Example]) -> list[list[Example]]:
         """Micro-batches of examples, in their order."""
@@ -42,7 +45,7 @@ class Causal:
 
     def collate(self, group: list[Example]) -> Batch:
         """Tensors of a micro-batch."""
-        return collate(group, self.layout, self.pad_token_id)
+        return collate(group, self.layout, self.pad_token_id, self.head)
 
     def forward(self, model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood in nats [n] and whether the best token was the right one [n], for every target token."""
@@ -106,6 +109,12 @@ def task(
     runtime.widen_head(model)
     causal = Causal(micro_tokens, "packed" if packed else "padded", model.config.pad_token_id or 0)
     return replace(causal, pieces=sparing and _plain_head(model, causal, dtype))
+
+
+def headed(causal: Causal, examples: list[Example]) -> tuple[Causal, list[Example]]:
+    """The same work where what all prompts begin with is read once a micro-batch, on a CPU, and not once a row."""
+    head = common_head([example.prompt for example in examples]) if causal.layout == "packed" else []
+    return replace(causal, head=tuple(head)), [replace(e, prompt=e.prompt[len(head) :]) for e in examples]
 
 
 @torch.no_grad()

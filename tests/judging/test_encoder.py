@@ -60,9 +60,22 @@ def test_reading_leaves_no_gradients(encoder):
 
 
 def test_what_is_forgotten_is_read_again_and_its_order_is_kept(encoder):
-    encoder.read([("", "one two"), ("Why?", "one two"), ("", "three")])
+    encoder.hold({("", "three")})
+    encoder.read([("", "one two"), ("Why?", "one two")])
     before, order = encoder["", "one two"].states, encoder.syntax(["one two"])
-    encoder.forget({"one two"})
+    encoder.forget()
     assert list(encoder.readings) == [("", "three")] and np.array_equal(encoder.syntax(["one two"]), order)
     encoder.read([("", "one two")])
     np.testing.assert_allclose(encoder["", "one two"].states, before, atol=1e-5)
+
+
+def test_what_is_held_is_read_once_and_then_nothing_else_is_there(encoder):
+    encoder.read([("", "four")])
+    encoder.hold({("", "one two"), ("Why?", "three")})
+    held = dict(encoder.readings)
+    assert held.keys() == {("", "one two"), ("Why?", "three")}
+    encoder.read([("", "five")])
+    encoder.hold({("", "one two"), ("Why?", "three")})
+    assert encoder.readings.keys() == held.keys() and all(encoder[key] is held[key] for key in held)
+    encoder.hold({("", "three")})
+    assert encoder.readings.keys() == {("", "three")}

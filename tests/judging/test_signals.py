@@ -80,6 +80,17 @@ def test_what_was_made_is_kept(signals, folder, monkeypatch):
     assert np.array_equal(Signals(Encoder(folder))(ITEMS), first)
 
 
+def test_the_next_contestant_finds_questions_and_expected_answers_read(signals):
+    signals(ITEMS)
+    reads = []
+    parts = signals.encoder._states
+    signals.encoder._states = lambda batch: reads.extend(batch) or parts(batch)
+    other = [(question, expected, "A new answer") for question, expected, _ in ITEMS]
+    fresh = Signals(Encoder(signals.encoder.path))
+    np.testing.assert_allclose(signals(other), fresh._make(other), atol=1e-5)
+    assert len(reads) == 1 + len({question for question, *_ in ITEMS})
+
+
 def test_endings_do_not_count_and_negations_do():
     assert words("Treated, treats") == ["treat", "treat"] and words("bus") == ["bus"]
     assert content_words("It is not the red one") == ["not", "red", "one"]

@@ -1,10 +1,14 @@
 """The loss over answers: whole, or piece by piece where a large vocabulary would fill the memory."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from stages.models import prompting
 from stages.tasks import causal
 from stages.tasks.batches import encode_all
+from stages.tasks.score import score
 from tests import tiny
 
 
@@ -45,3 +49,26 @@ def test_logits_that_are_more_than_a_product_stay_whole():
     assert causal.task(model, 512, sparing=True).pieces
     model.forward = scaled
     assert not causal.task(model, 512, sparing=True).pieces
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "phi", "window"])
+def test_a_head_of_all_prompts_is_read_once_a_batch_and_changes_no_score(kind):
+    model = tiny.windowed(6) if kind == "window" else tiny.model(kind)
+    head = [*range(3, 3 + 2 * prompting.HEAD)]
+    examples = [replace(example, prompt=[*head, *example.prompt]) for example in tiny.examples(8)]
+    whole = causal.task(model, 256)
+    task, rest = causal.headed(whole, examples)
+    assert [len(e) - len(r) for e, r in zip(examples, rest, strict=True)] == [len(task.head)] * 8
+    assert list(task.head)[: len(head)] == head and len(task.groups(rest)) > 1
+    for one, other in zip(score(model, rest, task), score(model, examples, whole), strict=True):
+        assert (one.tokens, one.correct) == (other.tokens, other.correct) and one.nll == pytest.approx(other.nll, rel=1e-5)
+    read = sum(task.collate(group).inputs["input_ids"].numel() for group in task.groups(rest))
+    assert read == sum(map(len, rest)) + len(task.head) * len(task.groups(rest))
+
+
+def test_there_is_no_head_where_it_is_short_or_rows_are_padded():
+    model, examples = tiny.model(), tiny.examples(8)
+    same = [replace(example, prompt=[*range(3, 3 + prompting.HEAD)]) for example in examples]
+    assert causal.headed(causal.task(model, 256, packing=False), same)[1] == same
+    assert causal.headed(causal.task(model, 256), same)[1] == same  # a token of each prompt stays
+    assert causal.headed(causal.task(model, 256), same[:1])[1] == same[:1]

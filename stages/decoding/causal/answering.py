@@ -8,6 +8,7 @@ from stages.common import kept
 from stages.common.progress import Progress
 from stages.common.rows import FormattedText
 from stages.common.schema_models import Generate
+from stages.decoding import products
 from stages.decoding.answers import Answer, latencies, too_long, unreadable
 from stages.decoding.causal import batch_answers
 from stages.decoding.contestants import Contestant
@@ -36,7 +37,7 @@ def answers(
 
     def make(group: list[int]) -> list[dict]:
         if not loaded:
-            loaded.append(directory.load(contestant.folder, dtype=dtype, device=device))
+            loaded.append(products.lay_out(directory.load(contestant.folder, dtype=dtype, device=device)))
         written = batch_answers.answer(loaded[0], contestant.tokenizer, [prompts[i] for i in group], options, contestant.stop)
         fresh.extend(answer.tokens for answer in written)
         return [asdict(answer) for answer in written]

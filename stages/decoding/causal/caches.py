@@ -11,16 +11,52 @@ from weakref import WeakSet
 import torch
 from torch.nn.functional import gelu, pad
 from transformers import AttentionInterface, DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 
 from stages.decoding.causal.graphs import kernels
 from stages.decoding.causal.graphs.llama import Llama, is_llama
 from stages.decoding.causal.graphs.recording import recording
 from stages.decoding.causal.graphs.turn import Turn
 from stages.models import attention, runtime
+from stages.models.prompting import common_head
 
 AT_ONCE = 8  # tokens that are chosen on the GPU before the CPU looks whether rows have ended
 COLUMNS = 64  # keys and values are set aside for a multiple of it, so that the next batch finds memory of the same size
+SPARE = 16  # columns that are set aside at a time, where keys and values grow
 NAME = "rows_kept"
+
+
+class Roomy(DynamicLayer):
+    """Keys and values of one block [B, G, columns, D], with room for columns to come: a step copies only its own."""
+
+    room: tuple[torch.Tensor, ...] = ()
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_, **__) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add columns; the keys and values so far."""
+        start, new = self.get_seq_length(), (key_states, value_states)
+        end = start + key_states.shape[-2]
+        if not self.room or end > self.room[0].shape[-2]:
+            if not self.is_initialized:
+                self.lazy_initialization(key_states, value_states)
+            before = self.room
+            self.room = tuple(part.new_empty(*part.shape[:-2], end + SPARE, part.shape[-1]) for part in new)
+            for lines, old in zip(self.room, before, strict=False):
+                lines[..., :start, :] = old[..., :start, :]
+        for lines, part in zip(self.room, new, strict=True):
+            lines[..., start:end, :] = part
+        self.keys, self.values = (lines[..., :end, :] for lines in self.room)
+        return self.keys, self.values
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """As many rows of each, in room of their own."""
+        super().batch_repeat_interleave(repeats)
+        self.room = (self.keys, self.values)
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Go on with these rows alone."""
+        end = self.get_seq_length()
+        self.room = tuple(lines[indices] for lines in self.room)
+        self.keys, self.values = (lines[..., :end, :] for lines in self.room)
 
 
 class Growing:
@@ -30,11 +66,26 @@ class Growing:
 
     def __init__(self, model: PreTrainedModel, _: int):
         self.model, self.cache = model, DynamicCache()
+        self.cache.layer_class_to_replicate = Roomy
 
     def first(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits [B, V] after prompts `ids` [B, L], padded on the left where `mask` [B, L] is 0."""
         self.mask, self.positions = mask, (mask.cumsum(-1) - 1).clamp(min=0)
-        return self._logits(ids)
+        prompts = [line[-size:] for line, size in zip(ids.tolist(), mask.sum(1).tolist(), strict=True)]
+        size = len(common_head(prompts))
+        return self._after_head(ids, size) if size else self._logits(ids)
+
+    def _after_head(self, ids: torch.Tensor, size: int) -> torch.Tensor:
+        """The same where all prompts begin with the same `size` tokens, which are read once. The cache then holds them without
+        padding, and after them what is left of each prompt, padded on the left."""
+        head, places, prompts = ids[:1, -int(self.mask[0].sum()) :][:, :size], self.positions, self.mask
+        self.mask, self.positions = torch.ones_like(head), torch.arange(size, device=ids.device)[None]
+        self._logits(head)
+        self.cache.batch_repeat_interleave(len(ids))
+        rest = prompts * (places >= size)
+        self.mask = torch.cat([self.mask.expand(len(ids), -1), rest[:, size:]], 1)
+        self.positions = places[:, size:]
+        return self._logits(ids[:, size:])
 
     def next(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits [B, V] after one more token a row [B]."""

@@ -8,6 +8,7 @@ import torch
 from stages.common import kept
 from stages.common.progress import Progress
 from stages.common.schema_models import Classify
+from stages.decoding import products
 from stages.models import directory, runtime
 from stages.models.tokenizer_marks import readable
 from stages.tasks import classifier
@@ -32,7 +33,7 @@ def classify(folder: Path, texts: list[str], labels: list[str], options: Classif
         StageError: if a text holds a token that the model has no row for.
     """
     device = runtime.device()
-    model = directory.load(folder, "classifier", device=device)
+    model = products.lay_out(directory.load(folder, "classifier", device=device))
     tokenizer = directory.load_tokenizer(folder)
     encoded = readable(tokenizer, texts, directory.context_length(folder), bounds=True)
     runtime.check_rows(model, tokenizer, (token for tokens in encoded for token in tokens), "a text")

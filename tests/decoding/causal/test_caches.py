@@ -4,8 +4,10 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from transformers.cache_utils import DynamicLayer
 
 from stages.decoding.causal import batch_answers, caches
+from stages.models import prompting
 from stages.models.prompting import encode_prompt
 from tests import tiny
 from tests.varlen import instead_of_kernels
@@ -131,3 +133,39 @@ def test_rotary_embedding_that_changes_with_length_has_no_graphs(monkeypatch):
 
 def test_a_cpu_has_no_graphs():
     assert isinstance(caches.steps(tiny.model(), 4), caches.Growing)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "phi", "mistral"])
+@torch.no_grad()
+def test_keys_and_values_in_room_that_was_set_aside_are_those_that_grow(architecture):
+    model, logits = tiny.model(architecture), {}
+    ids, _ = batch_answers._padded(PROMPTS, model.device)
+    for layer in (caches.Roomy, DynamicLayer):
+        growing = caches.Growing(model, 2 * caches.SPARE)
+        growing.cache.layer_class_to_replicate = layer
+        logits[layer] = [growing.first(ids, ids.new_ones(ids.shape))]
+        for step in range(2 * caches.SPARE):
+            if step in (0, 3, caches.SPARE + 1):  # rows leave while there is room, and where there is none
+                lines = torch.arange(1, len(logits[layer][-1]))
+                growing.keep(lines)
+                logits[layer][-1] = logits[layer][-1][lines]
+            logits[layer].append(growing.next(logits[layer][-1].argmax(-1)))
+    assert (
+        all(torch.equal(*both) for both in zip(*logits.values(), strict=True))
+        and len(logits[DynamicLayer][-1]) == len(PROMPTS) - 3
+    )
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "phi", "mistral"])
+def test_a_common_head_is_read_once_and_changes_nothing(architecture, monkeypatch):
+    prompts = [[*range(3, 3 + prompting.HEAD), *prompt] for prompt in PROMPTS]
+    said, read = [], []
+    for head in (prompting.HEAD, 1000):
+        monkeypatch.setattr(prompting, "HEAD", head)
+        model = tiny.model(architecture)
+        model.register_forward_pre_hook(lambda _, args, named: read[-1].append(named["input_ids"].numel()), with_kwargs=True)
+        read.append([])
+        said.append(answers(monkeypatch, caches.Growing, model, prompts, max_new_tokens=24))
+    assert said[0] == said[1]
+    head = len(prompts[0]) - len(PROMPTS[0])
+    assert sum(read[1]) - sum(read[0]) == head * (len(prompts) - 1)
