@@ -63,8 +63,8 @@ def test_company_changes_no_score(judge):
 
 def test_lists_are_scored_as_each_alone_and_a_text_is_read_once(judge, monkeypatch):
     lists = {"right": items(), "echo": items(lambda row: row["messages"][0]["content"]), "again": items(), "none": []}
-    read, texts = judge.signals.encoder.read, []
-    monkeypatch.setattr(judge.signals.encoder, "read", lambda keys: texts.extend(keys) or read(keys))
+    states, texts = judge.signals.encoder._states, []
+    monkeypatch.setattr(judge.signals.encoder, "_states", lambda parts: texts.extend(map(str, parts)) or states(parts))
     together = judge.score_lists(lists)
     assert len(texts) == len(set(texts)) > 0
     assert {name: len(scores) for name, scores in together.items()} == {"right": 8, "echo": 8, "again": 8, "none": 0}
