@@ -121,6 +121,7 @@ class Service:
         if status in PASSING | CONFLICTS and status != 429 or status >= 500:
             return Again(f"{request}: {refusal}", retry_after(error.response))
         fix = f"set {KEY} to a key that may do this" if status in (401, 403) else "do what the service says"
+        fix = "add quota, then run the same command again: what was paid is not paid again" if spent or status == 402 else fix
         return StageError(f"{self.address}: {request}", refusal, "a request that the service takes", fix)
 
     def _pages(self, request: str, call: Callable, **options) -> Iterator[dict]:

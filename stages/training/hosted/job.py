@@ -23,6 +23,7 @@ from stages.training.hosted.state import State, once
 MARK = "affinage"  # key of the job's metadata that holds its fingerprint
 ENDED = ("succeeded", "failed", "cancelled")
 POLL, AWAY = 5.0, 60.0  # seconds between two looks at a job; at most, between two tries while the service is away
+STILL = 720  # looks at a job after which an unchanged status is said again: an hour
 MOST_LINES = 5  # offending lines shown
 
 
@@ -203,7 +204,7 @@ def follow(service: Service, job_id: str, name: str, watch: Callable[[dict], Non
     Args:
         watch: called with the job at every look. It may raise to stop.
     """
-    events, display, lost, status = Events(service, job_id), Display(name), 0, None
+    events, display, lost, looks, status = Events(service, job_id), Display(name), 0, 0, None
     try:
         while True:
             try:
@@ -218,8 +219,11 @@ def follow(service: Service, job_id: str, name: str, watch: Callable[[dict], Non
             lost = 0
             if job["status"] != status:
                 status = job["status"]
-                how = f"; to go on: affinage jobs resume {job_id}" if status == "paused" else ""
-                display.say(f"{job_id} {status}{how}")
+                how, looks = f"; to go on: affinage jobs resume {job_id}" if status == "paused" else "", 0
+                display.say(f"{job_id} {status or 'shows no status'}{how}")
+            looks += 1
+            if looks % STILL == 0:
+                display.say(f"{job_id} still {status}; Ctrl-C leaves it, and the same command comes back to it")
             for event in fresh:
                 display.show(event)
             watch(job)
@@ -240,11 +244,14 @@ def failure(name: str, job: dict, events: list[dict], files: dict[str, Path]) ->
     words = [clean(error["message"])] if error.get("message") else []
     words += [message for e in events if e.get("level") == "error" and (message := clean(e.get("message"))) not in words]
     code = f" ({clean(error.get('code'))}, {clean(error.get('param'))})" if error.get("code") else ""
-    file = files.get(error.get("param")) or files["training_file"]
+    file = files.get(str(error.get("param"))) or files["training_file"]
     listing = "".join(f"\n    - {text}" for text in [*words, *_offending(file, " ".join(words))])
+    if job["status"] == "succeeded":
+        fix = "run the same command again later: the job is found again and not paid twice"
+        return StageError(f"models.{name}: job {job['id']}", "succeeded, and no name of a model", "the model's name", fix)
     return StageError(
         f"models.{name}: job {job['id']}",
-        f"{job['status']}{code}{listing}",
+        f"{job['status'] or 'ended without a status'}{code}{listing}",
         "succeeded",
         f"edit what it names and run again (other rows or hyperparameters are another job, which is paid), or raise "
         f"models.{name}.train.attempt for another job on the same ones",

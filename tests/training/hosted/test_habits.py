@@ -69,6 +69,12 @@ def test_without_metadata_and_scratch_a_job_is_paid_once(work, account, monkeypa
     assert len(account.jobs) == 2  # another one, and seen to be
 
 
+def test_a_job_that_waits_for_hours_says_so(work, account, capsys):
+    account.states = ["validating_files", *["queued"] * 1500, "running", "succeeded"]
+    helpers.train(work)
+    assert capsys.readouterr().err.count("ftjob-0001 still queued; Ctrl-C leaves it") == 2
+
+
 def test_a_job_that_shows_no_hyperparameters_is_not_paid_twice(work, account, monkeypatch):
     account.keeps_metadata, account.shows = False, ()
     first = helpers.train(work)
