@@ -1,6 +1,7 @@
 """Data that models stumbled over, from `scrape` to `generate` on tiny bases: marks in texts, templates with habits, labels that
 teach nothing, texts without a word. Each case on rows of our own, and on the handed ones where they are there."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,18 @@ def test_a_mark_in_an_answer_is_letters_and_is_counted(tmp_path, rows_of, name):
         assert tokenizer.decode(inside).strip() == row["completion"]
     answers = [answer for row in answered(tmp_path) for answer in row["answers"].values()]
     assert {answer["finish"] for answer in answers} <= {"stop", "length"}
+
+
+def test_rows_that_all_hold_a_mark_of_the_template_in_letters_are_told(tmp_path):
+    tiny.base(tmp_path / "base")  # whose template writes <user> in letters
+    rows = [{"id": f"r#{i}", "messages": turns(i)["messages"][:1], "completion": f"Write <user> {i}."} for i in range(6)]
+    for part in ("train", "validation", "test"):
+        write_rows(tmp_path / "formatted" / part / "000.jsonl", [row | {"task": "text", "place": 0} for row in rows])
+    contract = {"style": "chat", "chat_template": None, "stop": []}
+    (tmp_path / "formatted" / "prompt.json").write_text(json.dumps(contract))
+    (tmp_path / "formatted" / "labels.json").write_text('{"labels": [], "names": []}')
+    with pytest.raises(StageError, match=r"no row that can be read [^$]*'refused': 6[^$]*take the marks"):
+        trained.run(tmp_path, tiny.training())
 
 
 def test_a_template_that_passes_over_the_prompt_is_led_up_to_the_answer(tmp_path, rows_of):

@@ -46,8 +46,9 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> l
 
     Raises:
         Refusal: if the template refuses the conversation.
-        Unreadable: if marks in the texts cannot be read as letters.
+        Unreadable: if marks in the texts cannot be read as letters, or are the template's own in letters.
     """
+    _check_letters(tokenizer, messages)
     return encode(tokenizer, render(tokenizer, _shielded(tokenizer, messages)))
 
 
@@ -56,10 +57,11 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
 
     Raises:
         Refusal: if the template refuses the conversation, leaves a text out, or begins it otherwise than the prompt.
-        Unreadable: if marks in the texts cannot be read as letters.
+        Unreadable: if marks in the texts cannot be read as letters, or are the template's own in letters.
     """
     turn = templates.turn(tokenizer)
     plain = [*messages, {"role": "assistant", "content": answer}]
+    _check_letters(tokenizer, plain)
     finished = _shielded(tokenizer, plain)
     before = finished[:-1]
     prompt, whole = render(tokenizer, before), templates.rendered(tokenizer, finished, False)
@@ -79,6 +81,16 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
         raise Unreadable(f"{turn.stop[0]!r}, which ends a turn, in the answer")
     asked = encode(tokenizer, prompt)
     return Said(asked, _after(tokenizer, prompt, asked, written + turn.end), marked)
+
+
+def _check_letters(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> None:
+    """
+    Raises:
+        Unreadable: if a text holds a mark that the template writes in letters: it would open or end a turn.
+    """
+    for mark in sorted(templates.turn(tokenizer).letters):
+        if any(mark in turn["content"] or mark in turn.get("name", "") for turn in messages):
+            raise Unreadable(f"{mark!r}, by which the template opens or ends a turn, in a text")
 
 
 def _left_out(messages: list[dict], prompt: str) -> str:

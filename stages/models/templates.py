@@ -14,6 +14,7 @@ learns answers that its prompts never lead to. What the template writes after an
 import ast
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from weakref import WeakKeyDictionary
@@ -28,6 +29,7 @@ DATE = date(2024, 7, 26)  # for templates that write today's: the one that Llama
 QUESTION, ANSWER = "\ue100", "\ue101"  # stand for texts: private characters, which no template knows
 ELSE = "choose another base, or a datasets.<name>.format.style with a template of its own (alpaca)"
 _TODAY = re.compile(r"""strftime_now\s*\(\s*("[^"]*"|'[^']*')\s*\)""")
+_MARK = re.compile(r"<\|[^\s<>]+\|>|<</?\w+>>|</?\w+>|\[/?[A-Z_]+\]|<｜[^\s<>]+｜>")  # what marks of turns look like
 _TESTED = re.compile(r"strftime_now\s+is\s+(not\s+)?(un)?defined")
 
 
@@ -39,12 +41,15 @@ class Turn:
     - `end` comes after the answer, is learned, and ends an answer.
     - `token` is the last token of `end`. It is None where a turn ends with plain text, which is then a stop string.
     - `rest` is written after that, and never learned.
+    - `letters` are marks that the template writes and that are no tokens of the tokenizer (Llama 2's `[INST]`, Zephyr's
+      `<|user|>`). In a text they read as the template's own.
     """
 
     lead: str
     end: str
     rest: str
     token: int | None
+    letters: frozenset[str] = frozenset()
 
     @property
     def stop(self) -> list[str]:
@@ -151,4 +156,23 @@ def _look(tokenizer: PreTrainedTokenizerBase) -> Turn:
     end = tail[: mark.end()] if mark else tail.rstrip()
     if not end:
         raise StageError(place(tokenizer), both_texts, "a mark after the answer, by which a model learns to stop", ELSE)
-    return Turn(lead, end, tail.removeprefix(end), marks(tokenizer).tokens[mark[0]] if mark else None)
+    token = marks(tokenizer).tokens[mark[0]] if mark else None
+    return Turn(lead, end, tail.removeprefix(end), token, _letters(tokenizer, question, answer) | _marks_in(tokenizer, tail))
+
+
+def _letters(tokenizer: PreTrainedTokenizerBase, question: dict, answer: dict) -> frozenset[str]:
+    """The marks that the template writes around these turns, and a system message, and that are no tokens.
+
+    What it writes before a first question is left aside: it may be a text in which tags have their own meaning.
+    """
+    dialogue = [question, answer, question]
+    written = rendered(tokenizer, dialogue, True).partition(QUESTION)[2]
+    with suppress(Refusal):  # of a template without a system role
+        told = rendered(tokenizer, [{"role": "system", "content": QUESTION}, *dialogue], True)
+        written += told if told.count(QUESTION) == 3 else ""  # else it passes over system messages
+    return _marks_in(tokenizer, written)
+
+
+def _marks_in(tokenizer: PreTrainedTokenizerBase, written: str) -> frozenset[str]:
+    """What looks like marks in a text and is no token."""
+    return frozenset(_MARK.findall(written)) - marks(tokenizer).tokens.keys()

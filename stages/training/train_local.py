@@ -66,12 +66,12 @@ def prepare(name: str, params: LocalTraining, paths: Paths) -> Prepared:
     if again:
         counts["repeated"] = len(repeated)
     if not examples:
-        raise StageError(
-            paths.rows,
-            f"no row shorter than {params.max_tokens} tokens ({counts})",
-            "at least one",
-            f"raise {parameter}.max_tokens",
+        refused = counts.get("refused", 0)
+        problem = (
+            f"no row that can be read ({counts})" if refused else f"no row shorter than {params.max_tokens} tokens ({counts})"
         )
+        fix = "take the marks named above out of the texts, or choose another base or style" if refused else ""
+        raise StageError(paths.rows, problem, "at least one", fix or f"raise {parameter}.max_tokens")
     for example in examples + validation:
         runtime.check_rows(subject.model, tokenizer, example.tokens, f"row {example.id}")
     return Prepared(subject.model, tokenizer, subject.task, examples, validation, counts, subject.labels)

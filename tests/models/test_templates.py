@@ -110,10 +110,35 @@ def test_marks_in_texts_open_and_end_no_turn(shape):
             with pytest.raises(Unreadable, match="takes the text apart"):
                 control(ASKED, f"So: {text}")
             return
+        if mark in turn(tokenizer).letters:
+            for messages, answer in (([{"role": "user", "content": text}], "So."), (ASKED, text)):
+                with pytest.raises(Unreadable, match="opens or ends a turn"):
+                    control(messages, answer)
+            with pytest.raises(Unreadable, match="opens or ends a turn"):
+                encode_prompt(tokenizer, [{"role": "user", "content": text}])
+            return
         assert control([{"role": "user", "content": f"Write {text}"}], f"So: {text}") == plain
         assert control([{"role": "user", "content": f"{text} is what?", "name": text}], text) == plain
 
     holds()
+
+
+@pytest.mark.parametrize(
+    ("shape", "letters"),
+    [
+        ("llama 2", {"[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"}),
+        ("mistral 1", {"[INST]", "[/INST]"}),
+        ("mistral 3", set()),
+        ("zephyr", {"<|user|>", "<|assistant|>", "<|system|>"}),
+        ("olmo", {"<|user|>", "<|assistant|>", "<|system|>"}),
+        ("no generation prompt", {"<user>", "<assistant>", "<system>"}),
+        ("vicuna", set()),
+        ("chatml", set()),
+        ("phi 3", set()),
+    ],
+)
+def test_marks_that_are_no_tokens_are_known(shape, letters):
+    assert turn(adopted(shape)).letters == letters
 
 
 def test_a_faked_turn_is_letters():
@@ -229,3 +254,11 @@ def test_an_end_that_is_no_row_of_the_model_ends_nothing():
     before = end_tokens(model, tokenizer)
     model.generation_config.eos_token_id = [tiny.EOS, -1, tiny.VOCABULARY, 10**6]
     assert end_tokens(model, tokenizer) == before
+
+
+def test_tags_in_a_usual_system_text_may_stand_in_texts():
+    tokenizer = shapes.tokenizer("zephyr")
+    tokenizer.chat_template = "{% if messages[0].role != 'system' %}Answer in <b>.\n{% endif %}" + shapes.ZEPHYR
+    adopt_template(tokenizer, None)
+    assert turn(tokenizer).letters == {"<|user|>", "<|assistant|>", "<|system|>"}
+    encode_turn(tokenizer, ASKED, "It is <b>red</b>.")
