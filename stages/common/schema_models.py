@@ -177,6 +177,14 @@ class Generate(Section):
     seed: Seed
 
     @model_validator(mode="after")
+    def _an_answer_may_end(self):
+        if self.min_new_tokens > self.max_new_tokens:
+            raise ValueError(f"min_new_tokens of at most max_new_tokens, not {self.min_new_tokens} and {self.max_new_tokens}")
+        if 0 < self.temperature < 1e-5:
+            raise ValueError(f"temperature of 0, which is greedy, or of at least 0.00001, not {self.temperature:g}")
+        return self
+
+    @model_validator(mode="after")
     def _forms(self):
         names = [*self.exports, *(server.name for server in self.servers)]
         if len({*names}) < len(names):
@@ -268,7 +276,7 @@ class Judge(Section):
     measures: list[Literal["parts", "limerick"]]  # figures of the task itself: stages/judging/measures.py
     judges: Annotated[dict[JudgeName, AnyJudge], Field(min_length=1)]  # scores are keyed by these names
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # of the models whose perplexity is measured
-    bootstrap: Annotated[int, Field(ge=100)]  # resamples
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples; memory holds one number for each row of each
     confidence: Annotated[float, Field(gt=0.5, lt=1)]  # share of resamples that an interval holds
     seed: Seed
 
@@ -283,7 +291,7 @@ class LabelJudge(Section):
     """Labels, which need no judge."""
 
     task: Literal["label"]
-    bootstrap: Annotated[int, Field(ge=100)]  # resamples
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples; memory holds one number for each row of each
     confidence: Annotated[float, Field(gt=0.5, lt=1)]  # share of resamples that an interval holds
     seed: Seed
 

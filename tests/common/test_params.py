@@ -407,6 +407,9 @@ def test_a_source_is_named_like_a_folder(name):
     [
         ("models.medical.train.seed", 2**32, "models.medical.train.seed: found 4294967296, expected less than 4294967296"),
         ("datasets.medical_qa.split.seed", 2**40, "datasets.medical_qa.split.seed: found"),
+        ("models.medical.generate.min_new_tokens", 9999, "min_new_tokens of at most max_new_tokens, not 9999"),
+        ("models.medical.generate.temperature", 1e-300, "temperature of 0, which is greedy, or of at least 0.00001"),
+        ("models.medical.judge.bootstrap", 10**8, "judge.bootstrap: found 100000000, expected less than or equal to 100000"),
         ("models.medical.judge.seed", -1, "models.medical.judge.seed: found -1"),
         ("models.medical.judge.judges.chrf", {}, "judges.chrf: found 'chrf', expected another name: this one is a figure's"),
         ("models.medical.judge.judges.perplexity", {}, "judges.perplexity: found 'perplexity', expected another name"),
