@@ -7,7 +7,7 @@ from itertools import islice
 
 from lxml import etree
 
-from stages.common.conversations import SPELLINGS, TOOLS
+from stages.common.conversations import CALLS, ROLE_KEYS, ROLES, TEXT_KEYS, TOOLS, role_of
 from stages.sources import SourceFile
 from stages.sources.encodings import open_text
 from stages.sources.xml_rows import load
@@ -88,11 +88,9 @@ def record_paths(value: object) -> list[str]:
 
 def is_turn(value: object) -> bool:
     """Whether this is a turn of a conversation."""
-    if not isinstance(value, dict) or not (
-        {"role", "from"} & value.keys() and {"content", "value", "tool_calls"} & value.keys()
-    ):
+    if not isinstance(value, dict) or not {*TEXT_KEYS, *CALLS} & value.keys():
         return False
-    return str(value.get("role", value.get("from"))).lower() in SPELLINGS.keys() | set(TOOLS)
+    return any(role_of(value.get(key)) in (*ROLES, *TOOLS) for key in ROLE_KEYS)
 
 
 def _lists(rows: list[dict]) -> dict[str, list]:

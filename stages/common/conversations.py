@@ -65,7 +65,7 @@ def _said(turn: dict, keys: tuple[str, ...], where: str, plain: Callable = str) 
     return next(iter(values.values()), None)
 
 
-def _role(value: object) -> str:
+def role_of(value: object) -> str:
     """A role by our name, or as it is spelled."""
     spelled = str(value).strip().rstrip(":").lower()
     return SPELLINGS.get(spelled, spelled)
@@ -75,7 +75,7 @@ def _silent_system(turn: object) -> bool:
     """Whether it is a system message without a text, as exporters write where there is none."""
     if not isinstance(turn, dict) or any(turn.get(key) not in NOTHING for key in TEXT_KEYS):
         return False
-    return any(_role(turn.get(key)) == "system" for key in ROLE_KEYS)
+    return any(role_of(turn.get(key)) == "system" for key in ROLE_KEYS)
 
 
 def _turn(turn: object, number: int) -> Message:
@@ -85,7 +85,7 @@ def _turn(turn: object, number: int) -> Message:
     there = {str(key): value for key, value in turn.items() if value not in NOTHING and key not in ASIDE}
     if any(there.get(key) for key in CALLS):
         raise NotUsable(f"{where} calls a tool")
-    spelled, content = _role(_said(there, ROLE_KEYS, where, _role)), _said(there, TEXT_KEYS, where)
+    spelled, content = role_of(_said(there, ROLE_KEYS, where, role_of)), _said(there, TEXT_KEYS, where)
     if spelled in TOOLS:
         raise NotUsable(f"{where} is a tool's")
     if there.get("refusal"):

@@ -70,7 +70,7 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
     if not whole.endswith(turn.end + turn.rest):
         raise templates.Refusal(tokenizer, f"it ends {whole!r} otherwise than with {turn.end + turn.rest!r}")
     if role := _left_out(before, prompt):
-        raise templates.Refusal(tokenizer, f"it leaves out a text of role {role}")
+        raise templates.Refusal(tokenizer, f"it leaves out or changes a text of role {role}")
     written = whole[len(prompt) : len(whole) - len(turn.end + turn.rest)]
     marked, whole_answer = finished != plain, answer.strip() in bare(written)
     if marked and not (whole_answer and bare(whole) == templates.rendered(tokenizer, plain, False)):

@@ -214,7 +214,7 @@ def test_a_text_that_a_template_leaves_out_is_not_passed_over(text):
         "{% for message in messages %}", "{% for message in messages if message.role != 'system' %}"
     )
     adopt_template(tokenizer, None)
-    with pytest.raises(Refusal, match="leaves out a text of role system"):
+    with pytest.raises(Refusal, match="leaves out or changes a text of role system"):
         encode_turn(tokenizer, [{"role": "system", "content": text}, *ASKED], ANSWER)
 
 
@@ -245,7 +245,7 @@ def test_an_earlier_answer_may_lose_its_thought_and_nothing_else():
         "{% for message in messages %}", "{% for message in messages if message.role != 'assistant' or loop.last %}"
     ).replace("loop.last %}", "message == messages[-1] %}")
     adopt_template(tokenizer, None)
-    with pytest.raises(Refusal, match="leaves out a text of role assistant"):
+    with pytest.raises(Refusal, match="leaves out or changes a text of role assistant"):
         encode_turn(tokenizer, [*ASKED, earlier, *ASKED], ANSWER)
 
 
