@@ -5,11 +5,13 @@ every tensor at the same place in every step. So the keys and values of a row li
 kernel of our own reads only the filled part of it. There is no mask and no padding, neither in the prompts nor in the steps.
 """
 
+import copy
 from functools import partial
 from weakref import WeakSet
 
 import torch
 from torch.nn.functional import gelu, pad
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
@@ -19,9 +21,11 @@ from stages.decoding.causal.graphs.recording import recording
 from stages.decoding.causal.graphs.turn import Turn
 from stages.models import attention, runtime
 from stages.models.prompting import common_head
+from stages.tasks.batches import micro_batches
 
 AT_ONCE = 8  # tokens that are chosen on the GPU before the CPU looks whether rows have ended
 COLUMNS = 64  # keys and values are set aside for a multiple of it, so that the next batch finds memory of the same size
+PROMPT_TOKENS = 1024  # of prompts that a CPU reads at once, padding counted
 SPARE = 16  # columns that are set aside at a time, where keys and values grow
 NAME = "rows_kept"
 
@@ -52,6 +56,18 @@ class Roomy(DynamicLayer):
         super().batch_repeat_interleave(repeats)
         self.room = (self.keys, self.values)
 
+    def beside(self, others: "list[Roomy]", columns: int) -> "Roomy":
+        """These rows and those of others, in as many columns. Zeros stand before the keys and values of fewer."""
+        whole, layers = Roomy(), [self, *others]
+        if self.is_initialized:
+            whole.lazy_initialization(self.keys, self.values)
+            kinds = [layer.keys for layer in layers], [layer.values for layer in layers]
+            whole.room = tuple(
+                torch.cat([pad(part, (0, 0, columns - part.shape[-2], SPARE)) for part in parts]) for parts in kinds
+            )
+            whole.keys, whole.values = (lines[..., :columns, :] for lines in whole.room)
+        return whole
+
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         """Go on with these rows alone."""
         end = self.get_seq_length()
@@ -65,27 +81,46 @@ class Growing:
     at_once = 1
 
     def __init__(self, model: PreTrainedModel, _: int):
-        self.model, self.cache = model, DynamicCache()
-        self.cache.layer_class_to_replicate = Roomy
+        self.model, self.cache = model, self._empty()
+
+    @staticmethod
+    def _empty() -> DynamicCache:
+        cache = DynamicCache()
+        cache.layer_class_to_replicate = Roomy
+        return cache
 
     def first(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Logits [B, V] after prompts `ids` [B, L], padded on the left where `mask` [B, L] is 0."""
-        self.mask, self.positions = mask, (mask.cumsum(-1) - 1).clamp(min=0)
-        prompts = [line[-size:] for line, size in zip(ids.tolist(), mask.sum(1).tolist(), strict=True)]
-        size = len(common_head(prompts))
-        return self._after_head(ids, size) if size else self._logits(ids)
+        """Logits [B, V] after prompts `ids` [B, L], padded on the left where `mask` [B, L] is 0.
 
-    def _after_head(self, ids: torch.Tensor, size: int) -> torch.Tensor:
-        """The same where all prompts begin with the same `size` tokens, which are read once. The cache then holds them without
-        padding, and after them what is left of each prompt, padded on the left."""
-        head, places, prompts = ids[:1, -int(self.mask[0].sum()) :][:, :size], self.positions, self.mask
-        self.mask, self.positions = torch.ones_like(head), torch.arange(size, device=ids.device)[None]
-        self._logits(head)
-        self.cache.batch_repeat_interleave(len(ids))
-        rest = prompts * (places >= size)
-        self.mask = torch.cat([self.mask.expand(len(ids), -1), rest[:, size:]], 1)
-        self.positions = places[:, size:]
-        return self._logits(ids[:, size:])
+        On a CPU prompts of like length are read together, and what all begin with is read once.
+        """
+        prompts = [line[-size:] for line, size in zip(ids.tolist(), mask.sum(1).tolist(), strict=True)]
+        at_once = PROMPT_TOKENS if ids.device.type == "cpu" else ids.numel()
+        head = [] if getattr(self.model.config.get_text_config(), "sliding_window", None) else common_head(prompts)
+        if head:  # a window is counted in columns, and there are columns of padding after the head
+            self._read([head], [])
+        start, parts = self.cache, []
+        for group in micro_batches([prompt[len(head) :] for prompt in prompts], at_once, False):
+            self.cache = copy.deepcopy(start)
+            self.cache.batch_repeat_interleave(len(group))
+            parts.append((self._read(group, head), self.mask, self.cache))
+        columns = max(part_mask.shape[1] for _, part_mask, _ in parts)
+        self.mask = torch.cat([pad(part_mask, (columns - part_mask.shape[1], 0)) for _, part_mask, _ in parts])
+        self.positions = mask.sum(1, keepdim=True) - 1
+        if len(parts) > 1:
+            layers = zip(*(cache.layers for _, _, cache in parts), strict=True)
+            self.cache = self._empty()
+            self.cache.layers = [layer.beside(others, columns) for layer, *others in layers]
+        return torch.cat([logits for logits, _, _ in parts])
+
+    def _read(self, prompts: list[list[int]], head: list[int]) -> torch.Tensor:
+        """Logits [B, V] after prompts, or what is left of them after a head that was read."""
+        tokens, device = [torch.tensor(prompt) for prompt in prompts], self.model.device
+        ids = pad_sequence(tokens, batch_first=True, padding_side="left").to(device)
+        own = pad_sequence([torch.ones_like(prompt) for prompt in tokens], batch_first=True, padding_side="left").to(device)
+        self.positions = (own.cumsum(-1) - 1).clamp(min=0) + len(head)
+        self.mask = torch.cat([own.new_ones(len(prompts), len(head)), own], 1)
+        return self._logits(ids)
 
     def next(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits [B, V] after one more token a row [B]."""

@@ -156,7 +156,7 @@ def test_keys_and_values_in_room_that_was_set_aside_are_those_that_grow(architec
     )
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gpt2", "phi", "mistral"])
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "phi"])
 def test_a_common_head_is_read_once_and_changes_nothing(architecture, monkeypatch):
     prompts = [[*range(3, 3 + prompting.HEAD), *prompt] for prompt in PROMPTS]
     said, read = [], []
@@ -169,3 +169,27 @@ def test_a_common_head_is_read_once_and_changes_nothing(architecture, monkeypatc
     assert said[0] == said[1]
     head = len(prompts[0]) - len(PROMPTS[0])
     assert sum(read[1]) - sum(read[0]) == head * (len(prompts) - 1)
+
+
+def test_a_window_is_counted_without_a_head(monkeypatch):
+    prompts, said = [[*range(3, 3 + prompting.HEAD), *prompt] for prompt in PROMPTS], []
+    for head in (prompting.HEAD, 1000):
+        monkeypatch.setattr(prompting, "HEAD", head)
+        said.append(answers(monkeypatch, caches.Growing, tiny.windowed(6), prompts, max_new_tokens=24))
+    assert said[0] == said[1]
+
+
+@pytest.mark.parametrize("headed", [False, True], ids=["apart", "headed"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "phi", "window"])
+def test_prompts_read_a_few_at_a_time_have_the_same_answers_and_less_padding(monkeypatch, kind, headed):
+    prompts = sorted(PROMPTS, key=len)
+    prompts = [[*range(3, 3 + prompting.HEAD), *prompt] for prompt in prompts] if headed else prompts
+    said, read = [], []
+    for most in (40, 1000):
+        monkeypatch.setattr(caches, "PROMPT_TOKENS", most)
+        model = tiny.windowed(6) if kind == "window" else tiny.model(kind)
+        model.register_forward_pre_hook(lambda _, args, named: read[-1].append(named["input_ids"].numel()), with_kwargs=True)
+        read.append([])
+        said.append(answers(monkeypatch, caches.Growing, model, prompts, max_new_tokens=24))
+    assert said[0] == said[1]
+    assert len(read[0]) > len(read[1]) + 2 and sum(read[0]) < sum(read[1])
