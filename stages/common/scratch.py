@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TEMPORARY = Path(".dvc", "tmp", "exps").parts  # where DVC puts the work trees of experiments
@@ -54,15 +55,20 @@ def fingerprint(*parts: object) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """sha256 (hex) of a file, or of all names and contents in a directory."""
+    """sha256 (hex) of a file, or of all names and contents in a directory. Files are read on all cores."""
     path = Path(path)
     digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-        with open(file, "rb") as stream:
-            inner = hashlib.file_digest(stream, "sha256").hexdigest()
-        name = file.relative_to(path).as_posix() if path.is_dir() else ""
-        digest.update(f"{name}\0{inner}\n".encode())
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for file, inner in zip(files, pool.map(_sha256, files), strict=True):
+            name = file.relative_to(path).as_posix() if path.is_dir() else ""
+            digest.update(f"{name}\0{inner}\n".encode())
     return digest.hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def remember(file: Path, make: Callable[[], object]) -> object:
