@@ -122,7 +122,7 @@ def test_room_is_kept_for_the_whole_answer(work, models):
     row = tiny.rows(1)[0]
     around = len(tiny.tokenizer()("### Instruction:\n9\n\n### Response:\n")["input_ids"]) - 1
     row["messages"][0]["content"] = "9" * (tiny.CONTEXT - around - 8)
-    write_rows(work / "formatted" / "test" / "000.jsonl", [row])
+    write_rows(work / "formatted" / "test" / "000.jsonl", [row, tiny.rows(1, 1)[0]])  # the stage refuses where no row has room
     short, long = (run(work, models, max_new_tokens=count)[0]["answers"]["tuned"] for count in (8, 9))
     assert short["prompt_tokens"] == long["prompt_tokens"] == tiny.CONTEXT - 8
     assert (short["finish"] != "prompt too long", long["finish"]) == (True, "prompt too long")
