@@ -7,10 +7,10 @@ files of one set are one. Sets that share questions are one domain. pandalm is l
 nothing be trained on them.
 
 What the signals weigh is not fitted: their shares are those of signals.py, each on its own scale. Weights fitted to some sets
-agree less with people of another domain (Dawes 1979, on improper linear models). Fitted are two numbers: the slope of their
-mean, and the weight of `known`. They come from a logistic regression on the marks (0 to 1) in which each set has a level of its
-own and every domain weighs the same. Then comes one level for all sets. The level of a set would make its mean score its mean
-mark; their median is taken, so that one set with lenient graders moves no score of the others.
+agree less with people of another domain (Dawes 1979, on improper linear models). Fitted are three numbers: the slope of their
+mean, and the weights of `known` and `opposite`. They come from a logistic regression on the marks (0 to 1) in which each set
+has a level of its own and every domain weighs the same. Then comes one level for all sets. The level of a set would make its
+mean score its mean mark; their median is taken, so that one set with lenient graders moves no score of the others.
 
 A second regression tells texts from their own words in disorder by the encoder's states (the flag `shuffled`). Printed is how
 well weights that were fitted without a set's domain do on it. With --write, stages/judging/weights/ is written anew.
@@ -64,19 +64,20 @@ def logistic(features: np.ndarray, marks: np.ndarray, weights: np.ndarray, prior
 
 
 def fit(signals: np.ndarray, judged: Judged) -> dict:
-    """Center, scale and weight of each signal [n, k], of which the last is `known`, and the bias."""
+    """Center, scale and weight of each signal [n, k], of which the last are `known` and `opposite`, and the bias."""
     names = sorted(set(judged.sets))
     inside = np.array([[name == other for other in names] for name in judged.sets], float)
     domains = np.array([domain(name) for name in judged.sets])
     weights = np.array([1000 / (domains == one).sum() for one in domains])
     center = signals.mean(0)
     scale = np.sqrt(np.mean([signals[judged.sets == name].var(0) for name in names], 0)) + 1e-9
+    center[-1], scale[-1] = 0, 1  # `opposite` is 0 or 1
     plain = (signals - center) / scale
     shares = np.array([*SHARES.values()]) / sum(SHARES.values())
-    mean, known = plain[:, :-1] @ shares, plain[:, -1]
-    prior = np.r_[PRIOR, PRIOR, np.full(len(names), LEVEL_PRIOR)]
-    slope, of_known = logistic(np.column_stack([mean, known, inside]), judged.marks, weights, prior, free=1)[:2]
-    weight = SLOPE * np.r_[slope * shares, of_known]
+    features = np.column_stack([plain[:, : len(shares)] @ shares, plain[:, len(shares) :], inside])
+    prior = np.r_[np.full(3, PRIOR), np.full(len(names), LEVEL_PRIOR)]
+    slope, *others = logistic(features, judged.marks, weights, prior, free=1)[:3]
+    weight = SLOPE * np.r_[slope * shares, others]
     sums = plain @ weight
     levels = [_level(sums[judged.sets == name], judged.marks[judged.sets == name]) for name in names]
     return {"center": center, "scale": scale, "weight": weight, "bias": float(np.median(levels))}

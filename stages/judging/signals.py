@@ -10,7 +10,8 @@
 `words` counts twice, for the others are all of the encoder. Tokens of `news` are weighted by their rarity.
 
 `known` stands behind them: the cosine of the question's embedding and the expected answer's. It is the same for all answers to
-a question. The nearer the question comes to what is expected, the more any answer to it has for free.
+a question. The nearer the question comes to what is expected, the more any answer to it has for free. `opposite` is 1 where
+yes is said and no was expected, or the reverse: no likeness makes up for that.
 
 None looks at length, and nothing is fitted to the data that is judged: the same question, expected answer and answer have the
 same signals in every run.
@@ -30,7 +31,7 @@ from stages.judging.encoder import Encoder, Reading
 from stages.models import runtime
 
 SHARES = {"words": 2, "news": 1, "meaning": 1, "topic": 1}  # how often each counts
-NAMES = (*SHARES, "known")
+NAMES = (*SHARES, "known", "opposite")
 CHANCE = 0.3  # Dice coefficient of an expected word with the likest word of an answer to something else
 PASSAGE = 100  # words of an answer that are taken together; as many as were expected, where these are more
 AT_ONCE = 256  # answers whose states are held
@@ -41,6 +42,12 @@ _STOP_WORDS = (
     "other very"
 )
 STOP_WORDS = frozenset(_STOP_WORDS.split())
+_YES = "yes|yeah|yep|true|correct|ja|oui|sí|si|sim"
+_NO = "no|nope|false|incorrect|nein|non|não|nee|nej|nei"
+_GOES_ON = "because|since|as|if|it|they|he|she|we|you|i|that|this|there|the"
+_ENDS = r"[^\S\n]{0,5}(?:[,.;:!?…–—)\"'”’\n]|\Z)"
+_BEGIN = r"(?:\A|(?<=[.!?:;\n])\s)\W{0,5}"  # of a sentence
+_VERDICT = re.compile(rf"{_BEGIN}(?:({_YES})|({_NO}))(?={_ENDS}|\s+(?:{_GOES_ON})\b)")  # not: No problem, non-toxic
 _ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "s", "ly")
 
 
@@ -97,7 +104,17 @@ class Signals:
             float(read[question, expected].whole @ read[question, answer].whole),
             float(meant.whole @ said.whole),
             float(asked.whole @ meant.whole),
+            float(_opposite(expected, answer)),
         ]
+
+
+def _opposite(expected: str, answer: str) -> bool:
+    """Whether the expected answer begins with yes and some sentence of the answer with no, or the reverse.
+
+    It counts for nothing where another sentence begins with the expected word.
+    """
+    right = _VERDICT.match(expected.casefold())
+    return right is not None and {bool(said[1]) for said in _VERDICT.finditer(answer.casefold())} == {not right[1]}
 
 
 def _words(question: str, expected: str, answer: str) -> float:

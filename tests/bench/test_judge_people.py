@@ -51,9 +51,10 @@ def test_some_rows_of_each_set_are_whole_questions(tmp_path):
 
 
 def agreeing(rows, dice: np.random.Generator) -> np.ndarray:
-    """Made-up signals [n, len(NAMES)] that agree with the marks, less what is known beforehand."""
+    """Made-up signals [n, len(NAMES)] that agree with the marks, less what is known. Bad answers say the opposite."""
     known = dice.normal(0, 1, len(rows.marks))
-    return np.stack([rows.marks + 0.2 * known + dice.normal(0, 0.1, len(known)) for _ in SHARES] + [known], 1)
+    said = [rows.marks + 0.2 * known + dice.normal(0, 0.1, len(known)) for _ in SHARES]
+    return np.stack([*said, known, rows.marks == 0], 1)
 
 
 def test_one_set_with_lenient_graders_moves_no_score_of_the_others(tmp_path):
@@ -72,8 +73,8 @@ def test_signals_keep_their_shares_and_what_is_for_testing_is_left_out(tmp_path)
     dice = np.random.default_rng(1)
     signals = agreeing(rows, dice)
     fitted = fit_judge.fit(signals, rows)
-    assert np.ptp(fitted["weight"][:-1] / [*SHARES.values()]) < 1e-9 and fitted["weight"][-1] < 0 < fitted["weight"][0]
-    other_unit = fit_judge.predict(fit_judge.fit(signals * [100, 1, 1, 1, 1], rows), signals * [100, 1, 1, 1, 1])
+    assert np.ptp(fitted["weight"][:-2] / [*SHARES.values()]) < 1e-9 and max(fitted["weight"][-2:]) < 0 < fitted["weight"][0]
+    other_unit = fit_judge.predict(fit_judge.fit(signals * [100, 1, 1, 1, 1, 1], rows), signals * [100, 1, 1, 1, 1, 1])
     scores = fit_judge.predict(fitted, signals)
     np.testing.assert_allclose(other_unit, scores, atol=0.1)
     assert np.corrcoef(scores, rows.marks)[0, 1] > 0.9 and ((scores > 0) & (scores < 100)).all()

@@ -44,8 +44,8 @@ def test_the_expected_answer_scores_over_bad_ones(judge):
 def test_shipped_weights_are_the_signals_shares_and_say_where_they_come_from(judge):
     """What is known beforehand lowers the level."""
     weights = judge.describe()["weights"]
-    bias, known = weights.pop("bias"), weights.pop("known")
-    assert list(weights) == list(SHARES) and weights["words"] > 0 > known
+    bias, known, opposite = (weights.pop(name) for name in ("bias", "known", "opposite"))
+    assert list(weights) == list(SHARES) and weights["words"] > 0 > known > opposite
     assert np.ptp([weights[name] / share for name, share in SHARES.items()]) < 1e-9
     assert isinstance(bias, float) and list(shipped()["signals"]) == list(NAMES)
     assert shipped()["fitted_on"]["rows"].keys() == shipped()["held_out_spearman"].keys() - {"pandalm"}
@@ -71,6 +71,12 @@ def test_lists_are_scored_as_each_alone_and_a_text_is_read_once(judge, monkeypat
     assert np.array_equal(together["right"], together["again"])
     for name, scores in together.items():
         np.testing.assert_allclose(judge.score(lists[name]), scores, atol=0.01)
+
+
+def test_yes_where_no_was_expected_scores_little(judge):
+    asked = "Can lawyers lie?", "No, lawyers are not allowed to lie."
+    right, wrong = judge.score([(*asked, text) for text in ("No, lawyers may not lie", "Yes, lawyers are allowed to lie")])
+    assert wrong < 35 < right
 
 
 def test_right_answers_score_alike_whatever_was_asked(judge):
