@@ -17,7 +17,10 @@ MAGIC = {  # first bytes: what it is, and the fix
         "git lfs pull, or fetch the file itself",
     ),
     rb"\x1f\x8b|BZh[1-9]1AY&SY|\xfd7zXZ\x00": ("a packed file (gz, bz2 or xz)", _OPEN),
-    rb"PK\x03\x04|PK\x05\x06": ("a zip archive", f"{_OPEN}; where it is a sheet of Excel, set {SECTION}.reader to excel"),
+    rb"PK\x03\x04|PK\x05\x06": (
+        "a zip archive, as documents of Office are, too",
+        f"{_OPEN}; for sheets of Excel set {SECTION}.reader to excel; other documents are to be saved as text",
+    ),
     rb"\x28\xb5\x2f\xfd|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07": ("a zstd, 7z or RAR archive", "unpack it, or pack it as zip or gz"),
     rb"PAR1": ("a Parquet file", f"set {SECTION}.reader to parquet"),
     rb"%PDF-": ("a PDF", _CONVERT),

@@ -22,6 +22,7 @@ from stages.training.hosted.state import State, once
 
 MARK = "affinage"  # key of the job's metadata that holds its fingerprint
 ENDED = ("succeeded", "failed", "cancelled")
+BEFORE = ("created", "pending", "validating", "validating_files", "queued", "paused")  # a job does not run yet, or for now
 POLL, AWAY = 5.0, 60.0  # seconds between two looks at a job; at most, between two tries while the service is away
 STILL = 720  # looks at a job after which an unchanged status is said again: an hour
 MOST_LINES = 5  # offending lines shown

@@ -102,20 +102,29 @@ class Run:
     def _watch(self, seen: dict) -> None:
         """Cancel a job that may cost more than the limit.
 
-        The service may have chosen too many epochs. Or the job runs and the service does not say how many; then it may be as
-        many as the protocol allows.
+        The service may have chosen too many epochs. Or the job runs, by whatever word, and the service does not say how many;
+        then it may be as many as the protocol allows.
 
         Raises:
-            StageError: if the job was cancelled.
+            StageError: if the job was cancelled, or the service does not cancel it.
         """
         epochs = job.really(self.params, seen)["n_epochs"]
         stated = isinstance(epochs, int)
-        if seen["status"] in job.ENDED or not stated and seen["status"] != "running":
+        if seen["status"] in job.ENDED or not stated and seen["status"] in job.BEFORE:
             return
         if self.bound.exceeds(epochs if stated else cost.MOST_EPOCHS):
-            if job.cancel(self.service, seen["id"])["status"] == "succeeded":  # too late: it is paid
-                return
             chosen = f"{epochs} epochs, chosen by the service" if stated else "a number of epochs that the service does not say"
+            try:
+                cancelled = job.cancel(self.service, seen["id"])
+            except StageError as refused:
+                fix = (
+                    f"cancel job {seen['id']} at the service at once: it runs on, for the service refused to ({refused.found})"
+                )
+                raise StageError(
+                    f"models.{self.name}.train.limit_dollars", chosen, f"at most ${self.bound.limit:g}", fix
+                ) from None
+            if cancelled["status"] == "succeeded":  # too late: it is paid
+                return
             raise StageError(
                 f"models.{self.name}.train.limit_dollars",
                 f"{chosen}; {self.bound}",

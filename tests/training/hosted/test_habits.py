@@ -49,6 +49,21 @@ def test_a_choice_that_is_not_shown_cannot_be_bounded(work, account, shows):
     assert about["hyperparameters"]["n_epochs"] == 2 == metrics(work)["epochs"]
 
 
+def test_a_job_that_runs_by_another_word_is_bounded_all_the_same(work, account):
+    account.shows = ()
+    account.states = ["validating_files", *["in_progress"] * 4, "succeeded"]
+    with pytest.raises(StageError, match="a number of epochs that the service does not say"):
+        helpers.train(work, n_epochs="auto", limit_dollars=0.02)
+    assert account.jobs["ftjob-0001"]["status"] == "cancelled"
+
+
+def test_a_job_that_the_service_does_not_cancel_is_named(work, account):
+    account.auto_epochs = 40
+    account.faults = [Fault("jobs.cancel", nth, 405, False) for nth in range(1, 9)]
+    with pytest.raises(StageError, match="40 epochs, chosen by the service(.|\n)*cancel job ftjob-0001 at the service at once"):
+        helpers.train(work, n_epochs="auto", limit_dollars=0.02)
+
+
 def test_a_choice_that_is_not_shown_passes_where_the_limit_holds_for_any(work, account):
     account.shows = ()
     helpers.train(work, n_epochs="auto", limit_dollars=1.0)
