@@ -88,10 +88,10 @@ def set_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> N
     """Give model and tokenizer a padding token. A decoder's head finds a text's last token by it.
 
     Raises:
-        StageError: if the tokenizer has neither a padding nor an end token.
+        StageError: if the tokenizer has no token that can be one.
     """
     rows = model.get_input_embeddings().num_embeddings
-    named = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
+    named = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, tokenizer.sep_token_id)
     usable = [token for token in named if token is not None and 0 <= token < rows]
     if not usable:
         raise StageError("tokenizer of the base", "no padding and no end token", "one of them", "choose another base")

@@ -26,6 +26,34 @@ def test_it_trains_the_same_whatever_padding_is(tmp_path, pad):
     assert tables[0] == tables[1]
 
 
+def no_padding(folder):
+    tokenizer = directory.load_tokenizer(folder)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(folder)
+
+
+def padding_that_ends_texts(folder):
+    tokenizer = directory.load_tokenizer(folder)
+    tokenizer.pad_token = "</s>"
+    tokenizer.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"pad_token_id": tiny.EOS}))
+
+
+@pytest.mark.parametrize("change", [no_padding, padding_that_ends_texts])
+def test_a_classifier_trains_the_same_whatever_padding_is(tmp_path, change):
+    tables = []
+    for name in ("good", "odd"):
+        work = tmp_path / name
+        tiny.encoder(work / "base")
+        tiny.labelled(work / "formatted")
+        if name == "odd":
+            change(work / "base")
+        run(work, tiny.classifying(epochs=1))
+        tables.append((work / "model.csv").read_text())
+    assert tables[0] == tables[1]
+
+
 def test_a_token_without_a_row_in_the_model_is_named(tmp_path):
     tiny.base(tmp_path / "base")
     words = directory.load_tokenizer(tmp_path / "base")

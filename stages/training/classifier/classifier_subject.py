@@ -33,6 +33,7 @@ def classifier_subject(
     width = memory.LEARNING if params.tune.kind == "full" else 4
     memory.require_room(f"models.{name}.train.tune", paths.base, width, runtime.device())
     model = directory.load_classifier(paths.base, labels, params.seed).to(runtime.device())
+    model.get_input_embeddings().padding_idx = None  # else a token that is padding and end at once would not learn
     set_dropout(model, params.dropout)
     classifier.set_padding(model, tokenizer)
     encode = partial(classifier.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens, labels=labels)
