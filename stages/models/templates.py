@@ -165,11 +165,12 @@ def _letters(tokenizer: PreTrainedTokenizerBase, question: dict, answer: dict) -
 
     What it writes before a first question is left aside: it may be a text in which tags have their own meaning.
     """
-    dialogue = [question, answer, question]
-    written = rendered(tokenizer, dialogue, True).partition(QUESTION)[2]
+    written = rendered(tokenizer, [question], True).partition(QUESTION)[2]
+    with suppress(Refusal):  # of a template for one question alone
+        written += rendered(tokenizer, [question, answer, question], True).partition(QUESTION)[2]
     with suppress(Refusal):  # of a template without a system role
-        told = rendered(tokenizer, [{"role": "system", "content": QUESTION}, *dialogue], True)
-        written += told if told.count(QUESTION) == 3 else ""  # else it passes over system messages
+        told = rendered(tokenizer, [{"role": "system", "content": QUESTION}, question], True)
+        written += told if told.count(QUESTION) == 2 else ""  # else it passes over system messages
     return _marks_in(tokenizer, written)
 
 

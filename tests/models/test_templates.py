@@ -262,3 +262,12 @@ def test_tags_in_a_usual_system_text_may_stand_in_texts():
     adopt_template(tokenizer, None)
     assert turn(tokenizer).letters == {"<|user|>", "<|assistant|>", "<|system|>"}
     encode_turn(tokenizer, ASKED, "It is <b>red</b>.")
+
+
+def test_a_template_for_one_question_alone_can_be_trained_with():
+    tokenizer = shapes.tokenizer("zephyr")
+    tokenizer.chat_template = "{% if messages|length > 2 %}{{ raise_exception('One question') }}{% endif %}" + shapes.ZEPHYR
+    adopt_template(tokenizer, None)
+    assert encode_turn(tokenizer, ASKED, ANSWER).prompt == encode_turn(adopted("zephyr"), ASKED, ANSWER).prompt
+    with pytest.raises(Refusal, match="One question"):
+        encode_turn(tokenizer, DIALOGUE, ANSWER)
