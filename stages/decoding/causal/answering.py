@@ -10,7 +10,7 @@ from stages.common.rows import FormattedText
 from stages.common.schema_models import Generate
 from stages.decoding import products
 from stages.decoding.answers import Answer, latencies, too_long, unreadable
-from stages.decoding.causal import batch_answers
+from stages.decoding.causal import batch_answers, caches
 from stages.decoding.contestants import Contestant
 from stages.models import directory, runtime
 from stages.models.prompting import Refusals
@@ -37,8 +37,10 @@ def answers(
 
     def make(group: list[int]) -> list[dict]:
         if not loaded:
-            loaded.append(products.lay_out(directory.load(contestant.folder, dtype=dtype, device=device)))
-        written = batch_answers.answer(loaded[0], contestant.tokenizer, [prompts[i] for i in group], options, contestant.stop)
+            model = products.lay_out(directory.load(contestant.folder, dtype=dtype, device=device))
+            loaded.extend([model, caches.steps(model, options.max_new_tokens)])
+        (model, decoder), group_prompts = loaded, [prompts[i] for i in group]
+        written = batch_answers.answer(model, contestant.tokenizer, group_prompts, options, contestant.stop, decoder)
         fresh.extend(answer.tokens for answer in written)
         return [asdict(answer) for answer in written]
 

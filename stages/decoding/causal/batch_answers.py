@@ -2,7 +2,9 @@
 
 import time
 from dataclasses import dataclass, field
+from itertools import chain
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -95,8 +97,15 @@ def answer(
     prompts: list[list[int]],
     options: Generate,
     stop: list[str],
+    decoder: caches.Growing | caches.Graphed | None = None,
 ) -> list[Answer]:
-    """Answers to a group of prompts (token ids), in their order."""
+    """Answers to a group of prompts (token ids), in their order.
+
+    Args:
+        stop: strings that end an answer.
+        decoder: what `caches.steps` has made of the model for earlier groups, with the same options, while the model does not
+            change: it need not set everything up again. None: a new one.
+    """
     runtime.check_rows(model, tokenizer, (token for prompt in prompts for token in prompt), "a prompt")
     ends = end_tokens(model, tokenizer)
     count = len(prompts)
@@ -107,7 +116,7 @@ def answer(
     seen = _seen(prompts, ids, mask, model) if options.repetition_penalty != 1 else None
     chooser = Chooser(options, prompts, seen, ends)
     alive = list(range(len(prompts)))  # which prompt each line of the batch belongs to
-    decoder = caches.steps(model, options.max_new_tokens)
+    decoder = decoder or caches.steps(model, options.max_new_tokens)
     tokens = chooser.next(decoder.first(ids, mask))
     columns = [tokens]
     while True:
@@ -128,13 +137,12 @@ def answer(
 
 def _padded(prompts: list[list[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and mask [B, L], padded on the left, so that all rows go on at the same column."""
-    longest = max(map(len, prompts))
+    sizes = torch.tensor([*map(len, prompts)])
+    longest = int(sizes.max())
+    mask = torch.arange(longest) >= longest - sizes[:, None]
     ids = torch.zeros((len(prompts), longest), dtype=torch.long)
-    mask = torch.zeros((len(prompts), longest), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[row, longest - len(prompt) :] = 1
-    return ids.to(device), mask.to(device)
+    ids[mask] = torch.from_numpy(np.fromiter(chain.from_iterable(prompts), np.int64, int(sizes.sum())))
+    return ids.to(device), mask.long().to(device)
 
 
 def _seen(prompts: list[list[int]], ids: torch.Tensor, mask: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:

@@ -6,6 +6,7 @@ kernel of our own reads only the filled part of it. There is no mask and no padd
 """
 
 import copy
+from dataclasses import dataclass
 from functools import partial
 from weakref import WeakSet
 
@@ -79,14 +80,14 @@ class Growing:
     """Decoding for any model on any device. Every step adds a column, and rows leave as soon as they have ended."""
 
     at_once = 1
+    layer = Roomy  # how a block's keys and values are kept
 
     def __init__(self, model: PreTrainedModel, _: int):
-        self.model, self.cache = model, self._empty()
+        self.model = model
 
-    @staticmethod
-    def _empty() -> DynamicCache:
+    def _empty(self) -> DynamicCache:
         cache = DynamicCache()
-        cache.layer_class_to_replicate = Roomy
+        cache.layer_class_to_replicate = self.layer
         return cache
 
     def first(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -95,6 +96,7 @@ class Growing:
         On a CPU prompts of like length are read together, and what all begin with is read once.
         """
         prompts = [line[-size:] for line, size in zip(ids.tolist(), mask.sum(1).tolist(), strict=True)]
+        self.cache = self._empty()
         at_once = PROMPT_TOKENS if ids.device.type == "cpu" else ids.numel()
         head = [] if getattr(self.model.config.get_text_config(), "sliding_window", None) else common_head(prompts)
         if head:  # a window is counted in columns, and there are columns of padding after the head
@@ -148,14 +150,27 @@ class Growing:
         return alive < size
 
 
+@dataclass
+class Step:
+    """A recorded step, and what it reads and writes: tokens and places [B], logits [B, V]."""
+
+    graph: torch.cuda.CUDAGraph
+    tokens: torch.Tensor
+    places: torch.Tensor
+    logits: torch.Tensor
+
+
 class Graphed:
-    """Decoding by a CUDA graph of one step."""
+    """Decoding by a CUDA graph of one step.
+
+    The graph of a whole batch, and the keys and values that it works on, are there for the next batch of the same size.
+    """
 
     at_once = AT_ONCE
     stepped: WeakSet[PreTrainedModel] = WeakSet()  # whose kernels are compiled and loaded, which a graph cannot record
 
     def __init__(self, model: PreTrainedModel, new_tokens: int):
-        self.model, self.new_tokens, self.kept = model, new_tokens, {}
+        self.model, self.new_tokens, self.kept, self.size, self.whole = model, new_tokens, {}, None, None
         model.set_attn_implementation(NAME)
         runtime.widen_head(model)
         for module in model.modules():
@@ -169,17 +184,19 @@ class Graphed:
         self.longest, self.ends = ids.shape[1], pad(sizes.cumsum(0), (1, 0)).int()
         self.rows, columns = mask.nonzero(as_tuple=True)  # which row a token is of, and at which place
         self.places = columns - (self.longest - sizes)[self.rows]
-        self.columns = -(-(self.longest + self.new_tokens + AT_ONCE) // COLUMNS) * COLUMNS
-        self.turns = self.llama.turns(self.columns) if self.llama else []
+        self._make_room(len(ids), -(-(self.longest + self.new_tokens + AT_ONCE) // COLUMNS) * COLUMNS)
         self.attend = self._to_prompts
         logits = self._logits(ids[self.rows, columns], self.ends[1:].long() - 1)
-        self._one_token_a_row(sizes)
+        self.step, self.attend = self.whole, self._to_kept
+        self.places = sizes.clone() if self.step is None else self.step.places.copy_(sizes)
         return logits
 
-    def _one_token_a_row(self, sizes: torch.Tensor) -> None:
-        """Set up steps of rows that hold `sizes` [B] tokens."""
-        self.rows, self.places, self.graph = torch.arange(len(sizes), device=sizes.device), sizes.clone(), None
-        self.attend = self._to_kept
+    def _make_room(self, rows: int, columns: int) -> None:
+        """Set aside places for keys and values, unless the last batch has left as many."""
+        if self.size != (rows, columns):
+            self.size, self.whole, self.step = (rows, columns), None, None
+            self.kept.clear()
+            self.turns = self.llama.turns(columns) if self.llama else []
 
     def _logits(self, ids: torch.Tensor, keep: torch.Tensor | None = None) -> torch.Tensor:
         """Logits [kept, V] after tokens `ids` [tokens]; `keep`: which of them count, None: all."""
@@ -191,7 +208,9 @@ class Graphed:
     def _to_prompts(self, layer: int, heads: tuple, scale: float | None, window: int | None, turn: Turn | None) -> torch.Tensor:
         """Attention [tokens, H, D] of one block inside the prompts. Their keys and values [tokens, G, D] are stored."""
         query, key, value = heads
-        self.kept[layer] = key.new_empty(2, len(self.ends) - 1, key.shape[1], self.columns, key.shape[2])
+        if layer not in self.kept:
+            rows, columns = self.size
+            self.kept[layer] = key.new_empty(2, rows, key.shape[1], columns, key.shape[2])
         query, key = kernels.store(query, key, value, self.kept[layer], self.rows, self.places, turn)
         return attention.flash(query, key, value, self.ends, self.longest, scale, window)
 
@@ -199,27 +218,36 @@ class Graphed:
         """Attention of one new token a row to the stored keys and values."""
         return kernels.attend(heads, self.kept[layer], self.places, scale, window, turn)
 
-    def _step(self) -> None:
-        self.logits = self._logits(self.ids)
+    def _step(self, tokens: torch.Tensor) -> torch.Tensor:
+        logits = self._logits(tokens)
         self.places += 1
+        return logits
 
     def next(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits [B, V] after one more token a row [B]."""
-        if self.graph is None:
-            self.ids, self.graph = tokens.clone(), torch.cuda.CUDAGraph()
-            if self.model not in self.stepped:
-                self._logits(self.ids)  # the keys and values that it stores are written again by the step
-                self.stepped.add(self.model)
-            with recording(self.graph):
-                self._step()
-        self.ids.copy_(tokens)
-        self.graph.replay()
-        return self.logits
+        if self.step is None:
+            self.step = self._recorded(tokens)
+        self.step.tokens.copy_(tokens)
+        self.step.graph.replay()
+        return self.step.logits
+
+    def _recorded(self, tokens: torch.Tensor) -> Step:
+        tokens, graph = tokens.clone(), torch.cuda.CUDAGraph()
+        if self.model not in self.stepped:
+            self._logits(tokens)  # the keys and values that it stores are written again by the step
+            self.stepped.add(self.model)
+        with recording(graph):
+            logits = self._step(tokens)
+        step = Step(graph, tokens, self.places, logits)
+        if len(tokens) == self.size[0]:
+            self.whole = step
+        return step
 
     def keep(self, lines: torch.Tensor) -> None:
-        """Go on with these rows of the batch alone, by a new graph."""
-        self.kept = {layer: kept[:, lines] for layer, kept in self.kept.items()}
-        self._one_token_a_row(self.places[lines])
+        """Go on with these rows of the batch alone, by a new graph. `lines` ascend."""
+        for kept in self.kept.values():
+            kept[:, : len(lines)] = kept[:, lines]
+        self.places, self.step = self.places[lines], None
 
     def worth_leaving(self, alive: int, size: int) -> bool:
         """Whether `alive` rows of `size` should go on by themselves."""

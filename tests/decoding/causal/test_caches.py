@@ -50,10 +50,11 @@ def graphs(monkeypatch):
         yield
         recording.pop()
 
-    def noted(self):
-        if not recording:
-            return step(self)
-        recording[-1].work = lambda: step(self)
+    def noted(self, tokens):
+        logits = step(self, tokens)
+        self.places -= 1  # nothing has happened yet
+        recording[-1].work = lambda: logits.copy_(step(self, tokens))
+        return logits
 
     monkeypatch.setattr(caches.Graphed, "_step", noted)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Recorded)
@@ -120,6 +121,30 @@ def test_several_tokens_are_written_before_anyone_looks(graphs, monkeypatch, way
     assert sum(graph.replays for graph in graphs) == sum(looks) - 1  # the first token comes from the prompt
 
 
+def test_a_batch_works_with_what_the_last_one_of_its_size_has_left(graphs, monkeypatch):
+    model = tiny.model()
+    decoder = caches.Graphed(model, 20)
+    options, recorded = tiny.generation(max_new_tokens=20), []
+    for prompts in (PROMPTS, [[5, 6, 7], *PROMPTS[1:]], PROMPTS[:3], PROMPTS[:3], PROMPTS):
+        replies = batch_answers.answer(model, tiny.tokenizer(), prompts, options, [], decoder)
+        assert replies == answers(monkeypatch, caches.Growing, tiny.model(), prompts, max_new_tokens=20)
+        recorded.append(len(graphs))
+    assert recorded == [1, 1, 2, 2, 3]
+
+
+def test_rows_that_left_are_there_again_in_the_next_batch(graphs, monkeypatch):
+    model = tiny.model("phi")
+    decoder = caches.Graphed(model, 40)
+    growing = answers(monkeypatch, caches.Growing, tiny.model("phi"), max_new_tokens=40)
+    words = [growing[i].text[:2] for i in range(6)]  # as stop strings these end most rows at once
+    expected = answers(monkeypatch, caches.Growing, tiny.model("phi"), stop=words, max_new_tokens=40)
+    options, recorded = tiny.generation(max_new_tokens=40), []
+    for _ in range(2):
+        assert batch_answers.answer(model, tiny.tokenizer(), PROMPTS, options, words, decoder) == expected
+        recorded.append(len(graphs))
+    assert recorded[1] == 2 * recorded[0] - 1 > 1  # that of the whole batch is there, those of the rows that went on are not
+
+
 def test_rotary_embedding_that_changes_with_length_has_no_graphs(monkeypatch):
     monkeypatch.setattr(caches.kernels, "HERE", True)
     monkeypatch.setattr(caches.attention, "has_flash", lambda *_: True)
@@ -142,7 +167,7 @@ def test_keys_and_values_in_room_that_was_set_aside_are_those_that_grow(architec
     ids, _ = batch_answers._padded(PROMPTS, model.device)
     for layer in (caches.Roomy, DynamicLayer):
         growing = caches.Growing(model, 2 * caches.SPARE)
-        growing.cache.layer_class_to_replicate = layer
+        growing.layer = layer
         logits[layer] = [growing.first(ids, ids.new_ones(ids.shape))]
         for step in range(2 * caches.SPARE):
             if step in (0, 3, caches.SPARE + 1):  # rows leave while there is room, and where there is none
