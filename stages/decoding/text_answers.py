@@ -48,6 +48,7 @@ def expected(completion: str | None, stop: list[str]) -> dict[str, str | None]:
 def generate_text(name: str, params: Generate, paths: Paths) -> None:
     """Write every contestant's answers side by side, each by its own prompt."""
     runtime.deterministic()
+    runtime.keep_memory()
     rows: list[FormattedText] = list(read_rows(paths.formatted / "test"))
     training = list(read_rows(paths.formatted / "train")) if params.shots else []
     shots = choose_shots(training, params.shots, params.seed) if params.shots else []

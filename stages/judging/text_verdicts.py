@@ -194,6 +194,7 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     """Score the answers to the test rows. Probes are left out, for they have no expected answer."""
     start = time.monotonic()
     runtime.deterministic()
+    runtime.keep_memory()
     rows = [row for row in read_rows(paths.answers) if row["expected"] is not None]
     shots = shots_of(rows, read_rows(paths.formatted / "train"), paths.answers)
     field = contestants(paths.model, paths.base, paths.root, shots)

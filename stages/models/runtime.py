@@ -1,8 +1,10 @@
 """Where and how models run: device, precision, determinism, and a record of it all."""
 
+import ctypes
 import os
 import platform
 import resource
+import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -12,6 +14,8 @@ import torch
 from torch.nn import functional
 
 from stages.common.errors import StageError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h: bytes at the heap's end, and of a block, that go back to the system
 
 
 def device() -> torch.device:
@@ -98,6 +102,17 @@ def deterministic(wanted: bool = True) -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(wanted)
     torch.utils.deterministic.fill_uninitialized_memory = False  # it would write all memory once more, to find faulty kernels
+
+
+def keep_memory() -> None:
+    """Let the process keep the memory of tensors that it is done with. Nothing happens where the C library is not GNU's.
+
+    Else it goes back to the system, which clears every page before it lends it again. That takes a tenth of the time of judging.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        mallopt(M_MMAP_THRESHOLD, 2**28)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def memory(device: torch.device) -> str:

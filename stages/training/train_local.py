@@ -94,6 +94,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     """Train on `rows`, choose the best state on formatted/validation."""
     start = time.monotonic()
     runtime.deterministic(params.deterministic)
+    runtime.keep_memory()
     world = processes.join()
     prepared = prepare(name, params, paths)
     inputs = [

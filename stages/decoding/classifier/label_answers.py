@@ -49,6 +49,7 @@ def generate_labels(name: str, params: Classify, paths: Paths) -> None:
     The speed counts texts with a mark of the tokenizer in them (`marked`).
     """
     runtime.deterministic()
+    runtime.keep_memory()
     labels = read_json(paths.formatted / "labels.json")["labels"]
     rows, training = list(read_rows(paths.formatted / "test")), list(read_rows(paths.formatted / "train"))
     if not rows:
