@@ -107,7 +107,7 @@ def deterministic(wanted: bool = True) -> None:
 def keep_memory() -> None:
     """Let the process keep the memory of tensors that it is done with. Nothing happens where the C library is not GNU's.
 
-    Else it goes back to the system, which clears every page before it lends it again. That takes a tenth of the time of judging.
+    Else it goes back to the system, which clears every page before lending it again. That takes a tenth of the time of judging.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
