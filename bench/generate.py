@@ -31,6 +31,7 @@ from stages.common.check_params import check
 from stages.common.files import read_rows
 from stages.common.params import read
 from stages.common.schema_models import Generate
+from stages.decoding import products
 from stages.decoding.causal import batch_answers, caches
 from stages.models import directory, prompting, runtime
 
@@ -153,7 +154,7 @@ def run(name: str, asked: argparse.Namespace) -> None:
         torch._dynamo.reset()
         gc.collect()
         torch.cuda.empty_cache()
-    model = load()
+    model = products.lay_out(load())  # on a CPU
     model.generation_config.eos_token_id = None
     runtime.deterministic()
     speed, answers = measure("ours", ours(model, prompts, asked), total)
