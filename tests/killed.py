@@ -3,7 +3,8 @@
 The plan lists, for each run, its parameters and where its processes are killed, one after another; the last one ends in
 peace. This process only imports and forks: each fork is as good as a fresh process, without the seconds to start one.
 Optional: `kind`, the maker of the parameters in tests/tiny.py; `processes`, how many train together, as torchrun would
-have started them; `shard`, whether the parameters are shared out; `folder` of base and rows inside FOLDER.
+have started them; `shard`, whether the parameters are shared out; `folder` of base and rows inside FOLDER; `logits`, how
+many are in memory at once.
 """
 
 import json
@@ -19,6 +20,7 @@ import torch
 import stages.train
 from stages.common.schema_models import LocalTraining
 from stages.models import directory
+from stages.tasks import causal
 from stages.training import loop, train_local
 from stages.training.checkpoint import Checkpoints
 from tests import tiny
@@ -69,6 +71,7 @@ def before_table(_: int) -> None:
     train_local.write_table = lambda *_: die()
 
 
+LOGITS = causal.LOGITS
 KILLS = {kill.__name__: kill for kill in (before_step, in_save, in_model, before_table)}
 
 
@@ -132,6 +135,7 @@ if __name__ == "__main__":
     work = Path(sys.argv[1])
     for name, plan in json.loads((work / "plan.json").read_text()).items():
         (work / name).mkdir()
+        causal.LOGITS = plan.get("logits", LOGITS)
         params = getattr(tiny, plan.get("kind", "training"))(**plan["params"])
         how = plan.get("processes", 1), plan.get("shard", False)
         inputs = work / plan.get("folder", "")

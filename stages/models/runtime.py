@@ -5,7 +5,7 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib.metadata import version
@@ -62,6 +62,15 @@ def check_rows(model, tokenizer, ids: Iterable[int], where: str) -> None:
             f"a number below {rows}, the rows of the base's embeddings: its tokenizer has more tokens than the model",
             "choose another base, or one whose embeddings were resized",
         )
+
+
+def in_forward(model, work: Callable):
+    """`work()` as one forward pass of the model.
+
+    Where each process holds a share of the parameters, PyTorch puts them together for the model's own forward pass alone.
+    Work that calls parts of a model goes through here (`processes.shard`).
+    """
+    return model.in_forward(work) if hasattr(model, "in_forward") else work()
 
 
 def widen_head(model) -> None:

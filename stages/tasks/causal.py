@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -51,7 +52,7 @@ class Causal:
         """Negative log-likelihood in nats [n] and whether the best token was the right one [n], for every target token."""
         at_once = LOGITS // model.config.get_text_config().vocab_size
         if self.pieces and len(batch.targets) > at_once:
-            return self.by_pieces(model, batch, at_once)
+            return runtime.in_forward(model, partial(self.by_pieces, model, batch, at_once))
         logits = model(**batch.inputs, use_cache=False).logits
         return self.compare(logits[0] if batch.take is None else logits[batch.take], batch.targets)
 

@@ -98,13 +98,18 @@ def sharded() -> bool:
 
 
 def shard(model: nn.Module, blocks: nn.ModuleList) -> None:
-    """Give each process its share of the parameters (fully_shard, FSDP2). Gradients are then summed where they arise."""
-    from torch.distributed.fsdp import fully_shard
+    """Give each process its share of the parameters (fully_shard, FSDP2). Gradients are then summed where they arise.
+
+    The model gets a method `in_forward`, for work that calls its parts (`runtime.in_forward`).
+    """
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
     for block in [*blocks, model]:
         fully_shard(block)
         block.set_gradient_divide_factor(1.0)
         block.set_force_sum_reduction_for_comms(True)  # gloo can only sum, and nothing is to be divided
+    model.in_forward = lambda work: work()
+    register_fsdp_forward_method(model, "in_forward")
 
 
 def sum_gradients(parameters: list[nn.Parameter]) -> None:

@@ -120,6 +120,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     watching.close()
     learned = sum(parameter.numel() for parameter in tune.trainable(model).values())
     model = run.whole(lambda: _fresh(params, paths.base, prepared.labels, prepared.tokenizer))
+    world.wait()  # a process that leaves early would close what another still receives
     tune.require_numbers(model, state.step)
     if world.first:
         with atomic_directory(paths.out) as folder:

@@ -21,12 +21,17 @@ from tests.imports import ROOT
 # seven rows a step and 22 rows: shares of unlike size, and a last batch with fewer rows than processes
 UNEVEN = {"batch_rows": 7, "micro_tokens": 150, "learning_rate": 1e-3}
 LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.0, "base": "plain", "save": "merged"}
+PIECES = {"gradient_checkpointing": True, "epochs": 1}
+FEW_LOGITS = 20_000  # of 59 targets: one process makes them piece by piece, or the other, or both
 LABELS = {"batch_rows": 5, "dropout": 0.0, "class_weights": "balanced", "epochs": 1, "learning_rate": 1e-3}
 RUNS = {
     "full": {"params": UNEVEN},
     "padded": {"params": UNEVEN | {"packing": False, "gradient_checkpointing": True, "epochs": 1}},
     "lora": {"params": UNEVEN | {"tune": LORA, "epochs": 1}},
     "top_layers": {"params": UNEVEN | {"tune": {"kind": "top_layers", "layers": 1}, "epochs": 1}},
+    "pieces_tied": {"params": UNEVEN | PIECES, "logits": FEW_LOGITS},
+    "pieces_untied": {"params": UNEVEN | PIECES, "logits": FEW_LOGITS, "folder": "qwen2"},
+    "pieces_lora": {"params": UNEVEN | PIECES | {"tune": LORA}, "logits": FEW_LOGITS, "folder": "phi"},
     "labels": {"params": LABELS, "kind": "classifying", "folder": "labelled"},
 }
 WAYS = {"one": {}, "two": {"processes": 2}, "shard": {"processes": 2, "shard": True}}
@@ -39,6 +44,9 @@ def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parallel")
     tiny.base(folder / "base")
     tiny.formatted(folder / "formatted", train=22)
+    for untied in ("qwen2", "phi"):
+        tiny.base(folder / untied / "base", untied)
+        tiny.formatted(folder / untied / "formatted", train=22)
     tiny.headless(folder / "labelled" / "base", "bert")
     tiny.labelled(folder / "labelled" / "formatted", train=16)
     plan = {f"{run}_{way}": plan | how | {"kills": []} for run, plan in RUNS.items() for way, how in WAYS.items()}
