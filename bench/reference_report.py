@@ -3,7 +3,8 @@
     python bench/reference_report.py [--folder FOLDER] [--probes]
 
 A table for each system: the best that was not tuned, the tuned models of all seeds, what each gains with its 95 % interval,
-and the shuffled twin. `--probes` writes probes.json to the folder: every model's answers to questions of our own, and the
+and the shuffled twin. A second one where the folder holds the data: content by how much of the expected answer stands in
+training answers, too. `--probes` writes probes.json to the folder: every model's answers to questions of our own, and the
 longest run of words that each shares with a training answer.
 """
 
@@ -24,6 +25,8 @@ from stages.common.files import read_json, read_rows, write_json  # noqa: E402
 from stages.common.params import read  # noqa: E402
 from stages.judging.intervals import Bootstrap, mean, with_count  # noqa: E402
 
+Run = tuple[str, ...]  # words in a row
+
 TEXT = ("content", "content_within_limit", "perplexity", "rouge_l", "chrf", "repeats", "breaks_off")
 PARTS = ("parts_f1", "parts_precision", "parts_recall")
 LABELS = ("accuracy", "macro_f1", "log_loss")
@@ -37,6 +40,8 @@ FIGURES = {
     "invoices": LABELS,
     "accounts": LABELS,
 }
+RUN = 8  # words in a row that two texts hardly share by chance
+SHARES = {"none": (0, 0), "up to a half": (0, 0.5), "over a half": (0.5, 1)}  # of an answer's runs: from (not with it), to
 HEAD = ("figure", "best without tuning", "tuned, by seed", "gain of seed 1", "gains of the other seeds", "shuffled twin")
 
 
@@ -78,20 +83,32 @@ def lines(copies: dict[str, dict], names: Iterable[str]) -> list[list[str]]:
     return table
 
 
-def beyond_twin(metrics: Path, system: str) -> dict | None:
-    """Content of the first seed less that of its twin, row by row, with a paired interval; None where one of them has none."""
-    scores = []
-    for ending in ("s1", TWIN):
-        path = metrics / f"{system}_{ending}" / "scores.csv"
-        if not path.exists():
-            return None
-        with open(path, encoding="utf-8", newline="") as file:
-            table = [row for row in csv.DictReader(file) if row.get("judge") == "content" and row["answer"] == "tuned"]
-        scores.append({row["id"]: float(row["score"]) for row in table})
-    if not (shared := [key for key in scores[0] if key in scores[1]]):
+def contents(metrics: Path, copy: str, answer: str) -> dict[str, float]:
+    """Content by row of a copy's answers (`tuned`, `base_chat`); empty where it was not judged."""
+    path = metrics / copy / "scores.csv"
+    if not path.exists():
+        return {}
+    with open(path, encoding="utf-8", newline="") as file:
+        table = [row for row in csv.DictReader(file) if row.get("judge") == "content" and row["answer"] == answer]
+    return {row["id"]: float(row["score"]) for row in table}
+
+
+def difference(scores: dict[str, float], others: dict[str, float]) -> dict | None:
+    """Mean of `scores` less that of `others` over the rows of both, with a paired interval; None without such rows."""
+    if not (shared := [key for key in scores if key in others]):
         return None
-    tuned, twin = (with_count([of_row[key] for key in shared]) for of_row in scores)
-    return Bootstrap(len(shared), 2000, 0.95, 1).difference(tuned, twin, mean)
+    first, second = (with_count([of_row[key] for key in shared]) for of_row in (scores, others))
+    return Bootstrap(len(shared), 2000, 0.95, 1).difference(first, second, mean)
+
+
+def beside(copies: dict[str, dict], name: str) -> Iterable[str]:
+    """One figure of those that are neither base nor tuned: the round before, and the labeller that made the training rows."""
+    seeds = [details for ending, details in copies.items() if ending != TWIN]
+    if name in seeds[0].get("labeller", {}):
+        yield f"{name} of the labeller: {shown(seeds[0]['labeller'][name])}"
+    if name in seeds[0].get("parent", {}):
+        values = ", ".join(f"{details['parent'][name]['value']:.4g}" for details in seeds)
+        yield f"{name} of the round before, by seed: {values}"
 
 
 def report(folder: Path) -> None:
@@ -104,8 +121,46 @@ def report(folder: Path) -> None:
         print(f"\n{system}: {copies['s1']['rows']} test rows\n")
         for cells in (HEAD, ["---"] * len(HEAD), *lines(copies, names)):
             print(f"| {' | '.join(cells)} |")
-        if difference := beyond_twin(metrics, system):
-            print(f"\ncontent of seed 1 less that of its twin: {shown(difference, True)}")
+        for sentence in beside(copies, names[0]):
+            print(f"\n{sentence}")
+        tuned, twin = (contents(metrics, f"{system}_{ending}", "tuned") for ending in ("s1", TWIN))
+        if beyond := difference(tuned, twin):
+            print(f"\ncontent of seed 1 less that of its twin: {shown(beyond, True)}")
+        if tuned and "content" in names and (shares := familiar(folder, system)):
+            by_share(metrics, system, shares, copies["s1"]["gain"]["content"]["over"])
+
+
+def runs(text: str) -> set[Run]:
+    """All runs of eight words of a text."""
+    words = plain(text).split()
+    return {tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1)}
+
+
+def familiar(folder: Path, system: str) -> dict[str, float]:
+    """By test row, the share of its expected answer's runs of eight words that training answers have, too.
+
+    An answer of fewer words has no share and is left out. Empty where the folder holds no formatted rows.
+    """
+    formatted = folder / "data" / read(folder / "params.yaml")["models"][f"{system}_s1"]["dataset"] / "formatted"
+    if not formatted.exists():
+        return {}
+    known = set().union(*(runs(row["completion"]) for row in read_rows(formatted / "train")))
+    test = {row["id"]: runs(row["completion"]) for row in read_rows(formatted / "test")}
+    return {key: len(own & known) / len(own) for key, own in test.items() if own}
+
+
+def by_share(metrics: Path, system: str, shares: dict[str, float], over: str) -> None:
+    """Print content of the base, of seed 1 and of its twin for answers that are new, half known and mostly known."""
+    print("\n| runs of eight words in training answers, too | rows | " + over + " | seed 1 | gain | shuffled twin |")
+    print("|" + " --- |" * 6)
+    columns = [(f"{system}_s1", over), (f"{system}_s1", "tuned"), (f"{system}_{TWIN}", "tuned")]
+    scores = [contents(metrics, copy, answer) for copy, answer in columns]
+    for name, (low, high) in SHARES.items():
+        keys = [key for key, share in shares.items() if low < share <= high or share == low == high]
+        base, tuned, twin = ({key: of_row[key] for key in keys if key in of_row} for of_row in scores)
+        if keys:
+            means = [f"{np.mean([*of_row.values()]):.1f}" if of_row else "–" for of_row in (base, tuned, twin)]
+            print(f"| {name} | {len(keys)} | {means[0]} | {means[1]} | {shown(difference(tuned, base), True)} | {means[2]} |")
 
 
 def plain(text: str) -> str:

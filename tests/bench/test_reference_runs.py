@@ -131,6 +131,7 @@ def test_the_longest_run_of_words():
 def test_the_report_shows_seeds_gains_and_what_the_twin_lacks(tmp_path, capsys):
     from stages.common.files import write_json
 
+    write_json(tmp_path / "params.yaml", {"models": {"medical_s1": {"dataset": "medical_qa"}}})  # JSON is YAML, too
     for ending, value in (("s1", 40.0), ("s2", 42.0), ("shuffled", 20.0)):
         figure = {"value": value, "low": value - 1, "high": value + 1}
         gain = {"content": {"over": "base_chat", "value": value - 30, "low": value - 31, "high": value - 29}}
@@ -144,3 +145,49 @@ def test_the_report_shows_seeds_gains_and_what_the_twin_lacks(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "| content | 30.0 [29.0, 31.0] (base_chat) | 40, 42 (sd 1.4) | +10.0 [+9.0, +11.0] | +12.0 [+11.0, +13.0] |" in said
     assert "less that of its twin: +20.0 [+20.0, +20.0]" in said
+
+
+def test_runs_of_eight_words_are_all_of_them():
+    words = [f"w{i}" for i in range(9)]
+    assert reference_report.runs(f"{' '.join(words[:5]).upper()}, {' '.join(words[5:])}.") == {
+        tuple(words[:8]),
+        tuple(words[1:]),
+    }
+    assert reference_report.runs("one two three") == set()
+
+
+def test_the_report_parts_new_answers_from_those_that_training_answers_hold(tmp_path, capsys):
+    from stages.common.files import write_json, write_rows
+
+    said = [" ".join(f"{letter}{i}" for i in range(9)) for letter in "abc"]  # two runs of eight words each
+    rows = {"new": said[0], "half": f"{said[1].rsplit(' ', 1)[0]} end", "known": said[2], "short": "two words"}
+    formatted = tmp_path / "data" / "medical_qa" / "formatted"
+    (formatted / "train").mkdir(parents=True)
+    (formatted / "test").mkdir()
+    write_rows(formatted / "train" / "000.jsonl", ({"id": text, "completion": f"so: {text}"} for text in said[1:]))
+    write_rows(formatted / "test" / "000.jsonl", ({"id": key, "completion": text} for key, text in rows.items()))
+    write_json(tmp_path / "params.yaml", {"models": {"medical_s1": {"dataset": "medical_qa"}}})
+    shares = reference_report.familiar(tmp_path, "medical")
+    assert shares == {"new": 0, "half": 0.5, "known": 1}
+    for ending, gain in (("s1", {"new": 1, "half": 2, "known": 30, "short": 9}), ("shuffled", dict.fromkeys(rows, -5))):
+        there = tmp_path / "metrics" / f"medical_{ending}"
+        there.mkdir(parents=True)
+        lines = [f"content,base,{key},10\ncontent,tuned,{key},{10 + more}" for key, more in gain.items()]
+        (there / "scores.csv").write_text("\n".join(["judge,answer,id,score", *lines]) + "\n")
+    reference_report.by_share(tmp_path / "metrics", "medical", shares, "base")
+    table = capsys.readouterr().out
+    assert "| none | 1 | 10.0 | 11.0 | +1.000 [+1.000, +1.000] | 5.0 |" in table
+    assert "| up to a half | 1 | 10.0 | 12.0 | +2.000 [+2.000, +2.000] | 5.0 |" in table
+    assert "| over a half | 1 | 10.0 | 40.0 | +30.0 [+30.0, +30.0] | 5.0 |" in table
+
+
+def test_the_report_names_the_labeller_and_the_round_before():
+    def copy(parent: float) -> dict:
+        return {"labeller": {"parts_f1": {"value": 0.9, "low": 0.8, "high": 1.0}}, "parent": {"parts_f1": {"value": parent}}}
+
+    copies = {"s1": copy(0.5), "s2": copy(0.25), "shuffled": copy(0.0)}
+    assert list(reference_report.beside(copies, "parts_f1")) == [
+        "parts_f1 of the labeller: 0.900 [0.800, 1.000]",
+        "parts_f1 of the round before, by seed: 0.5, 0.25",
+    ]
+    assert list(reference_report.beside({"s1": {"tuned": {}}}, "content")) == []
