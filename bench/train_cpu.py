@@ -2,8 +2,8 @@
 
     python bench/train_cpu.py [MODEL] [--steps 12]
 
-The same base, rows, trainable parameters, learning rate and rows an optimizer step, in float32; both sides in turn, twice,
-each in a process of its own. Useful tokens are those of the rows, padding not counted. The first step is left out.
+The same base, rows, trainable parameters, learning rate and rows an optimizer step, in the same precision; both sides in turn,
+twice, each in a process of its own. Useful tokens are those of the rows, padding not counted. The first step is left out.
 """
 
 import argparse
@@ -59,9 +59,11 @@ def ours(name: str, steps: int) -> tuple[list[float], list[int]]:
 
 def peer(name: str, steps: int) -> tuple[list[float], list[int]]:
     """When each step ended, and its tokens: batches grouped by length are unlike."""
+    import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     from bench.train_gpu import peer_batch, peer_rows
+    from stages.models import runtime
     from stages.training import tune
 
     params, found = prepared(name, steps)
@@ -90,6 +92,7 @@ def peer(name: str, steps: int) -> tuple[list[float], list[int]]:
             remove_unused_columns=False,
             disable_tqdm=True,
             use_cpu=True,
+            bf16=runtime.training_precision(params.precision, model.device) is torch.bfloat16,
         )
         Trainer(model, arguments, counted, peer_rows(found.examples), callbacks=[Ticking()]).train()
     return times, tokens

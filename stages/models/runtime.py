@@ -33,6 +33,17 @@ def precision(name: str, device: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
+def training_precision(name: str, device: torch.device) -> torch.dtype:
+    """The torch type of fp32, bf16, fp16 or auto, for training.
+
+    auto is bf16 also on a CPU with instructions for it, AVX512-BF16 or AMX: matrix products take half the time there. A model
+    that answers or is judged stays in float32 on a CPU.
+    """
+    if name == "auto" and device.type == "cpu" and any(map(torch.cpu.get_capabilities().get, ("avx512_bf16", "amx_bf16"))):
+        return torch.bfloat16
+    return precision(name, device)
+
+
 def blocks(model: torch.nn.Module) -> torch.nn.ModuleList:
     """The transformer blocks, bottom to top.
 

@@ -18,7 +18,8 @@ LOGITS = 2**28  # how many are in memory at once: 1 GiB in float32, and as much 
 
 def _compare(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss in nats [n] and whether the best token is the target [n], of `logits` [n, V]."""
-    return cross_entropy(logits.float(), targets, reduction="none"), logits.detach().argmax(-1) == targets
+    logits = logits.float()
+    return cross_entropy(logits, targets, reduction="none"), logits.detach().argmax(-1) == targets
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Causal:
         if self.pieces and len(batch.targets) > at_once:
             return runtime.in_forward(model, partial(self.by_pieces, model, batch, at_once))
         logits = model(**batch.inputs, use_cache=False).logits
-        return self.compare(logits[0] if batch.take is None else logits[batch.take], batch.targets)
+        return self.compare(logits.flatten(0, 1) if batch.take is None else logits[batch.take], batch.targets)
 
     def by_pieces(self, model: PreTrainedModel, batch: Batch, at_once: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The same as `forward`, with the logits of at most `at_once` targets in memory.

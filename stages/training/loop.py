@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from stages.common.errors import StageError
 from stages.common.progress import Progress
 from stages.common.schema_models import LocalTraining
-from stages.models.runtime import autocast, blocks, memory, precision
+from stages.models.runtime import autocast, blocks, memory, training_precision
 from stages.tasks.score import score
 from stages.training import choosing, compiling, processes
 from stages.training.checkpoint import Checkpoints
@@ -99,7 +99,7 @@ def evaluation_steps(an_epoch: int, params: LocalTraining) -> set[int]:
 def validate(model: PreTrainedModel, validation: list, task: Task, params: LocalTraining) -> dict[str, float]:
     """Mean loss in nats a target and the share of targets predicted right, on the validation rows."""
     model.eval()
-    with enough_memory("validation", params), autocast(model.device, precision(params.precision, model.device)):
+    with enough_memory("validation", params), autocast(model.device, training_precision(params.precision, model.device)):
         scores = list(score(model, validation, task))
     model.train()
     if not math.isfinite(sum(s.nll for s in scores)):
@@ -119,7 +119,7 @@ class Run:
         self.task, self.params, self.checkpoints, self.logger = task, params, checkpoints, logger
         self.figure: choosing.Figure | None = None  # by which the best state is chosen, where it is not the loss
         self.world, self.device = processes.join(), model.device
-        self.dtype = precision(params.precision, self.device)
+        self.dtype = training_precision(params.precision, self.device)
         self.model = prepare(model, params.tune, params.seed, self.dtype)
         if self.world.rank:  # every process has a dropout of its own; that of the first is as it would be alone
             torch.manual_seed(params.seed + self.world.rank)

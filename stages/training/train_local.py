@@ -104,7 +104,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
         paths.formatted / "validation",
         paths.base,
     ]
-    machine = runtime.machine(runtime.precision(params.precision, runtime.device()))
+    machine = runtime.machine(runtime.training_precision(params.precision, runtime.device()))
     before = kept.computed("training", __name__, inputs, params.model_dump(exclude=NOT_IN_RESULT), machine, name)
     fix = "give every host the same files (git pull, dvc pull), packages and kind of GPU"
     world.same(before.key, "other rows, base, parameters, code, packages or device", fix)

@@ -89,6 +89,25 @@ def test_the_kernel_runs_on_a_gpu_in_half_precision(monkeypatch, device, dtype, 
     assert attention.has_flash(torch.device(device), dtype) is runs
 
 
+@pytest.mark.parametrize("dtype", attention.HALF)
+def test_rows_in_half_precision_are_attended_to_in_float32_on_a_cpu(monkeypatch, dtype):
+    seen, by_kernel = [], attention.one_by_one
+
+    def watched(query, *others, **options):
+        seen.append(query.dtype)
+        return by_kernel(query, *others, **options)
+
+    monkeypatch.setattr(attention, "one_by_one", watched)
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(1, heads, 9, 8).to(dtype) for heads in (4, 2, 2))
+    ends = torch.tensor([0, 5, 9], dtype=torch.int32)
+    with torch.autocast("cpu", dtype):
+        mixed, _ = attention.packed_rows(None, query, key, value, None, cu_seq_lens_q=ends)
+    exact, _ = attention.packed_rows(None, query.float(), key.float(), value.float(), None, cu_seq_lens_q=ends)
+    assert seen == [torch.float32] * 2
+    assert torch.equal(mixed, exact.to(dtype))
+
+
 def test_dropout_in_attention_takes_the_rows_one_by_one(monkeypatch):
     monkeypatch.setattr(attention, "has_flash", lambda *_: True)
     monkeypatch.setattr(attention, "flash", None)

@@ -4,9 +4,12 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
-from stages.models.runtime import blocks
+from stages.models.runtime import blocks, precision, training_precision
 from tests import tiny
+
+CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)
@@ -34,3 +37,19 @@ def test_memory_that_is_kept_is_not_asked_for_again():
     command = [sys.executable, "-c", TENSORS]
     given_back, kept = (int(subprocess.check_output([*command, way], text=True)) for way in ("give", "keep"))
     assert kept < given_back / 2
+
+
+@pytest.mark.parametrize(
+    ("instructions", "dtype"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, torch.float32),
+        ({"neon": True}, torch.float32),
+    ],
+)
+def test_a_cpu_trains_in_half_precision_where_it_has_instructions_for_it(monkeypatch, instructions, dtype):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    assert training_precision("auto", CPU) is dtype
+    assert precision("auto", CPU) is torch.float32  # for answers and judges
+    assert (training_precision("fp32", CPU), training_precision("bf16", CPU)) == (torch.float32, torch.bfloat16)

@@ -30,7 +30,7 @@ def causal_subject(
     prompting.end_at_turns(model, tokenizer)
     model.get_input_embeddings().padding_idx = None  # else a token that is padding and end at once would not learn
     set_dropout(model, params.dropout)
-    dtype = runtime.precision(params.precision, model.device)
+    dtype = runtime.training_precision(params.precision, model.device)
     sparing = memory.is_dear(params)
     task = causal.task(model, memory.first(params.micro_tokens), params.packing, dtype, sparing)
     if params.shuffle_pairs:

@@ -10,7 +10,7 @@ from stages.common.schema_models import CausalTraining
 from stages.common.text_keys import until
 from stages.models import attention, templates
 from stages.models.prompting import end_tokens
-from stages.models.runtime import autocast, precision
+from stages.models.runtime import autocast, training_precision
 from stages.tasks.batches import Example
 from stages.tasks.name_lists import micro_f1
 from stages.training import memory
@@ -24,7 +24,10 @@ def parts_f1(validation: list[Example], tokenizer: PreTrainedTokenizerBase, stop
     expected = [text(tokenizer, example.completion, stop) for example in validation]
 
     def measure(model: PreTrainedModel) -> float:
-        with memory.enough_memory("validation", params), autocast(model.device, precision(params.precision, model.device)):
+        with (
+            memory.enough_memory("validation", params),
+            autocast(model.device, training_precision(params.precision, model.device)),
+        ):
             written = answers(model, validation, tokenizer)
         return micro_f1(expected, [text(tokenizer, tokens, stop) for tokens in written])
 

@@ -27,7 +27,7 @@ def load(name: str, base: Path, params: CausalTraining) -> PreTrainedModel:
     if tune.kind != "lora":  # what learns starts from float32; the rest is narrowed when it is frozen
         memory.require_room(parameter, base, memory.LEARNING if tune.kind == "full" else 4, device)
         return directory.load(base, device=device)
-    dtype = runtime.precision(params.precision, device)
+    dtype = runtime.training_precision(params.precision, device)
     if tune.base == "plain":
         memory.require_room(parameter, base, dtype.itemsize, device)
         return directory.load(base, dtype=dtype, device=device)

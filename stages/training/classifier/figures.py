@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.schema_models import ClassifierTraining
-from stages.models.runtime import autocast, precision
+from stages.models.runtime import autocast, training_precision
 from stages.tasks.classifier import Classifier, Labelled
 from stages.training import memory
 from stages.training.choosing import Figure
@@ -47,7 +47,7 @@ def labels(
     task = Classifier(memory.first(params.micro_tokens), tokenizer.pad_token_id, [])
     model.eval()
     answered = []
-    with memory.enough_memory("validation", params), autocast(model.device, precision(params.precision, model.device)):
+    with memory.enough_memory("validation", params), autocast(model.device, training_precision(params.precision, model.device)):
         for group in task.groups(texts):
             answered += model(**task.collate(group).to(model.device).inputs).logits.argmax(-1).tolist()
     model.train()
