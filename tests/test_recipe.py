@@ -115,12 +115,12 @@ def test_all_recipes_together(params):
 
 def test_a_value_is_replaced_with_its_comment_kept(params, write):
     def trained(epochs: str, rate: str) -> str:
-        text = re.sub(r"(?m)^      epochs: 3$", f"      epochs: {epochs}", COMMITTED, count=1)
-        return re.sub(r"(?m)^      learning_rate: 3e-4$", f"      learning_rate: {rate}", text, count=1)
+        text = re.sub(r"(?m)^      epochs: 8$", f"      epochs: {epochs}", COMMITTED, count=1)
+        return re.sub(r"(?m)^      learning_rate: 5e-4$", f"      learning_rate: {rate}", text, count=1)
 
     params.write_text(trained("7  # enough", "7e-4"), encoding="utf-8")
-    folder = write("longer", "models:\n  limericks:\n    train:\n      epochs: 5\n      learning_rate: 1e-5\n")
-    assert recipe.apply("longer", folder, params) == ["models.limericks.train.epochs", "models.limericks.train.learning_rate"]
+    folder = write("longer", "models:\n  invoices:\n    train:\n      epochs: 5\n      learning_rate: 1e-5\n")
+    assert recipe.apply("longer", folder, params) == ["models.invoices.train.epochs", "models.invoices.train.learning_rate"]
     assert params.read_text(encoding="utf-8") == trained("5  # enough", "1e-5")
 
 

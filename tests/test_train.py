@@ -167,6 +167,42 @@ def test_a_failure_leaves_no_output_and_a_rerun_goes_on(work, steps):
         assert list(tiny.contents(work / disturbed).values()) == list(tiny.contents(work / calm).values())
 
 
+def test_a_run_whose_checkpoint_lies_before_its_last_look_ends_as_a_calm_one(work, monkeypatch):
+    """Killed in the second epoch, after a checkpoint in the first: the steps and the look between are done again."""
+    save, saved = loop.Checkpoints.save, []
+
+    def first_alone(self, state: dict) -> None:
+        saved.append(state["state"]["step"])
+        if saved == [1]:
+            save(self, state)
+
+    with monkeypatch.context() as patch:
+        begun = trained.interrupt_the_fourth_step(patch)
+        patch.setattr(loop.Checkpoints, "save", first_alone)
+        with pytest.raises(KeyboardInterrupt):
+            run(work, out="model")
+    run(work, out="model")
+    run(work, out="calm")
+    assert (begun, saved) == ([0, 1, 2, 3], [1, 2, 3])
+    for disturbed, calm in zip(trained.outputs(work), trained.outputs(work, "calm"), strict=True):
+        assert list(tiny.contents(disturbed).values()) == list(tiny.contents(calm).values())
+
+
+def test_a_cpu_with_other_instructions_does_not_go_on_in_another_precision(work, steps, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    with pytest.raises(KeyboardInterrupt):
+        run(work, precision="auto")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert run(work, precision="auto")["precision"] == "fp32"
+    assert steps == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5]
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    first = run(work, precision="auto", out="first")
+    assert first["precision"] == "bf16" and run(work, precision="auto", out="again") == first
+    for file, same in zip(trained.outputs(work, "first"), trained.outputs(work, "again"), strict=True):
+        assert list(tiny.contents(file).values()) == list(tiny.contents(same).values())
+
+
 @pytest.mark.parametrize("change", ["params", "data", "base"])
 def test_a_checkpoint_of_other_inputs_is_not_used(work, steps, change):
     with pytest.raises(KeyboardInterrupt):

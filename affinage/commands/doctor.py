@@ -72,15 +72,15 @@ def machine() -> Iterator[Finding]:
 
 
 def processor() -> Iterator[Finding]:
-    """The device that models run on, and its precision."""
+    """The device that models run on, and the precision they answer and train in."""
     import torch
 
     from stages.models import runtime
 
     device = runtime.device()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "no GPU: models run on the CPU"
-    precision = str(runtime.precision("auto", device)).removeprefix("torch.")
-    yield Finding("device", f"{name}, {precision}, torch {torch.__version__}")
+    answers, trains = (runtime.short_name(choose("auto", device)) for choose in (runtime.precision, runtime.training_precision))
+    yield Finding("device", f"{name}, answers in {answers}, trains in {trains}, torch {torch.__version__}")
 
 
 def storage() -> Iterator[Finding]:

@@ -56,7 +56,7 @@ class LocalTraining(Section):
     weight_decay: Annotated[float, Field(ge=0)]  # not on norms and biases
     max_grad_norm: Annotated[float, Field(gt=0)]  # longer gradients are shortened to it
     dropout: Literal["own"] | Annotated[float, Field(ge=0, lt=1)]  # own: as the base was built
-    precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 where the device is fast at it
+    precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 where the GPU or the CPU is fast at it
     gradient_checkpointing: bool  # activations are made again in the backward pass: less memory, a third more work
     compile: bool  # torch.compile, on a GPU: minutes at the start, faster steps
     deterministic: bool  # the same bytes again on one kind of machine; costs some speed on a GPU

@@ -33,15 +33,26 @@ def precision(name: str, device: torch.device) -> torch.dtype:
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
+def bf16_instructions() -> list[str]:
+    """What the CPU has for products in bf16: avx512_bf16, amx_bf16, both or none. A torch that cannot say counts as none."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return [name for name in ("avx512_bf16", "amx_bf16") if capabilities.get(name)]
+
+
 def training_precision(name: str, device: torch.device) -> torch.dtype:
     """The torch type of fp32, bf16, fp16 or auto, for training.
 
-    auto is bf16 also on a CPU with instructions for it, AVX512-BF16 or AMX: matrix products take half the time there. A model
-    that answers or is judged stays in float32 on a CPU.
+    auto is bf16 also on a CPU with instructions for it: matrix products take half the time there. A model that answers or is
+    judged stays in float32 on a CPU.
     """
-    if name == "auto" and device.type == "cpu" and any(map(torch.cpu.get_capabilities().get, ("avx512_bf16", "amx_bf16"))):
+    if name == "auto" and device.type == "cpu" and bf16_instructions():
         return torch.bfloat16
     return precision(name, device)
+
+
+def short_name(dtype: torch.dtype) -> str:
+    """fp32, bf16 or fp16, as in params.yaml."""
+    return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
 
 
 def blocks(model: torch.nn.Module) -> torch.nn.ModuleList:
@@ -145,9 +156,10 @@ def memory(device: torch.device) -> str:
 def machine(dtype: torch.dtype) -> dict[str, str]:
     """What bytes depend on beside inputs, parameters and code: the device, the CPU's instructions and the precision."""
     here = device()
+    narrow = bf16_instructions() if dtype is torch.bfloat16 else []
     return {
         "device": torch.cuda.get_device_name(here) if here.type == "cuda" else here.type,
-        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cpu": " ".join([torch.backends.cpu.get_cpu_capability(), *narrow]),
         "dtype": str(dtype),
     }
 

@@ -145,7 +145,6 @@ class Run:
         an_epoch = math.ceil(len(examples) / params.batch_rows)
         steps = an_epoch * params.epochs
         evaluate_at = evaluation_steps(an_epoch, params) if validation else set()
-
         turn = lru_cache(2)(partial(order, len(examples), params.seed))  # of this epoch, and of the next, which begins early
 
         def chosen(step: int) -> list:
@@ -168,12 +167,13 @@ class Run:
                     group["lr"] = params.learning_rate * schedule(params.schedule, state.step, steps, params.warmup)
                 launched, waiting = waiting, self.step(batch, ready)
                 self._note(launched, progress)  # a step late: a GPU computes while the next step is launched
-                looked = state.step in evaluate_at
-                if looked or self._minute_over(saved) or state.step == steps:
+                looks, saves = state.step in evaluate_at, state.step == steps or self._minute_over(saved)
+                if looks or saves:
                     self._note(waiting, progress)
                     waiting = None
-                    if looked:
-                        self._look(validation)
+                if looks:
+                    self._look(validation)
+                if saves or state.stopped:
                     self._save()
                     saved = time.monotonic()
         if state.best is not None:

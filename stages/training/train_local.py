@@ -126,7 +126,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
         with atomic_directory(paths.out) as folder:
             _save(folder, model, prepared, params, paths.base, paths.formatted)
         write_table(paths.table, state.rows)
-        figures = _metrics(state, prepared, params, learned)
+        figures = {"precision": runtime.short_name(run.dtype), **_metrics(state, prepared, params, learned)}
         write_json(paths.metrics, figures | sanity.raised("train", name, _alarms(state, prepared, figures["best_step"])))
         times = {"seconds": time.monotonic() - start, "training_seconds": seconds, "tokens_per_second": state.tokens / seconds}
         used = {"processes": world.size, "micro_tokens": run.task.micro_tokens}

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from stages.models.runtime import blocks, precision, training_precision
+from stages.models.runtime import blocks, machine, precision, training_precision
 from tests import tiny
 
 CPU = torch.device("cpu")
@@ -53,3 +53,19 @@ def test_a_cpu_trains_in_half_precision_where_it_has_instructions_for_it(monkeyp
     assert training_precision("auto", CPU) is dtype
     assert precision("auto", CPU) is torch.float32  # for answers and judges
     assert (training_precision("fp32", CPU), training_precision("bf16", CPU)) == (torch.float32, torch.bfloat16)
+
+
+def test_a_torch_that_cannot_say_what_the_cpu_has_trains_in_float32(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert training_precision("auto", CPU) is torch.float32
+
+
+def test_the_instructions_for_bf16_tell_machines_apart_where_they_are_used(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    described = []
+    for has in ({}, {"avx512_bf16": True}, {"avx512_bf16": True, "amx_bf16": True}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has)
+        described.append((machine(torch.float32), machine(torch.bfloat16)))
+    exact, narrow = zip(*described, strict=True)
+    assert exact[0] == exact[1] == exact[2]
+    assert len({description["cpu"] for description in narrow}) == 3

@@ -165,6 +165,18 @@ def test_patience(train, monkeypatch, patience, steps):
     assert state.step == steps and state.best["step"] == 1
 
 
+@pytest.mark.parametrize(
+    ("seconds", "patience", "saved"), [(1e9, 0, [6]), (-1, 0, [1, 2, 3, 4, 5, 6]), (1e9, 1, [2])], ids=["calm", "late", "stopped"]
+)
+def test_a_checkpoint_is_written_when_its_time_is_over_and_at_the_end(train, monkeypatch, seconds, patience, saved):
+    losses, steps = iter(range(1, 100)), []
+    monkeypatch.setattr(loop, "validate", lambda *_: {"validation_loss": next(losses), "validation_token_accuracy": 0})
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
+    monkeypatch.setattr(Checkpoints, "save", lambda self, state: steps.append(state["state"]["step"]))
+    train(evaluations=3, patience=patience)
+    assert steps == saved
+
+
 def test_a_loss_that_is_no_number_names_the_step_and_the_rows(train):
     model = tiny.model()
     with torch.no_grad():

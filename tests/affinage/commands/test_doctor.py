@@ -4,6 +4,7 @@ import re
 import shutil
 
 import pytest
+import torch
 import typer
 
 from affinage.commands import doctor, recipe
@@ -30,6 +31,14 @@ def findings(look) -> list[str]:
 def test_the_default_parameters_can_run_anywhere(here):
     (said,) = findings(doctor.parameters)
     assert re.fullmatch(r"ok  params +\d+ models, all can run here", said)
+
+
+@pytest.mark.parametrize(("instructions", "trains"), [({"avx512_bf16": True}, "bf16"), ({}, "fp32")])
+def test_the_precision_that_a_cpu_trains_in_is_told(monkeypatch, instructions, trains):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    (said,) = findings(doctor.processor)
+    assert f"answers in fp32, trains in {trains}, torch" in said
 
 
 def test_a_key_is_named_and_never_shown(here, monkeypatch):
