@@ -166,7 +166,9 @@ def test_patience(train, monkeypatch, patience, steps):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "patience", "saved"), [(1e9, 0, [6]), (-1, 0, [1, 2, 3, 4, 5, 6]), (1e9, 1, [2])], ids=["calm", "late", "stopped"]
+    ("seconds", "patience", "saved"),
+    [(1e9, 0, [6]), (-1, 0, [1, 2, 3, 4, 5, 6]), (1e9, 1, [2])],
+    ids=["calm", "late", "stopped"],
 )
 def test_a_checkpoint_is_written_when_its_time_is_over_and_at_the_end(train, monkeypatch, seconds, patience, saved):
     losses, steps = iter(range(1, 100)), []
