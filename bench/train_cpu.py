@@ -62,7 +62,7 @@ def peer(name: str, steps: int) -> tuple[list[float], list[int]]:
     import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    from bench.train_gpu import peer_batch, peer_rows
+    from bench import train_peers
     from stages.models import runtime
     from stages.training import tune
 
@@ -77,7 +77,7 @@ def peer(name: str, steps: int) -> tuple[list[float], list[int]]:
 
     def counted(some: list[dict]) -> dict:
         tokens.append(sum(len(one["row"]) for one in some))
-        return peer_batch(some)
+        return train_peers.padded(some)
 
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
@@ -94,7 +94,7 @@ def peer(name: str, steps: int) -> tuple[list[float], list[int]]:
             use_cpu=True,
             bf16=runtime.training_precision(params.precision, model.device) is torch.bfloat16,
         )
-        Trainer(model, arguments, counted, peer_rows(found.examples), callbacks=[Ticking()]).train()
+        Trainer(model, arguments, counted, train_peers.items(found.examples), callbacks=[Ticking()]).train()
     return times, tokens
 
 

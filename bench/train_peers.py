@@ -146,20 +146,24 @@ def trainer(base: Path, examples: list[batches.Example], rows: int, grouped: boo
     group = {"train_sampling_strategy": "group_by_length"} if grouped else {}
     size = {"per_device_train_batch_size": 32, "gradient_accumulation_steps": rows // 32, "max_steps": steps}
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, device_map={"": 0})
-    data = [{"row": e, "input_ids": e.prompt + e.completion} for e in examples]  # `input_ids` tell it their length
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(folder, remove_unused_columns=False, **size, **OPTIONS, **group)
-        return _timed(Trainer, model, arguments, data_collator=_padded, train_dataset=data)
+        return _timed(Trainer, model, arguments, data_collator=padded, train_dataset=items(examples))
 
 
-def _padded(some: list[dict]) -> dict[str, torch.Tensor]:
-    """[B, L], padded to the longest, with labels on the answers alone."""
+def items(examples: list[batches.Example]) -> list[dict]:
+    """Rows as the Trainer takes them: `input_ids` tell it their length."""
+    return [{"row": e, "input_ids": e.prompt + e.completion} for e in examples]
+
+
+def padded(some: list[dict]) -> dict[str, torch.Tensor]:
+    """A batch of `items`: [B, L], padded to the longest, with labels on the answers alone."""
     examples = [item["row"] for item in some]
-    padded = batches.collate(examples, "padded", 0)
-    labels = torch.full_like(padded.inputs["input_ids"], -100)
+    batch = batches.collate(examples, "padded", 0)
+    labels = torch.full_like(batch.inputs["input_ids"], -100)
     for i, row in enumerate(examples):
         labels[i, len(row.prompt) : len(row)] = torch.tensor(row.completion)
-    return {**{key: padded.inputs[key] for key in ("input_ids", "attention_mask")}, "labels": labels}
+    return {**{key: batch.inputs[key] for key in ("input_ids", "attention_mask")}, "labels": labels}
 
 
 def _useful(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
