@@ -118,14 +118,17 @@ class Comparison:
 
     @cached_property
     def params(self) -> list[tuple[str, str, str]]:
-        """(parameter, first, second) of the model and its dataset, where they differ."""
+        """(parameter, first, second) of the model and its dataset, where they differ; likewise what `precision: auto` was in
+        training, where both tell."""
         sides = []
         for results in (self.first, self.second):
             dataset = results.params.get("dataset")
             data = (results.revision.params.get("datasets") or {}).get(dataset) or {}
             sides.append(dict(flat({"models": {self.second.name: results.params}, "datasets": {str(dataset): data}})))
         names = [name for name in sides[1] | sides[0] if sides[0].get(name) != sides[1].get(name)]
-        return [(name, *(side.get(name, "none") for side in sides)) for name in names]
+        differing = [(name, *(side.get(name, "none") for side in sides)) for name in names]
+        used = [results.training.get("precision") for results in (self.first, self.second)]
+        return differing + ([("precision in training", *used)] if all(used) and used[0] != used[1] else [])
 
     # figures ---------------------------------------------------------------------------------------------------------
 

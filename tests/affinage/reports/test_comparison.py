@@ -197,6 +197,16 @@ def test_parameters_that_differ_are_named(tmp_path):
     assert comparison.params == [("models.model.train.learning_rate", "0.0002", "0.0001")]
 
 
+@pytest.mark.parametrize(("precisions", "told"), [(("fp32", "bf16"), True), (("bf16", "bf16"), False), ((None, "bf16"), False)])
+def test_another_precision_in_training_is_told(tmp_path, precisions, told):
+    roots = [made_up.write(tmp_path / side) for side in ("first", "second")]
+    for root, precision in zip(roots, precisions, strict=True):
+        told_by = {"precision": precision} if precision else {}  # runs of an older commit tell nothing
+        made_up.edit_json(root / "metrics/model/train.json", lambda metrics, told_by=told_by: metrics.update(told_by))
+    comparison = Comparison(*map(results, roots))
+    assert comparison.params == ([("precision in training", "fp32", "bf16")] if told else [])
+
+
 def test_rows_that_changed_most_come_first(tmp_path):
     def change(answered, verdict):
         number = int(answered["id"][-1])
