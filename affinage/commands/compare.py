@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from affinage.history.judges import another
 from affinage.reports import figures
 from affinage.reports.comparison import Comparison, Difference
 from affinage.reports.outputs import Gone, Revision
@@ -97,12 +98,15 @@ def _percent(comparison: Comparison) -> str:
 def kept_scores(first: Results, second: Results) -> str:
     """What git keeps of both: the headlines, each with its own interval, where the answers behind them are gone; and what
     brings these back."""
-    rows = [["figure", str(first.revision), "its gain", str(second.revision), "its gain"]]
+    rows, notes = [["figure", str(first.revision), "its gain", str(second.revision), "its gain"]], []
     for name in dict.fromkeys([*first.scores, *second.scores]):
         kind = figures.kind(name, second.judges_in_params)
+        if reason := another(*((results.details.get("judges") or {}).get(name) or {} for results in (first, second))):
+            notes.append(f"  {kind.title} of the two does not compare: {reason}")
         cells = [_kept(results.scores.get(name), kind.decimals) for results in (first, second)]
         rows.append([kind.title, *cells[0], *cells[1]])
     lines = [f"{second.name}: {first.revision} → {second.revision}, by the scores in git alone", *table(rows, {1, 2, 3, 4})]
+    lines += notes
     lines.append("  Rows cannot be compared, so no difference has an interval. In neither cache nor remote:")
     for results in (first, second):
         if lost := results.gone:

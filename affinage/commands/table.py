@@ -5,6 +5,7 @@ with what it changed, its headline figures and their difference to HEAD (with --
 that its stages raised.
 """
 
+import json
 import shutil
 import sys
 import textwrap
@@ -16,6 +17,7 @@ import typer
 
 from affinage.history.alarms import behind, raised
 from affinage.history.changes import changed, headlines, parameters, speed_files, timings
+from affinage.history.judges import another
 from affinage.history.revisions import contents, experiments, resolve
 from stages.common.errors import StageError
 from stages.common.params import FILE
@@ -25,12 +27,17 @@ NAME, CELL, GAP = 26, 21, 2  # the most columns of a name, and of a figure with 
 
 @dataclass(frozen=True)
 class Run:
-    """One line of the table: a revision's parameters, each model's headlines, and the alarms that concern it."""
+    """One line of the table: a revision's parameters; each model's headlines, the alarms that concern it, and its judges."""
 
     name: str
     values: dict[str, object]
     scores: dict[str, dict[str, float]]
     alarms: dict[str, list[str]] = field(default_factory=dict)
+    judges: dict[str, dict[str, dict]] = field(default_factory=dict)
+
+    def judge(self, model: str, name: str) -> dict:
+        """What `details.json` says of a judge; empty for any other figure."""
+        return self.judges.get(model, {}).get(name, {})
 
 
 def models(values: dict[str, object]) -> list[str]:
@@ -61,20 +68,21 @@ def from_work_tree(speed: bool = False) -> Run:
 
 def _files(model: str, values: dict[str, object]) -> list[str]:
     """The metrics files that the table reads for a model."""
-    return behind(model, values.get(f"models.{model}.dataset")) + speed_files(model)
+    return [*behind(model, values.get(f"models.{model}.dataset")), f"metrics/{model}/details.json", *speed_files(model)]
 
 
 def _run(name: str, values: dict[str, object], files: dict[str, bytes], speed: bool) -> Run:
-    scores, alarms = {}, {}
+    scores, alarms, judges = {}, {}, {}
     for model in models(values):
         own = {path: files[path] for path in _files(model, values) if path in files}
         if speed and any(path in own for path in speed_files(model)):
             scores[model] = timings(*map(own.get, speed_files(model)))
         elif not speed and (path := f"metrics/{model}/scores.json") in own:
             scores[model] = headlines(own[path])
+            judges[model] = json.loads(own.get(f"metrics/{model}/details.json", b"{}")).get("judges") or {}
         if own_alarms := raised(own):
             alarms[model] = [str(alarm) for alarm in own_alarms]
-    return Run(name, values, scores, alarms)
+    return Run(name, values, scores, alarms, judges)
 
 
 def differs(run: Run, head: Run, model: str) -> bool:
@@ -100,9 +108,17 @@ def block(model: str, head: Run, runs: list[Run], width: int) -> list[str]:
             if place > 1 and not number:
                 changes = changed(model, head.values, run.values) or ["no parameter: code or data differ"]
                 lines += _wrapped(", ".join(changes), width)
+                lines += [line for note in _unlike(model, head, run) for line in _wrapped(note, width)]
             if place and not number:
                 lines += [line for alarm in run.alarms.get(model, []) for line in _wrapped(f"ALARM: {alarm}", width)]
     return [line.rstrip() for line in lines]
+
+
+def _unlike(model: str, head: Run, run: Run) -> list[str]:
+    """The figures of a run that do not compare with those of `head`, with the reason."""
+    both = [name for name in run.scores.get(model, {}) if name in head.scores.get(model, {})]
+    reasons = {name: another(head.judge(model, name), run.judge(model, name)) for name in both}
+    return [f"{name} does not compare: {reason}" for name, reason in reasons.items() if reason]
 
 
 def _chunks(widths: dict[str, int], room: int) -> list[list[str]]:
@@ -128,7 +144,8 @@ def _cell(run: Run, head: Run, model: str, name: str) -> str:
     if value is None:
         return "–"
     text = f"{value:.4g}"
-    return text if run is head or before is None else f"{text} ({value - before:+.2g})"
+    unlike = another(head.judge(model, name), run.judge(model, name))
+    return text if run is head or before is None or unlike else f"{text} ({value - before:+.2g})"
 
 
 def table(head: Run, runs: list[Run], only: list[str], width: int) -> str:

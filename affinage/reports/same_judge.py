@@ -1,26 +1,10 @@
 """Whether a judge is the same at two revisions, so that its scores compare."""
 
+from affinage.history.judges import another
 from affinage.reports.results import Results, flat
 
 # parameters of a judge that say how it is asked, not what it answers
 _NO_MATTER = {"controls", "concurrency", "timeout_seconds", "attempts", "warn_below", "base_url", "pairwise"}
-# of a judge's details: what was found with it; everything else tells which judge it is
-_FOUND = {
-    "auc",
-    "auc_content",
-    "graded_steps",
-    "near_ends",
-    "agreement",
-    "fooled",
-    "control_means",
-    "failed",
-    "bounds",
-    "weak",
-    "length_correlation",
-    "pairwise",
-    "pairwise_prompt",
-    "weights",
-}
 
 
 def unlike(first: Results, second: Results, judge: str) -> str | None:
@@ -37,16 +21,4 @@ def unlike(first: Results, second: Results, judge: str) -> str | None:
     for name in options[0] | options[1]:
         if options[0].get(name) != options[1].get(name):
             return f"another judge: {name} was {options[0].get(name, 'not set')}, is {options[1].get(name, 'not set')}"
-    details = [(results.details.get("judges") or {}).get(judge) or {} for results in (first, second)]
-    for name in sorted(details[0].keys() & details[1].keys() - _FOUND):
-        if details[0][name] != details[1][name]:
-            return f"another judge: its {name} changed"
-    weights = [side.get("weights") for side in details]
-    if all(weights) and not _alike(*weights):
-        return "it was fitted otherwise: its weights changed"
-    return None
-
-
-def _alike(first: dict[str, float], second: dict[str, float]) -> bool:
-    """Whether fitted weights are the same but for last digits, in which machines differ."""
-    return first.keys() == second.keys() and all(abs(first[k] - second[k]) <= 1e-3 * (1 + abs(first[k])) for k in first)
+    return another(*((results.details.get("judges") or {}).get(judge) or {} for results in (first, second)))

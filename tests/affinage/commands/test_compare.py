@@ -81,6 +81,13 @@ def test_a_renamed_model_is_paired_by_both_names(there, tmp_path):
     assert "doctor (was model), tuned" in text and "0 answers differ" in text
 
 
+def test_the_scores_in_git_of_another_judge_are_told_not_to_compare(tmp_path):
+    old, new = (compare.Results("model", compare.Revision("workspace", made_up.write(tmp_path / part))) for part in "ab")
+    assert "does not compare" not in compare.kept_scores(old, new)
+    old.details["judges"]["embedded"]["weights"]["meaning"] = 3.0
+    assert "of the two does not compare: it was fitted otherwise" in compare.kept_scores(old, new)
+
+
 def test_where_answers_are_gone_the_scores_that_git_keeps_are_compared(own, monkeypatch):
     monkeypatch.chdir(own)
     shutil.rmtree(own / ".dvc" / "cache")
@@ -89,6 +96,6 @@ def test_where_answers_are_gone_the_scores_that_git_keeps_are_compared(own, monk
     assert "by the scores in git alone" in text and "Perplexity" in text
     lost = "data/answers/model.jsonl data/verdicts/model.jsonl"
     assert "In neither cache nor remote" in text and f"dvc fetch --all-commits {lost} (from the remote store" in text
-    assert "better" not in text
+    assert "better" not in text and "does not compare" not in text
     with pytest.raises(StageError, match=f"at first(.|\n)*neither cache nor remote(.|\n)*all-commits {lost}"):
         affinage("report", "model", "--against", "first")

@@ -91,6 +91,15 @@ def test_scores_that_differ_with_no_parameter_changed_are_told_so():
     assert block("one", HEAD, [run], 80)[-1].strip() == "no parameter: code or data differ"
 
 
+def test_scores_of_another_judge_have_no_difference():
+    versions = {name: {"one": {"chrf": {"version": name}}} for name in ("content.v2", "content.v3")}
+    head = Run("HEAD", edited(), SCORES, judges=versions["content.v3"])
+    run = Run("before", edited(), {"one": {"perplexity": 14.0, "chrf": 20.0}}, judges=versions["content.v2"])
+    lines = block("one", head, [run], 80)
+    assert lines[2].split() == ["before", "14", "(-0.45)", "20"]
+    assert lines[-1].strip() == "chrf does not compare: another judge: its version changed"
+
+
 def test_a_model_without_scores_yet():
     run = Run("failed", edited(models__one__train__epochs=3), {"two": SCORES["two"]})
     assert block("one", HEAD, [run], 80)[2].split() == ["failed", "–", "–"]
