@@ -85,7 +85,7 @@ def train(folder: Path, params: LocalTraining, inputs: Path) -> None:
         train_local.atomic_directory = train_local.write_table = train_local.write_json = Checkpoints.save = (
             Checkpoints.clear
         ) = refuse
-    loop.CHECKPOINT_SECONDS = -1
+    loop.CHECKPOINT_SECONDS, loop.STEPS_BETWEEN_ASKING = -1, 1  # a checkpoint after every step
     os.environ["AFFINAGE_SCRATCH"] = str(folder / "scratch")
     step = loop.Run.step
 

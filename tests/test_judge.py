@@ -148,7 +148,7 @@ def test_the_judge_is_judged(tmp_path, work):
         and list(embedded["weak"]) == sorted(embedded["weak"])
         and 0 <= embedded["fooled"]["value"] <= 1
     )
-    assert all(weight >= 0 for name, weight in embedded["weights"].items() if name != "bias")
+    assert all(weight >= 0 for name, weight in embedded["weights"].items() if name not in ("bias", "known", "opposite"))
     assert embedded["graded_steps"].keys() == {"half_of_sentences", "three_quarters", "expected"}
     assert embedded["near_ends"].keys() == {"tuned", "base", "base_chat"}
     assert embedded["agreement"]["spearman"] == "unknown"  # of another encoder than the weights were fitted with

@@ -36,7 +36,9 @@ def test_another_model_is_told_apart(tmp_path):
 def test_another_template_is_told_apart(tmp_path):
     folder = tiny.base(tmp_path / "model")
     file = write_gguf(folder, tmp_path / "gguf", "m", "f32")
-    (folder / "chat_template.jinja").write_text(tiny.CHAT.replace("<assistant>", "[assistant]"))
+    (folder / "chat_template.jinja").write_text(
+        tiny.CHAT.replace("<assistant>", "[assistant]").replace("<{{ message.role }}>", "[{{ message.role }}]")
+    )
     assert agreement.compare(folder, file, conversations(2), 4) == ["prompt"] * 2
 
 
