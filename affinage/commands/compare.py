@@ -101,7 +101,7 @@ def kept_scores(first: Results, second: Results) -> str:
     rows, notes = [["figure", str(first.revision), "its gain", str(second.revision), "its gain"]], []
     for name in dict.fromkeys([*first.scores, *second.scores]):
         kind = figures.kind(name, second.judges_in_params)
-        if reason := another(*((results.details.get("judges") or {}).get(name) or {} for results in (first, second))):
+        if reason := another(first.said_of(name), second.said_of(name)):
             notes.append(f"  {kind.title} of the two does not compare: {reason}")
         cells = [_kept(results.scores.get(name), kind.decimals) for results in (first, second)]
         rows.append([kind.title, *cells[0], *cells[1]])

@@ -243,7 +243,7 @@ def _ranks(pairs: list[list[tuple[int, float]]], bootstrap: Bootstrap) -> dict:
 
 def _prefers(row: Row, results: Results, rival: str, judge: str) -> str | None:
     """Whom a judge prefers: by its comparison in both orders where it made one with this rival, else by the higher score."""
-    versus = ((results.details.get("judges") or {}).get(judge) or {}).get("pairwise") or {}
+    versus = results.said_of(judge).get("pairwise") or {}
     if versus.get("over") == rival:
         return {TUNED: TUNED, "base": rival, TIE: TIE}.get((row.pairs.get(judge) or {}).get("winner"))
     tuned, other = (row.scores.get(judge, {}).get(contestant) for contestant in (TUNED, rival))

@@ -120,9 +120,13 @@ class Results:
         """The judges that params.yaml names, whether or not they gave verdicts."""
         return list((self.params.get("judge") or {}).get("judges") or {})
 
+    def said_of(self, judge: str) -> dict:
+        """What `details.json` says of a judge; empty where it has nothing of it."""
+        return (self.details.get("judges") or {}).get(judge) or {}
+
     def span(self, judge: str) -> tuple[float, float]:
         """The lowest and the highest score that a judge can give: what it says of itself, else 0 to 100."""
-        low, high = (((self.details.get("judges") or {}).get(judge)) or {}).get("scale") or (0, 100)
+        low, high = self.said_of(judge).get("scale") or (0, 100)
         return float(low), float(high)
 
     @cached_property

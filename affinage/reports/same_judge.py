@@ -21,4 +21,4 @@ def unlike(first: Results, second: Results, judge: str) -> str | None:
     for name in options[0] | options[1]:
         if options[0].get(name) != options[1].get(name):
             return f"another judge: {name} was {options[0].get(name, 'not set')}, is {options[1].get(name, 'not set')}"
-    return another(*((results.details.get("judges") or {}).get(judge) or {} for results in (first, second)))
+    return another(first.said_of(judge), second.said_of(judge))
