@@ -37,6 +37,7 @@ def zipped() -> bytes:
         (b"SQLite format 3\x00" + ROW, r"SQLite"),
         (b"\x89PNG\r\n\x1a\n" + ROW, r"an image"),
     ],
+    ids=["gzip", "bzip2", "xz", "zip", "zstd", "parquet", "pdf", "office", "sqlite", "png"],  # packed bytes hold the time
 )
 def test_what_is_no_text_is_named_with_what_helps(tmp_path, reader, encoding, data, words):
     (tmp_path / "f").write_bytes(data)
