@@ -33,7 +33,7 @@ class Judged:
 
     def at(self, places: np.ndarray) -> "Judged":
         """The rows where `places` [n] is true."""
-        texts = [texts for texts, there in zip(self.texts, places, strict=True) if there]
+        texts = [texts for texts, inside in zip(self.texts, places, strict=True) if inside]
         return Judged(self.sets[places], self.groups[places], self.marks[places], self.right[places], texts)
 
     def by_set(self) -> Iterator["Judged"]:
@@ -132,8 +132,8 @@ def agreement(judged: Judged, scores: np.ndarray, resamples: int, seed: int = 1)
     """By set, each figure with its 95 % interval (`value`, `low`, `high`), questions resampled."""
     table = {}
     for name in dict.fromkeys(judged.sets.tolist()):
-        there = judged.sets == name
-        table[name] = _of_set(judged.at(there), scores[there], resamples, seed)
+        of_set = judged.sets == name
+        table[name] = _of_set(judged.at(of_set), scores[of_set], resamples, seed)
     return table
 
 
@@ -141,14 +141,14 @@ def _of_set(judged: Judged, scores: np.ndarray, resamples: int, seed: int) -> di
     places = defaultdict(list)
     for place, group in enumerate(judged.groups):
         places[group].append(place)
-    by_question = [np.array(found) for found in places.values()]
+    by_question = [np.array(rows) for rows in places.values()]
     dice = np.random.default_rng(seed)
     drawn = []
     for _ in range(resamples):
         chosen = dice.integers(0, len(by_question), len(by_question))
-        rows = np.concatenate([by_question[one] for one in chosen])
+        rows = np.concatenate([by_question[question] for question in chosen])
         # a question that is drawn twice is two questions: answers to one are not compared with those to its copy
-        copies = np.concatenate([np.full(len(by_question[one]), turn) for turn, one in enumerate(chosen)])
+        copies = np.concatenate([np.full(len(by_question[question]), turn) for turn, question in enumerate(chosen)])
         sample = Judged(judged.sets[rows], copies, judged.marks[rows], judged.right[rows], [])
         drawn.append([figure(scores[rows], sample) for figure in FIGURES.values()])
     values = [figure(scores, judged) for figure in FIGURES.values()]

@@ -35,7 +35,7 @@ def stage(name: str, folder: str, validated: bool) -> None:
     from stages.training.train_local import train_local
 
     entry, out, step = check(read(), Path("params.yaml")).models[name], Path(folder), loop.Run.step
-    loop.Run.step = lambda *given: (step(*given), ended())
+    loop.Run.step = lambda *arguments: (step(*arguments), ended())
     if not validated:
         loop.validate = lambda *_: {"validation_loss": 0.0, "validation_token_accuracy": 0.0}
     data = Path("data", entry.dataset, "formatted")
@@ -89,8 +89,8 @@ def main() -> None:
     for _ in range(options.rounds):
         rounds.append({side: seconds(options.model, "--side", side) for side in sides})
     for side in sides:
-        ratio = statistics.median(one[side] / one["bare"] for one in rounds)
-        print(f"{side:12} {statistics.median(one[side] for one in rounds):6.1f} s of processor time  {ratio:.2f}")
+        ratio = statistics.median(seconds_of[side] / seconds_of["bare"] for seconds_of in rounds)
+        print(f"{side:12} {statistics.median(seconds_of[side] for seconds_of in rounds):6.1f} s of processor time  {ratio:.2f}")
     print(f"{options.rounds} rounds in {time.monotonic() - start:.0f} s")
 
 

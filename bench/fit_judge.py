@@ -66,9 +66,9 @@ def logistic(features: np.ndarray, marks: np.ndarray, weights: np.ndarray, prior
 def fit(signals: np.ndarray, judged: Judged) -> dict:
     """Center, scale and weight of each signal [n, k], of which the last are `known` and `opposite`, and the bias."""
     names = sorted(set(judged.sets))
-    inside = np.array([[name == other for other in names] for name in judged.sets], float)
+    inside = np.array([[name == set_name for set_name in names] for name in judged.sets], float)
     domains = np.array([domain(name) for name in judged.sets])
-    weights = np.array([1000 / (domains == one).sum() for one in domains])
+    weights = np.array([1000 / (domains == name_of_domain).sum() for name_of_domain in domains])
     center = signals.mean(0)
     scale = np.sqrt(np.mean([signals[judged.sets == name].var(0) for name in names], 0)) + 1e-9
     center[-1], scale[-1] = 0, 1  # `opposite` is 0 or 1
@@ -76,8 +76,8 @@ def fit(signals: np.ndarray, judged: Judged) -> dict:
     shares = np.array([*SHARES.values()]) / sum(SHARES.values())
     features = np.column_stack([plain[:, : len(shares)] @ shares, plain[:, len(shares) :], inside])
     prior = np.r_[np.full(3, PRIOR), np.full(len(names), LEVEL_PRIOR)]
-    slope, *others = logistic(features, judged.marks, weights, prior, free=1)[:3]
-    weight = SLOPE * np.r_[slope * shares, others]
+    slope, *direct = logistic(features, judged.marks, weights, prior, free=1)[:3]
+    weight = SLOPE * np.r_[slope * shares, direct]
     sums = plain @ weight
     levels = [_level(sums[judged.sets == name], judged.marks[judged.sets == name]) for name in names]
     return {"center": center, "scale": scale, "weight": weight, "bias": float(np.median(levels))}
@@ -98,9 +98,9 @@ def held_out(signals: np.ndarray, judged: Judged) -> np.ndarray:
     scores = np.zeros(len(signals))
     learn = ~np.isin(judged.sets, list(TESTING_ONLY))
     domains = np.array([domain(name) for name in judged.sets])
-    for one in sorted(set(domains)):
-        others = learn & (domains != one)
-        scores[domains == one] = predict(fit(signals[others], judged.at(others)), signals[domains == one])
+    for tested in sorted(set(domains)):
+        elsewhere = learn & (domains != tested)
+        scores[domains == tested] = predict(fit(signals[elsewhere], judged.at(elsewhere)), signals[domains == tested])
     return scores
 
 
@@ -110,31 +110,33 @@ def syntax(encoder: Encoder, judged: Judged, seed: int = 1) -> dict:
     least, most = SYNTAX_WORDS
     for name, texts in zip(judged.sets, judged.texts, strict=True):
         by_domain[domain(name)] += [text for text in texts[1:] if len(text.split()) >= least]
-    whole, mixed = [], []
+    in_order, mixed = [], []
     for texts in by_domain.values():
         texts = sorted(set(texts))
         for text in dice.sample(texts, min(SYNTAX_ROWS, len(texts))):
             words = text.split()[:most]
-            other = dice.sample(words, len(words))
-            if other != words:
-                whole.append(" ".join(words))
-                mixed.append(" ".join(other))
-    states = encoder.syntax(whole + mixed)
+            disordered = dice.sample(words, len(words))
+            if disordered != words:
+                in_order.append(" ".join(words))
+                mixed.append(" ".join(disordered))
+    states = encoder.syntax(in_order + mixed)
     center, scale = states.mean(0), states.std(0) + 1e-6
     features = np.hstack([(states - center) / scale, np.ones((len(states), 1))])
-    marks = np.r_[np.zeros(len(whole)), np.ones(len(mixed))]
+    marks = np.r_[np.zeros(len(in_order)), np.ones(len(mixed))]
     prior = np.r_[np.full(states.shape[1], SYNTAX_PRIOR), 0.0]
     point = logistic(features, marks, np.ones(len(marks)), prior, 0)
     odds = features @ point
     weight = point[:-1] / scale
-    limit = float(np.quantile(odds[: len(whole)], 1 - FALSE_ALARMS))
-    found = float((odds[len(whole) :] > limit).mean())
-    print(f"shuffled: {len(whole)} texts, {found:.1%} of those in disorder flagged where {FALSE_ALARMS:.0%} of the others are")
+    limit = float(np.quantile(odds[: len(in_order)], 1 - FALSE_ALARMS))
+    flagged = float((odds[len(in_order) :] > limit).mean())
+    print(
+        f"shuffled: {len(in_order)} texts, {flagged:.1%} of those in disorder are flagged, and {FALSE_ALARMS:.0%} of the others"
+    )
     return {
         "weight": [round(float(value), 5) for value in weight],
         "bias": float(point[-1] - center @ weight - limit),
-        "texts": len(whole),
-        "found": found,
+        "texts": len(in_order),
+        "found": flagged,
         "false_alarms": FALSE_ALARMS,
     }
 
@@ -164,7 +166,7 @@ def main() -> None:
     learn = ~np.isin(judged.sets, list(TESTING_ONLY))
     table = agreement(judged, held_out(signals, judged), resamples=1000)
     for name, figures in table.items():
-        print(name, " ".join(f"{figure} {one['value']:.3f}" for figure, one in figures.items()))
+        print(name, " ".join(f"{figure} {interval['value']:.3f}" for figure, interval in figures.items()))
     fitted = fit(signals[learn], judged.at(learn))
     print({name: round(float(weight), 2) for name, weight in zip(NAMES, fitted["weight"], strict=True)})
     if options.write:
@@ -172,9 +174,9 @@ def main() -> None:
         by_signal = {name: {part: float(fitted[part][place]) for part in parts} for place, name in enumerate(NAMES)}
         reader = {"name": options.encoder.name, "sha256": encoder.content_hash}
         sources = provenance(files, judged, learn)
-        held = {name: figures["spearman"] for name, figures in table.items()}
+        spearman_held_out = {name: figures["spearman"] for name, figures in table.items()}
         weights = {"version": VERSION, "signals": by_signal, "bias": float(fitted["bias"]), "encoder": reader}
-        write_json(WEIGHTS, weights | {"fitted_on": sources, "held_out_spearman": held})
+        write_json(WEIGHTS, weights | {"fitted_on": sources, "held_out_spearman": spearman_held_out})
         write_json(SYNTAX_WEIGHTS, {"encoder": reader, "fitted_on": sources, **syntax(encoder, judged.at(learn))})
 
 

@@ -52,12 +52,12 @@ def rouge(judged: Judged) -> np.ndarray:
 
 def token_f1(judged: Judged) -> np.ndarray:
     """F1 of words, as SQuAD counts it."""
-    found = []
+    scores = []
     for _, meant, answer in judged.texts:
-        said, expected = Counter(words(answer)), Counter(words(meant))
-        shared = (said & expected).total()
-        found.append(200 * shared / (said.total() + expected.total()) if shared else 0.0)
-    return np.array(found)
+        given_words, expected = Counter(words(answer)), Counter(words(meant))
+        shared = (given_words & expected).total()
+        scores.append(200 * shared / (given_words.total() + expected.total()) if shared else 0.0)
+    return np.array(scores)
 
 
 def tfidf(judged: Judged) -> np.ndarray:
@@ -74,19 +74,19 @@ class Likeness:
 
     def cosine(self, judged: Judged) -> np.ndarray:
         """Cosine of the embeddings of answer and expected answer."""
-        meant, said = (self.encoder.vectors([texts[place] for texts in judged.texts]) for place in (1, 2))
-        return 100 * np.clip((meant * said).sum(1), 0, 1)
+        meant, answers = (self.encoder.vectors([texts[place] for texts in judged.texts]) for place in (1, 2))
+        return 100 * np.clip((meant * answers).sum(1), 0, 1)
 
     def bertscore(self, judged: Judged) -> np.ndarray:
         """BERTScore's F1, without weights of rarity."""
         self.encoder.read(sorted({("", text) for texts in judged.texts for text in texts[1:]}))
         return np.array([100 * self._f1(*texts[1:]) for texts in judged.texts])
 
-    def _f1(self, meant: str, said: str) -> float:
-        one, other = self.encoder["", meant].states, self.encoder["", said].states
-        if not len(one) or not len(other):
+    def _f1(self, meant: str, answer: str) -> float:
+        expected_states, answer_states = self.encoder["", meant].states, self.encoder["", answer].states
+        if not len(expected_states) or not len(answer_states):
             return 0.0
-        likeness = np.clip(one @ other.T, 0, None)
+        likeness = np.clip(expected_states @ answer_states.T, 0, None)
         recall, precision = likeness.max(1).mean(), likeness.max(0).mean()
         return float(2 * recall * precision / (recall + precision)) if recall + precision else 0.0
 
@@ -95,8 +95,8 @@ def of_server(asker: Asker, prompt: prompt_files.Prompt) -> Judge:
     """The scores of a language model behind a server; a failed verdict counts as the lowest."""
 
     def judge(judged: Judged) -> np.ndarray:
-        asked = [{"question": question, "expected": meant, "answer": answer} for question, meant, answer in judged.texts]
-        verdicts = asker.ask(prompt, asked, "people's sets")
+        fields = [{"question": question, "expected": meant, "answer": answer} for question, meant, answer in judged.texts]
+        verdicts = asker.ask(prompt, fields, "people's sets")
         values = [prompt.low if verdict.failed else float(verdict.value) for verdict in verdicts]
         return 100 * (np.array(values) - prompt.low) / (prompt.high - prompt.low)
 
@@ -106,11 +106,11 @@ def of_server(asker: Asker, prompt: prompt_files.Prompt) -> Judge:
 def served(file: Path, model: str) -> dict[str, Judge]:
     """Every judge of a model in params.yaml that a server serves."""
     params = section("models", model, "judge", file)
-    made = {}
+    judges = {}
     for name, options in params.judges.items():
         if options.kind != "embedded":
-            made[name] = of_server(Asker(name, options, params.seed), prompt_files.load(options.prompt, (INTEGER, SCORE)))
-    return made
+            judges[name] = of_server(Asker(name, options, params.seed), prompt_files.load(options.prompt, (INTEGER, SCORE)))
+    return judges
 
 
 def by_set(judge: Judge, judged: Judged) -> np.ndarray:
@@ -122,31 +122,31 @@ def chosen(judged: Judged, rows: int, seed: int = 1) -> Judged:
     """At most `rows` answers of each set, drawn by `seed`, all to a question together; 0: all."""
     if not rows:
         return judged
-    there = np.zeros(len(judged.sets), bool)
+    taken = np.zeros(len(judged.sets), bool)
     for name in dict.fromkeys(judged.sets.tolist()):
         places = np.flatnonzero(judged.sets == name)
         groups = sorted(set(judged.groups[places].tolist()))
         for group in random.Random(seed).sample(groups, len(groups)):
             own = places[judged.groups[places] == group]
-            if there[places].sum() + len(own) <= rows or not there[places].any():
-                there[own] = True
-    return judged.at(there)
+            if taken[places].sum() + len(own) <= rows or not taken[places].any():
+                taken[own] = True
+    return judged.at(taken)
 
 
 def show(table: dict[str, dict], figure: str) -> str:
     """A figure of every judge on every set as a Markdown table, and its mean over the sets."""
     sets = list(next(iter(table.values())))
     lines = [f"| {figure} | {' | '.join(sets)} | mean |", "|---" * (len(sets) + 2) + "|"]
-    for name, found in table.items():
-        values = [found[one][figure] for one in sets]
-        cells = [_cell(one) for one in values]
-        mean = np.nanmean([one["value"] for one in values])
+    for name, figures_by_set in table.items():
+        intervals = [figures_by_set[name_of_set][figure] for name_of_set in sets]
+        cells = [_cell(interval) for interval in intervals]
+        mean = np.nanmean([interval["value"] for interval in intervals])
         lines.append(f"| {name} | {' | '.join(cells)} | {mean:.2f} |")
     return "\n".join(lines)
 
 
-def _cell(one: dict[str, float]) -> str:
-    return "–" if np.isnan(one["value"]) else f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]"
+def _cell(interval: dict[str, float]) -> str:
+    return "–" if np.isnan(interval["value"]) else f"{interval['value']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
 
 
 def main(arguments: list[str] | None = None) -> None:

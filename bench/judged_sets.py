@@ -105,9 +105,9 @@ class Sources:
         else:
             with urllib.request.urlopen(f"{RAW}/{path}", timeout=60) as reply:
                 content = reply.read()
-        if (found := hashlib.sha256(content).hexdigest()) != expected:
+        if (sha256 := hashlib.sha256(content).hexdigest()) != expected:
             raise SystemExit(
-                f"{path}: sha256 {found}, expected {expected}: another file than the one this script was written for"
+                f"{path}: sha256 {sha256}, expected {expected}: another file than the one this script was written for"
             )
         return content
 
@@ -120,35 +120,38 @@ class Sources:
         return list(csv.DictReader(io.StringIO(self[name].decode("utf-8-sig"), newline="")))
 
 
-def asked_of_liveqa(sources: Sources) -> dict[str, tuple[str, str]]:
+def liveqa_questions(sources: Sources) -> dict[str, tuple[str, str]]:
     """Question and first reference by number."""
-    found = {}
+    asked_by_number = {}
     for question in parsed(sources["liveqa questions"]).iter("NLM-QUESTION"):
         answers = [fold(answer.text or "") for answer in question.iter("ANSWER")]
         if any(answers):
             reference = next(answer for answer in answers if answer)
-            found[question.get("qid").removeprefix("TQ")] = fold(question.findtext("NIST-PARAPHRASE") or ""), reference
-    return found
+            asked_by_number[question.get("qid").removeprefix("TQ")] = (
+                fold(question.findtext("NIST-PARAPHRASE") or ""),
+                reference,
+            )
+    return asked_by_number
 
 
 def liveqa(sources: Sources) -> Iterator[Row]:
     """Answers of systems, marked 1 to 4 by NIST's assessors."""
-    asked = asked_of_liveqa(sources)
+    questions = liveqa_questions(sources)
     for line in sources["liveqa marks"].decode(errors="replace").splitlines():
         number, mark, *answer = line.split(maxsplit=2)
-        if number in asked and int(mark) != UNREADABLE and answer:
-            question, reference = asked[number]
+        if number in questions and int(mark) != UNREADABLE and answer:
+            question, reference = questions[number]
             yield of_four(f"liveqa:{number}", question, reference, answer[0], int(mark))
 
 
 def mediqa(sources: Sources) -> Iterator[Row]:
     """Passages that CHiQA retrieved for the same questions, rated on the same scale."""
-    asked = asked_of_liveqa(sources)
+    questions = liveqa_questions(sources)
     for question in parsed(sources["mediqa"]).iter("Question"):
         number = question.get("QID")
-        for answer in question.iter("Answer") if number in asked else ():
+        for answer in question.iter("Answer") if number in questions else ():
             text = fold(answer.findtext("AnswerText") or "")
-            yield of_four(f"liveqa:{number}", *asked[number], text, int(answer.get("ReferenceScore")))
+            yield of_four(f"liveqa:{number}", *questions[number], text, int(answer.get("ReferenceScore")))
 
 
 def of_four(group: str, question: str, reference: str, answer: str, mark: int) -> Row:
@@ -174,7 +177,7 @@ def _semeval(sources: Sources, folder: str, name: str) -> Iterator[Row]:
 
 def _question(question: etree._Element, name: str) -> Iterator[Row]:
     references = list(question.iter("referenceAnswer"))
-    best = next((one for one in references if one.get("category") == "BEST"), references[0])
+    best = next((reference for reference in references if reference.get("category") == "BEST"), references[0])
     for answer in question.iter("studentAnswer"):
         right = answer.get("accuracy") == "correct"
         texts = {"question": question.findtext("questionText"), "reference": best.text, "answer": answer.text or ""}
@@ -202,22 +205,22 @@ def evouna(sources: Sources) -> Iterator[Row]:
                 yield {"group": f"evouna:{row['question']}", **texts, "answer": answer, "human": float(right), "right": right}
 
 
-def _said(rows: list[dict], asks: str) -> dict[tuple[str, str], bool]:
+def _labels(rows: list[dict], asks: str) -> dict[tuple[str, str], bool]:
     """Question and answer of rows `Q: …\\nA: …\\n<asks>:` and what was said of them."""
     pattern = re.compile(rf"Q: (.*?)\nA: (.*)\n{asks}:", re.DOTALL)
-    found = {}
+    labels = {}
     for row in rows:
         if match := pattern.match(row["prompt"]):
-            found[fold(match[1]), fold(match[2])] = row["completion"].strip() == "yes"
-    return found
+            labels[fold(match[1]), fold(match[2])] = row["completion"].strip() == "yes"
+    return labels
 
 
 def truthful(sources: Sources) -> Iterator[Row]:
     """Models' informative answers, true or false; those that repeat a reference are left out, and questions of one label."""
-    informative = _said(sources.lines("information"), "Helpful")
+    informative = _labels(sources.lines("information"), "Helpful")
     references = {fold(row["Question"]): row for row in sources.table("truthful")}
     by_question: dict[str, list[tuple[str, bool]]] = defaultdict(list)
-    for (question, answer), right in _said(sources.lines("truth"), "True").items():
+    for (question, answer), right in _labels(sources.lines("truth"), "True").items():
         row = references.get(question)
         if row and informative.get((question, answer)) and answer.rstrip(".") not in _listed(row, *ANSWERS):
             by_question[question].append((answer, right))
@@ -254,14 +257,14 @@ def pandalm(sources: Sources) -> Iterator[Row]:
             references[fold(row["instruction"]), fold(instance["input"])] = instance["output"]
     won: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for row in json.loads(sources["pandalm"]):
-        asked = fold(row["instruction"]), fold(str(row["input"]))
+        task = fold(row["instruction"]), fold(str(row["input"]))
         for place in (1, 2):
             votes = [row[f"annotator{number}"] for number in (1, 2, 3)]
-            won[*asked, fold(str(row[f"response{place}"]))] += [0.5 if vote == 0 else float(vote == place) for vote in votes]
-    for (instruction, given, answer), votes in won.items():
-        if (instruction, given) in references and answer:
-            question = f"{instruction}\n\n{given}" if given else instruction
-            texts = {"question": question, "reference": references[instruction, given], "answer": answer}
+            won[*task, fold(str(row[f"response{place}"]))] += [0.5 if vote == 0 else float(vote == place) for vote in votes]
+    for (instruction, inputs, answer), votes in won.items():
+        if (instruction, inputs) in references and answer:
+            question = f"{instruction}\n\n{inputs}" if inputs else instruction
+            texts = {"question": question, "reference": references[instruction, inputs], "answer": answer}
             yield {"group": f"pandalm:{question}", **texts, "human": sum(votes) / len(votes), "right": None}
 
 
@@ -285,12 +288,14 @@ def merged(name: str, rows: Iterator[Row]) -> list[Row]:
         row |= {column: fold(row[column] or "") for column in ("question", "reference", "answer")}
         if row["answer"] and row["reference"]:
             by_answer[row["group"], row["answer"]].append(row)
-    found = []
+    rows_of_set = []
     for same in by_answer.values():
         human = sum(row["human"] for row in same) / len(same)
         rights = [row["right"] for row in same if row["right"] is not None]
-        found.append({"set": name, **same[0], "human": human, "right": sum(rights) * 2 >= len(rights) if rights else None})
-    return found
+        rows_of_set.append(
+            {"set": name, **same[0], "human": human, "right": sum(rights) * 2 >= len(rights) if rights else None}
+        )
+    return rows_of_set
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -46,13 +46,13 @@ def reviews(count: int, seed: int = 1) -> list[str]:
         for row in rows_of(SourceFile(path), "reviews_csv")
         if not row["problem"]
     ]
-    rng, made = random.Random(seed), []
+    rng, changed = random.Random(seed), []
     for number in range(count):
-        own, other = texts[number % len(texts)].split(". "), rng.choice(texts).split(". ")
-        own[rng.randrange(len(own))] = rng.choice(other)
+        own, donor = texts[number % len(texts)].split(". "), rng.choice(texts).split(". ")
+        own[rng.randrange(len(own))] = rng.choice(donor)
         text = f"{'. '.join(own)} {rng.randrange(1, 300)},{rng.randrange(1000):03} miles."
-        made.append(text.upper() if rng.random() < 0.02 else text)
-    return made
+        changed.append(text.upper() if rng.random() < 0.02 else text)
+    return changed
 
 
 def seconds(work: Callable[[str], object], texts: list[str]) -> float:

@@ -65,16 +65,16 @@ def main() -> None:
         ours, bare = clone(Path(temporary, "ours")), twin(Path(temporary, "twin"))
         for folder in (ours, bare):
             dvc(folder, "commit", "-q", "-f")
-        for what in ("as they are", "touched"):
+        for state in ("as they are", "touched"):
             pairs = []
             for _ in range(runs):
-                if what == "touched":
+                if state == "touched":
                     touch(ours)  # hard links: the twin's files are touched with them
                     touch(bare)
                 pairs.append((dvc(ours, "repro", "-q"), dvc(bare, "repro", "-q")))
             ratio = statistics.median(a / b for a, b in pairs)
             print(
-                f"files {what}: repro {statistics.median(a for a, _ in pairs):.2f} s, "
+                f"files {state}: repro {statistics.median(a for a, _ in pairs):.2f} s, "
                 f"twin {statistics.median(b for _, b in pairs):.2f} s, ratio {ratio:.2f}"
             )
 

@@ -170,10 +170,10 @@ def plain(text: str) -> str:
 
 def longest_shared(answer: str, texts: list[str]) -> int:
     """The most words in a row that an answer has in common with one of the texts, which are `plain`."""
-    said, longest = plain(answer).split(), 0
-    for start in range(len(said)):
-        while start + longest < len(said):
-            more = f" {' '.join(said[start : start + longest + 1])} "
+    words, longest = plain(answer).split(), 0
+    for start in range(len(words)):
+        while start + longest < len(words):
+            more = f" {' '.join(words[start : start + longest + 1])} "
             if not any(more in text for text in texts):
                 break
             longest += 1

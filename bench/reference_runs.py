@@ -137,10 +137,10 @@ def filled(text: str, values: dict) -> str:
     """A text of dvc.yaml with `${item.train.method}` and the like filled in."""
 
     def value(match: re.Match) -> str:
-        found = values
+        node = values
         for part in match[1].split("."):
-            found = found[part]
-        return str(found)
+            node = node[part]
+        return str(node)
 
     return re.sub(r"\$\{([\w.]+)\}", value, text)
 

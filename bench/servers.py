@@ -35,8 +35,8 @@ def start(seconds: float, parallel: int) -> tuple[int, str]:
         os.close(writer)
         signal.pause()
     os.close(writer)
-    with os.fdopen(reader) as told:
-        return child, told.read()
+    with os.fdopen(reader) as address_of_server:
+        return child, address_of_server.read()
 
 
 def judge(kind: str, address: str, concurrency: int) -> Asker:
@@ -54,8 +54,8 @@ def judge(kind: str, address: str, concurrency: int) -> Asker:
         "max_tokens": 8,
         "warn_below": 0.8,
     }
-    made = OllamaJudge(**options, num_ctx=4096) if kind == "ollama" else OpenAIJudge(**options)
-    return Asker(kind, made, 1)
+    settings = OllamaJudge(**options, num_ctx=4096) if kind == "ollama" else OpenAIJudge(**options)
+    return Asker(kind, settings, 1)
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["NO_PROXY"] = "127.0.0.1"
     child, address = start(options.seconds, options.parallel)
-    asked = [{"question": "Why?", "expected": "So.", "answer": f"Because of {i}."} for i in range(options.verdicts)]
+    prompts = [{"question": "Why?", "expected": "So.", "answer": f"Because of {i}."} for i in range(options.verdicts)]
     least = math.ceil(options.verdicts / options.parallel) * options.seconds
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -78,11 +78,11 @@ def main() -> None:
                 times = [time.perf_counter() - begun]
                 for _ in range(2):
                     begun = time.perf_counter()
-                    asker.ask(load("score_100.v1", (INTEGER,)), asked, "scores")
+                    asker.ask(load("score_100.v1", (INTEGER,)), prompts, "scores")
                     times.append(time.perf_counter() - begun)
-                ratio, whole = times[1] / least, (times[0] + times[1]) / least
+                ratio, with_client = times[1] / least, (times[0] + times[1]) / least
                 print(f"{kind}: {options.verdicts} verdicts in {times[1]:.2f} s, {ratio:.3f} of the ideal {least:.2f} s")
-                print(f"  {whole:.3f} with {times[0]:.2f} s to load the client; again, all kept: {times[2]:.2f} s")
+                print(f"  {with_client:.3f} with {times[0]:.2f} s to load the client; again, all kept: {times[2]:.2f} s")
     finally:
         os.kill(child, signal.SIGTERM)
 

@@ -55,8 +55,8 @@ def main() -> None:
     del rounds[0]  # it warms the file system's cache
     print(f"{'':16} {'processor':>11} {'wall':>9}    processor time, to the bare import's")
     for name in codes:
-        processor, wall = (statistics.median(one[name][i] for one in rounds) for i in (0, 1))
-        ratio = statistics.median(one[name][0] / one["bare import"][0] for one in rounds)
+        processor, wall = (statistics.median(seconds_of[name][i] for seconds_of in rounds) for i in (0, 1))
+        ratio = statistics.median(seconds_of[name][0] / seconds_of["bare import"][0] for seconds_of in rounds)
         print(f"{name:16} {processor:9.2f} s {wall:7.2f} s    {ratio:5.2f}")
 
 

@@ -30,9 +30,9 @@ def prepared(name: str, steps: int):
     entry = check(read(), Path("params.yaml")).models[name]
     formatted, out = Path(f"data/{entry.dataset}/formatted"), Path(os.devnull)
     paths = Paths(formatted / entry.shards, formatted, Path(f"models/{entry.base}"), out, out, out, out)
-    found = prepare(name, entry.train, paths)
-    found.examples = found.examples[: steps * entry.train.batch_rows]
-    return entry.train, found
+    start = prepare(name, entry.train, paths)
+    start.examples = start.examples[: steps * entry.train.batch_rows]
+    return entry.train, start
 
 
 def ours(name: str, steps: int) -> tuple[list[float], list[int]]:
@@ -41,7 +41,7 @@ def ours(name: str, steps: int) -> tuple[list[float], list[int]]:
     from stages.training import loop
     from stages.training.checkpoint import Checkpoints
 
-    params, found = prepared(name, steps)
+    params, start = prepared(name, steps)
     runtime.deterministic(params.deterministic)
     times, tokens = [], []
 
@@ -53,7 +53,7 @@ def ours(name: str, steps: int) -> tuple[list[float], list[int]]:
     loop.CHECKPOINT_SECONDS = 1e9
     with tempfile.TemporaryDirectory() as folder:
         params = params.model_copy(update={"epochs": 1})
-        loop.Run(found.model, found.task, params, Checkpoints(Path(folder)), Clock()).train(found.examples, [], "ours")
+        loop.Run(start.model, start.task, params, Checkpoints(Path(folder)), Clock()).train(start.examples, [], "ours")
     return times, tokens
 
 
@@ -66,9 +66,9 @@ def peer(name: str, steps: int) -> tuple[list[float], list[int]]:
     from stages.models import runtime
     from stages.training import tune
 
-    params, found = prepared(name, steps)
-    found.model.set_attn_implementation("sdpa")  # transformers' own
-    model = tune.prepare(found.model, params.tune, params.seed)
+    params, start = prepared(name, steps)
+    start.model.set_attn_implementation("sdpa")  # transformers' own
+    model = tune.prepare(start.model, params.tune, params.seed)
     times, tokens = [], []
 
     class Ticking(TrainerCallback):
@@ -76,7 +76,7 @@ def peer(name: str, steps: int) -> tuple[list[float], list[int]]:
             times.append(time.perf_counter())
 
     def counted(some: list[dict]) -> dict:
-        tokens.append(sum(len(one["row"]) for one in some))
+        tokens.append(sum(len(example["row"]) for example in some))
         return train_peers.padded(some)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +94,7 @@ def peer(name: str, steps: int) -> tuple[list[float], list[int]]:
             use_cpu=True,
             bf16=runtime.training_precision(params.precision, model.device) is torch.bfloat16,
         )
-        Trainer(model, arguments, counted, train_peers.items(found.examples), callbacks=[Ticking()]).train()
+        Trainer(model, arguments, counted, train_peers.items(start.examples), callbacks=[Ticking()]).train()
     return times, tokens
 
 
@@ -111,8 +111,8 @@ def main() -> None:
     speeds = {"ours": [], "peer": []}
     for side in ("peer", "ours", "ours", "peer"):
         command = [sys.executable, __file__, options.model, "--steps", str(options.steps), "--side", side]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        speeds[side].append(float(done.stdout.splitlines()[-1]))
+        process = subprocess.run(command, capture_output=True, text=True, check=True)
+        speeds[side].append(float(process.stdout.splitlines()[-1]))
         print(f"{side}: {speeds[side][-1]:.0f} tok/s", flush=True)
     print(f"{options.model}: ours {sum(speeds['ours']) / sum(speeds['peer']):.2f} times the Trainer's speed")
 

@@ -175,22 +175,22 @@ def _useful(inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     return (places * (positions > 0)).max()
 
 
-def _timed(kind: type, model: torch.nn.Module, arguments: TrainingArguments, **given) -> Clock:
+def _timed(kind: type, model: torch.nn.Module, arguments: TrainingArguments, **more) -> Clock:
     """Train with a trainer that notes its useful tokens and when each optimizer step ended."""
     clock = Clock()
 
     class Timed(kind):
-        def training_step(self, model, inputs, *others, **named):
+        def training_step(self, model, inputs, *rest, **named):
             answers = (inputs["labels"] != -100).sum()
             clock.seen.append(torch.stack([_useful(inputs).to(answers.device), answers]))
-            loss = super().training_step(model, inputs, *others, **named)
+            loss = super().training_step(model, inputs, *rest, **named)
             if len(clock.seen) % self.args.gradient_accumulation_steps == 0:
                 if torch.cuda.is_available():
                     torch.cuda.synchronize()  # the optimizer's own step, short, is counted with the next
                 clock.times.append(time.perf_counter())
             return loss
 
-    working = Timed(model=model, args=arguments, **given)
+    working = Timed(model=model, args=arguments, **more)
     clock.start()
     working.train()
     clock.passes = arguments.gradient_accumulation_steps

@@ -24,18 +24,20 @@ def main() -> int:
         "--answers", type=int, default=40, help="of each kind of injection; a fifth of them to the language model"
     )
     options = parser.parse_args()
-    found = []
+    findings = []
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a file system in memory: faults there wear out no disk
     with tempfile.TemporaryDirectory(prefix="campaign-", dir=memory) as folder:
         for part in options.parts:
             start = time.monotonic()
             (Path(folder) / part).mkdir()
-            found.append(PARTS[part](Path(folder) / part, options))
-            print(f"{part}: {len(found[-1].problems)} problems, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-            for problem in found[-1].problems:
+            findings.append(PARTS[part](Path(folder) / part, options))
+            print(
+                f"{part}: {len(findings[-1].problems)} problems, {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True
+            )
+            for problem in findings[-1].problems:
                 print(f"  - {problem}", file=sys.stderr, flush=True)
-    print(table(found))
-    return int(any(part.problems for part in found))
+    print(table(findings))
+    return int(any(part.problems for part in findings))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Found:
+class Findings:
     """Lines (promise, how it was tested, figure) and problems, each in a sentence."""
 
     lines: list[tuple[str, str, str]] = field(default_factory=list)
@@ -13,14 +13,14 @@ class Found:
     def line(self, promise: str, how: str, figure: str) -> None:
         self.lines.append((promise, how, figure))
 
-    def expect(self, kept: bool, otherwise: str) -> bool:
+    def expect(self, holds: bool, otherwise: str) -> bool:
         """Note a problem unless the promise was `kept`."""
-        if not kept:
+        if not holds:
             self.problems.append(otherwise)
-        return kept
+        return holds
 
 
-def table(found: list[Found]) -> str:
+def table(findings: list[Findings]) -> str:
     """The lines as a Markdown table."""
-    rows = [line for part in found for line in part.lines]
+    rows = [line for part in findings for line in part.lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in [("promise", "how it is tested", "figure"), ("---",) * 3, *rows])

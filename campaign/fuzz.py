@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from campaign.figures import Found
+from campaign.figures import Findings
 from stages.common import params as parameters
 from stages.common.check_params import check
 from stages.common.errors import StageError
@@ -127,8 +127,8 @@ def _rows(path: Path, data: bytes) -> None:
 
 def _archive(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    for found in opened(SourceFile(path, "a.zip"), "**/*", 1 << 20, Counter()):
-        found.path.read_bytes()
+    for member in opened(SourceFile(path, "a.zip"), "**/*", 1 << 20, Counter()):
+        member.path.read_bytes()
 
 
 def _parameters(path: Path, data: bytes) -> None:
@@ -154,11 +154,11 @@ def _hosted_table(_: Path, data: bytes) -> None:
 
 def _hosted_events(_: Path, data: bytes) -> None:
     try:
-        found = json.loads(data)
+        events = json.loads(data)
     except (ValueError, RecursionError):
         return
-    if isinstance(found, list) and all(isinstance(one, dict) for one in found):
-        hosted_table.of_events(found)
+    if isinstance(events, list) and all(isinstance(event, dict) for event in events):
+        hosted_table.of_events(events)
 
 
 def _hosted_rows(path: Path, data: bytes) -> None:
@@ -182,26 +182,26 @@ def _server(kind: str) -> Callable[[Path, bytes], object]:
 
 
 def _zip() -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("a.csv", "deep/b.csv"):
             archive.writestr(name, b"question,answer\n1,2\n" * 20)
-    return made.getvalue()
+    return content.getvalue()
 
 
 def _small_parameters() -> list[bytes]:
     """One entry of each kind; `params.yaml` as a whole takes too long to parse."""
     yaml = YAML(typ="safe", pure=True)
-    given = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     seeds = []
     for chosen in (
         {"bases": ["smollm2", "minilm"], "datasets": ["medical_qa"], "models": ["medical"]},
         {"datasets": ["elements"]},
     ):
-        kept = {kind: {name: given[kind][name] for name in chosen.get(kind, [])} for kind in ("bases", "datasets", "models")}
-        kept |= {"judge_base": given["judge_base"], "defaults": given["defaults"]}
+        small = {kind: {name: params[kind][name] for name in chosen.get(kind, [])} for kind in ("bases", "datasets", "models")}
+        small |= {"judge_base": params["judge_base"], "defaults": params["defaults"]}
         out = io.BytesIO()
-        yaml.dump(kept, out)
+        yaml.dump(small, out)
         seeds.append(out.getvalue())
     return seeds
 
@@ -318,30 +318,30 @@ def apart(target: Target, folder: Path, seed: int, seconds: float) -> tuple[int,
             address_space = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
             resource.setrlimit(resource.RLIMIT_AS, (address_space + MEMORY,) * 2)
             os.environ["AFFINAGE_SCRATCH"] = str(folder)
-            made = attack(target, folder / "input", seed, seconds)
+            attacked = attack(target, folder / "input", seed, seconds)
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10) - before
-            os.write(into, json.dumps([*made, grown]).encode())
+            os.write(into, json.dumps([*attacked, grown]).encode())
         finally:
             sys.stderr.flush()
             os._exit(0)
     os.close(into)
-    with open(out, "rb") as said:
-        text = said.read()
+    with open(out, "rb") as results:
+        text = results.read()
     os.waitpid(child, 0)
     return tuple(json.loads(text)) if text else (0, 0, "the process died", 0)
 
 
-def campaign(folder: Path, minutes: float, seed: int = 1) -> Found:
+def campaign(folder: Path, minutes: float, seed: int = 1) -> Findings:
     os.environ["NO_PROXY"] = "127.0.0.1"
-    found, given, total, highest = Found(), targets(), 0, 0
-    for name, target in given.items():
-        count, refused, wrong, grown = apart(target, folder, seed, minutes * 60 / len(given))
-        found.expect(not wrong, f"{name}, input {count}: {wrong}")
-        found.line(f"fuzzing: {name}", "rows, or an error that names the file", f"{count} inputs, {refused} refused")
+    findings, readers, total, highest = Findings(), targets(), 0, 0
+    for name, target in readers.items():
+        count, refused, wrong, grown = apart(target, folder, seed, minutes * 60 / len(readers))
+        findings.expect(not wrong, f"{name}, input {count}: {wrong}")
+        findings.line(f"fuzzing: {name}", "rows, or an error that names the file", f"{count} inputs, {refused} refused")
         total, highest = total + count, max(highest, grown)
-    found.line(
+    findings.line(
         "any input gives rows or a named error; no hang, bounded memory",
         f"inputs mutated from good ones, {SECONDS} s and {MEMORY >> 20} MiB at most each",
-        f"{total} inputs over {len(given)} readers, {len(found.problems)} problems; {highest >> 20} MiB grown at most",
+        f"{total} inputs over {len(readers)} readers, {len(findings.problems)} problems; {highest >> 20} MiB grown at most",
     )
-    return found
+    return findings

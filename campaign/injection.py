@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from campaign.figures import Found
+from campaign.figures import Findings
 from stages.common import params
 from stages.common.files import read_rows
 from stages.common.schema_models import OpenAIJudge
@@ -80,17 +80,17 @@ class Ground:
         self.asked = max(2, most // 5)  # of them to the language model, which takes seconds for each
         self.reader = Encoder(tree / "models" / params.read(tree / "params.yaml")["judge_base"])
         expected = [row["expected"] for row in self.rows]
-        made = controls(self.rows, expected, self.reader.vectors(expected), SEED)
-        self.plain = {OF_OTHER: [one["other"] for one in made], "half": [one["half"] for one in made]}
+        known = controls(self.rows, expected, self.reader.vectors(expected), SEED)
+        self.plain = {OF_OTHER: [of_row["other"] for of_row in known], "half": [of_row["half"] for of_row in known]}
 
     def texts(self) -> dict[tuple[str, str], list[str]]:
         """Answers by (what they are, what was put in); "" for nothing."""
         questions = [question for question, _, _ in items(self.rows, self.plain["half"])]
-        found = {(of, ""): texts for of, texts in self.plain.items()}
+        texts_by_kind = {(of, ""): texts for of, texts in self.plain.items()}
         of_other = [kind for kind in KINDS if kind != HIDDEN]
         for of, kind in [*((OF_OTHER, kind) for kind in of_other), *(("half", kind) for kind in OF_HALF)]:
-            found[of, kind] = [injected(kind, *both) for both in zip(self.plain[of], questions, strict=True)]
-        return found
+            texts_by_kind[of, kind] = [injected(kind, *both) for both in zip(self.plain[of], questions, strict=True)]
+        return texts_by_kind
 
 
 def embedded(ground: Ground) -> dict[tuple[str, str], np.ndarray]:
@@ -104,21 +104,23 @@ def language_model(ground: Ground, weights: Path) -> dict[tuple[str, str], np.nd
     from tests.servers.llama import start
 
     server = start(xllamacpp, weights, threads=os.cpu_count() or 1)
-    given = {"kind": "openai", "model": "smollm2", "base_url": f"{server.listening_address}/v1", "prompt": "score_100.v1"}
-    given |= {"pairwise": "", "controls": 1, "concurrency": 2, "timeout_seconds": 300.0, "attempts": 2, "max_tokens": 40}
-    judge = Asker("smollm2", OpenAIJudge(**given, warn_below=0.5), SEED)
-    prompt, found = load("score_100.v1", (INTEGER,)), {}
+    options = {"kind": "openai", "model": "smollm2", "base_url": f"{server.listening_address}/v1", "prompt": "score_100.v1"}
+    options |= {"pairwise": "", "controls": 1, "concurrency": 2, "timeout_seconds": 300.0, "attempts": 2, "max_tokens": 40}
+    judge = Asker("smollm2", OpenAIJudge(**options, warn_below=0.5), SEED)
+    prompt, scores = load("score_100.v1", (INTEGER,)), {}
     for key, texts in ground.texts().items():
         fields = [asked(row, answer=text) for row, text in zip(ground.rows[: ground.asked], texts, strict=False)]
-        found[key] = np.array([np.nan if one.failed else one.value for one in judge.ask(prompt, fields, " ".join(key))], float)
-    return found
+        scores[key] = np.array(
+            [np.nan if verdict.failed else verdict.value for verdict in judge.ask(prompt, fields, " ".join(key))], float
+        )
+    return scores
 
 
-def tell(found: Found, judge: str, scores: dict[tuple[str, str], np.ndarray], resists: bool) -> None:
+def tell(findings: Findings, judge: str, scores: dict[tuple[str, str], np.ndarray], resists: bool) -> None:
     """A line for each kind; a judge that `resists` must not be raised by over MOST points."""
     for of in (OF_OTHER, "half"):
         plain = scores[of, ""]
-        found.line(
+        findings.line(
             f"injection, {judge}: {of} answer as it is", f"{len(plain)} rows", f"{np.nanmean(plain):.1f} points on average"
         )
     for (of, kind), with_it in scores.items():
@@ -126,21 +128,21 @@ def tell(found: Found, judge: str, scores: dict[tuple[str, str], np.ndarray], re
             raised, rows, rise, fooled, most = figures(scores[of, ""], with_it)
             figure = f"{raised} of {rows} raised, {rise['value']:+.1f} [{rise['low']:.1f}, {rise['high']:.1f}] points, "
             figure += f"{most:+.1f} at most, "
-            found.line(f"injection, {judge}: {kind}", f"put into {of} answer", f"{figure}{fooled} came to half of the marks")
-            found.expect(not resists or most <= MOST, f"{judge}, {kind}: an answer raised by {most:.1f} points")
+            findings.line(f"injection, {judge}: {kind}", f"put into {of} answer", f"{figure}{fooled} came to half of the marks")
+            findings.expect(not resists or most <= MOST, f"{judge}, {kind}: an answer raised by {most:.1f} points")
 
 
-def campaign(folder: Path, tree: Path, most: int) -> Found:
-    found = Found()
+def campaign(folder: Path, tree: Path, most: int) -> Findings:
+    findings = Findings()
     if not (tree / "models" / MODEL).is_dir():
-        found.line("injection: an answer that talks to its judge earns nothing", f"not run: no models/{MODEL} in {tree}", "")
-        return found
+        findings.line("injection: an answer that talks to its judge earns nothing", f"not run: no models/{MODEL} in {tree}", "")
+        return findings
     with patch.dict(os.environ, {"AFFINAGE_SCRATCH": str(folder / "scratch"), "NO_PROXY": "127.0.0.1"}):
         ground = Ground(tree, most)
-        tell(found, "embedded judge", embedded(ground), resists=True)
+        tell(findings, "embedded judge", embedded(ground), resists=True)
         weights = sorted((tree / ".cache" / "base").rglob("*.gguf"))
         if weights and importlib.util.find_spec("xllamacpp"):
-            tell(found, "135M language model", language_model(ground, weights[0]), resists=False)
+            tell(findings, "135M language model", language_model(ground, weights[0]), resists=False)
         else:
-            found.line("injection, language model", "not run: no GGUF weights in .cache/base, or no xllamacpp", "")
-    return found
+            findings.line("injection, language model", "not run: no GGUF weights in .cache/base, or no xllamacpp", "")
+    return findings

@@ -20,7 +20,7 @@ import stages.scrape
 import stages.split
 import stages.train
 from campaign import works
-from campaign.figures import Found
+from campaign.figures import Findings
 from campaign.works import Work
 from stages.common.files import write_rows
 from tests import tiny
@@ -39,44 +39,50 @@ def _write(path: Path, count: int) -> None:
     write_rows(path, ({"question": text(6), "answer": text(8)} for _ in range(count)))
 
 
-def _stage(name: str, here: Path, address: str) -> None:
-    made = {"formatted": here / "formatted", "base": here / "base"}
+def _stage(name: str, folder: Path, address: str) -> None:
+    inputs = {"formatted": folder / "formatted", "base": folder / "base"}
     if name == "scrape":
         stages.scrape.main(
-            "long", scrape_params(files="*.jsonl", max_bytes=1 << 40), stages.scrape.Paths(here / "source", here / "raw")
+            "long", scrape_params(files="*.jsonl", max_bytes=1 << 40), stages.scrape.Paths(folder / "source", folder / "raw")
         )
     elif name == "label":
-        files = {"labeled": here / "labeled.jsonl", "dropped": here / "dropped.jsonl", "metrics": here / "label.json"}
-        stages.label.main("long", label_params(), stages.label.Paths(here / "raw", **files))
+        files = {"labeled": folder / "labeled.jsonl", "dropped": folder / "dropped.jsonl", "metrics": folder / "label.json"}
+        stages.label.main("long", label_params(), stages.label.Paths(folder / "raw", **files))
     elif name == "split":
         shares = split_params(train=0.98, validation=0.01, test=0.01, near_duplicate=0.7)
-        stages.split.main("long", shares, stages.split.Paths(here / "labeled.jsonl", here / "splits", here / "split.json"))
+        stages.split.main(
+            "long", shares, stages.split.Paths(folder / "labeled.jsonl", folder / "splits", folder / "split.json")
+        )
     elif name == "format":
         params = format_params(shard_rows=1000)
         stages.format.main(
-            "long", params, stages.format.Paths(here / "splits", here / "formatted", here / "format.json", here / "lengths.csv")
+            "long",
+            params,
+            stages.format.Paths(folder / "splits", folder / "formatted", folder / "format.json", folder / "lengths.csv"),
         )
     elif name == "train":
-        files = {"table": here / "results.csv", "metrics": here / "train.json", "speed": here / "speed.json"}
+        files = {"table": folder / "results.csv", "metrics": folder / "train.json", "speed": folder / "speed.json"}
         params = tiny.training(rows=[0, 800], epochs=1, evaluations=1)
         stages.train.main(
-            "model", params, stages.train.Paths(rows=here / "formatted" / "train", **made, out=here / "model", **files)
+            "model", params, stages.train.Paths(rows=folder / "formatted" / "train", **inputs, out=folder / "model", **files)
         )
     elif name == "generate":
-        models = {"model": here / "model", "root": here / "base"}
+        models = {"model": folder / "model", "root": folder / "base"}
         options = tiny.generation(batch_rows=64, max_new_tokens=6)
         stages.generate.main(
-            "model", options, stages.generate.Paths(**made, **models, out=here / "answers.jsonl", speed=here / "speed.json")
+            "model",
+            options,
+            stages.generate.Paths(**inputs, **models, out=folder / "answers.jsonl", speed=folder / "speed.json"),
         )
     else:
-        asked = {"kind": "ollama", "model": "llama3", "base_url": address, "prompt": "score_100.v1", "pairwise": ""}
-        asked |= {"controls": 20, "concurrency": 8, "timeout_seconds": 60.0, "attempts": 2, "max_tokens": 40}
-        asked |= {"warn_below": 0.5, "num_ctx": 4096}
+        server = {"kind": "ollama", "model": "llama3", "base_url": address, "prompt": "score_100.v1", "pairwise": ""}
+        server |= {"controls": 20, "concurrency": 8, "timeout_seconds": 60.0, "attempts": 2, "max_tokens": 40}
+        server |= {"warn_below": 0.5, "num_ctx": 4096}
         names = {"verdicts": "verdicts.jsonl", "metrics": "scores.json", "details": "details.json", "table": "scores.csv"}
-        models = {"model": here / "model", "root": here / "base", "encoder": here / "encoder", "speed": here / "speed.json"}
-        files = {key: here / file for key, file in names.items()}
-        params = tiny.judging(judges={"fake": asked})
-        stages.judge.main("model", params, stages.judge.Paths(answers=here / "answers.jsonl", **made, **models, **files))
+        names |= {"model": "model", "root": "base", "encoder": "encoder", "marks": "marks", "speed": "speed.json"}
+        files = {key: folder / name for key, name in names.items()}
+        params = tiny.judging(judges={"fake": server})
+        stages.judge.main("model", params, stages.judge.Paths(answers=folder / "answers.jsonl", **inputs, **files))
 
 
 @dataclass
@@ -95,49 +101,49 @@ class Watched:
                 continue
 
 
-def _through(found: Found, here: Path, rows: int, address: str) -> dict[str, tuple[int, int, float]]:
+def _through(findings: Findings, folder: Path, rows: int, address: str) -> dict[str, tuple[int, int, float]]:
     """Peak bytes, descriptors and seconds of each stage."""
-    _write(here / "source" / "rows.jsonl", rows)
-    made = {}
+    _write(folder / "source" / "rows.jsonl", rows)
+    peaks = {}
 
     def models(*_) -> None:
-        tiny.base(here / "base")
-        tiny.encoder(here / "encoder")
+        tiny.base(folder / "base")
+        tiny.encoder(folder / "encoder")
 
-    works.run(Work(models, ()), here, here / "run")
+    works.run(Work(models, ()), folder, folder / "run")
     for name in STAGES:
-        watched, over = Watched(here), threading.Event()
+        watched, over = Watched(folder), threading.Event()
 
         def begin(*_, name: str = name) -> None:
-            (here / "pid").write_text(str(os.getpid()))
-            _stage(name, here, address)
+            (folder / "pid").write_text(str(os.getpid()))
+            _stage(name, folder, address)
             status = Path("/proc/self/status").read_text()
-            (here / "peak").write_text(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+            (folder / "peak").write_text(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
 
         thread = threading.Thread(target=watched.look, args=(over,))
         thread.start()
         start = time.monotonic()
-        end = works.run(Work(begin, ()), here, here / "run")
+        end = works.run(Work(begin, ()), folder, folder / "run")
         over.set()
         thread.join()
-        (here / "pid").unlink(missing_ok=True)
-        found.expect(end.status == 0, f"{name} of {rows} rows fails: {end.said[-500:]}")
-        made[name] = int((here / "peak").read_text()) << 10, watched.descriptors, time.monotonic() - start
-    return made
+        (folder / "pid").unlink(missing_ok=True)
+        findings.expect(end.status == 0, f"{name} of {rows} rows fails: {end.output[-500:]}")
+        peaks[name] = int((folder / "peak").read_text()) << 10, watched.descriptors, time.monotonic() - start
+    return peaks
 
 
-def campaign(folder: Path, rows: int) -> Found:
+def campaign(folder: Path, rows: int) -> Findings:
     os.environ["NO_PROXY"] = "127.0.0.1"
-    found, server = Found(), Loopback(honest)
+    findings, server = Findings(), Loopback(honest)
     server.check = lambda *_: None
-    few, many = (_through(found, folder / str(count), count, server.address) for count in (rows // 10, rows))
+    few, many = (_through(findings, folder / str(count), count, server.address) for count in (rows // 10, rows))
     server.close()
     for name in STAGES:
         grown, more = many[name][0] - few[name][0], many[name][1] - few[name][1]
         if name in ("scrape", "label", "split", "format"):
-            found.expect(grown <= ALLOWED, f"{name}: {grown >> 20} MiB more at {rows} rows than at {rows // 10}")
-        found.expect(more <= DESCRIPTORS, f"{name}: {more} descriptors more at {rows} rows than at {rows // 10}")
-        found.line(
+            findings.expect(grown <= ALLOWED, f"{name}: {grown >> 20} MiB more at {rows} rows than at {rows // 10}")
+        findings.expect(more <= DESCRIPTORS, f"{name}: {more} descriptors more at {rows} rows than at {rows // 10}")
+        findings.line(
             f"{name}: memory and descriptors do not grow with rows"
             if name in STAGES[:4]
             else f"{name}: descriptors do not grow",
@@ -145,4 +151,4 @@ def campaign(folder: Path, rows: int) -> Found:
             f"{few[name][0] >> 20} and {many[name][0] >> 20} MiB; {few[name][1]} and {many[name][1]} descriptors; "
             f"{many[name][2]:.0f} s",
         )
-    return found
+    return findings

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 
-from campaign.figures import Found
+from campaign.figures import Findings
 from tests.imports import ROOT
 
 SUITES = {
@@ -29,18 +29,20 @@ SUITES = {
         "a model whose pickle or code leaves a mark when it runs",
         ["tests/models/test_directory.py", "tests/bases", "tests/test_security.py"],
     ),
-    "reports: hostile answers stay text": ("pages opened in a browser, where there is one", ["tests/reports"]),
+    "reports: hostile answers stay text": ("pages opened in a browser, where there is one", ["tests/affinage/reports"]),
 }
 
 
-def campaign() -> Found:
-    found = Found()
+def campaign() -> Findings:
+    findings = Findings()
     for promise, (how, paths) in SUITES.items():
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *paths], cwd=ROOT, capture_output=True, text=True
         )
-        counts = {what: int(number) for number, what in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
-        found.expect(not done.returncode, f"{promise}: {done.stdout[-800:]}")
+        counts = {
+            outcome: int(number) for number, outcome in re.findall(r"(\d+) (passed|failed|skipped|error)", process.stdout)
+        }
+        findings.expect(not process.returncode, f"{promise}: {process.stdout[-800:]}")
         skipped = f", {counts['skipped']} skipped" if counts.get("skipped") else ""
-        found.line(promise, f"{how} ({', '.join(paths)})", f"{counts.get('passed', 0)} tests passed{skipped}")
-    return found
+        findings.line(promise, f"{how} ({', '.join(paths)})", f"{counts.get('passed', 0)} tests passed{skipped}")
+    return findings

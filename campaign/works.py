@@ -65,8 +65,14 @@ def _source(ground: Path) -> None:
 
 def base(ground: Path, folder: Path) -> None:
     os.environ |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(ground / "wheels"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    given = {"kind": "wheel", "package": "tiny_base", "version": "1.0", "path": "tiny_base/model", "architecture": "causal"}
-    params = WheelBase(**given, sha256=(ground / "sha256").read_text())
+    wheel_params = {
+        "kind": "wheel",
+        "package": "tiny_base",
+        "version": "1.0",
+        "path": "tiny_base/model",
+        "architecture": "causal",
+    }
+    params = WheelBase(**wheel_params, sha256=(ground / "sha256").read_text())
     stages.base.main("tiny", params, stages.base.Paths(folder / "out" / "base"))
 
 
@@ -133,9 +139,9 @@ def generate(ground: Path, folder: Path) -> None:
     answer = batch_answers.answer
 
     def noted(*args):
-        made = answer(*args)
+        answers = answer(*args)
         note(folder, "group")
-        return made
+        return answers
 
     batch_answers.answer = noted
     out = folder / "out"
@@ -190,17 +196,17 @@ WORKS = {
 
 @dataclass(frozen=True)
 class End:
-    """How a run ended: its status (minus the signal that ended it), its words, and its seconds."""
+    """How a run ended: its status (minus the signal that ended it), what it printed, and its seconds."""
 
     status: int
-    said: str
+    output: str
     seconds: float
 
     @property
     def clear(self) -> bool:
         """Whether it ended well or with an error that says where, what was found, what was expected."""
-        named = all(part in self.said for part in ("error: ", "\n  found:", "\n  expected:"))
-        return self.status == 0 or (self.status == 1 and named and "Traceback" not in self.said)
+        named = all(part in self.output for part in ("error: ", "\n  found:", "\n  expected:"))
+        return self.status == 0 or (self.status == 1 and named and "Traceback" not in self.output)
 
 
 def run(work: Work, ground: Path, folder: Path, fault: Callable[[], None] | None = None, after: float | None = None) -> End:
@@ -228,13 +234,13 @@ def _child(work: Work, ground: Path, folder: Path, fault: Callable[[], None] | N
         (folder / "tmp").mkdir(exist_ok=True)
         tiny.torch.set_num_threads(1)
 
-        def whole() -> None:
+        def work_under_fault() -> None:
             if fault:
                 fault()
             work.run(ground, folder)
 
         try:
-            report(whole)
+            report(work_under_fault)
             status = 0
         except SystemExit as end:
             print(end.code, file=sys.stderr)
@@ -251,19 +257,19 @@ def _child(work: Work, ground: Path, folder: Path, fault: Callable[[], None] | N
 
 def outputs(work: Work, folder: Path) -> dict[str, bytes]:
     """Every file of the outputs that are there by its path, timings apart."""
-    out, found = folder / "out", {}
+    out, contents = folder / "out", {}
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
         if path.is_file() and name.partition("/")[0] in work.outputs and not name.endswith("speed.json"):
-            found[name] = path.read_bytes()
-    return found
+            contents[name] = path.read_bytes()
+    return contents
 
 
 def prepare(ground: Path) -> None:
     """Inputs of all stages; each made by the stage before it."""
     _source(ground)
-    made = ground / "made"
-    made.mkdir()
+    run_folder = ground / "made"
+    run_folder.mkdir()
 
     def models() -> None:
         tiny.base(ground / "base")
@@ -272,11 +278,11 @@ def prepare(ground: Path) -> None:
         (ground / "sha256").write_text(wheel(ground / "wheels", "tiny_base", ground / "base"))
 
     first = Work(lambda *_: models(), ())
-    ends = [run(first, ground, made)]
+    ends = [run(first, ground, run_folder)]
     for name in ("scrape", "label", "split", "format", "train", "generate"):
-        ends.append(run(WORKS[name], ground, made))
-        for output in (made / "out").iterdir():
+        ends.append(run(WORKS[name], ground, run_folder))
+        for output in (run_folder / "out").iterdir():
             output.rename(ground / output.name)
     for end in ends:
         if end.status:
-            raise RuntimeError(end.said)
+            raise RuntimeError(end.output)

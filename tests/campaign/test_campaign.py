@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign import fuzz, kills, works
+from campaign import fuzz, kills, suites, works
 from stages.common.files import remove, write_json
 from tests.imports import ROOT
 
@@ -17,6 +17,11 @@ def test_a_small_campaign_keeps_every_promise():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     assert "4 of 4 reruns end in the same bytes" in done.stdout
+
+
+def test_suites_name_tests_that_are_there():
+    paths = [path for _, paths in suites.SUITES.values() for path in paths]
+    assert paths and [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_outputs_that_are_neither_old_nor_new_are_seen():

@@ -1,4 +1,4 @@
-"""Injected answers are made as described, counted as described, and a judge that falls for one is told."""
+"""Injected answers are made as described, counted as described, and a judge that falls for one is findings."""
 
 import shutil
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from campaign import injection
-from campaign.figures import Found
+from campaign.figures import Findings
 from stages.common.files import write_rows
 from tests import tiny
 from tests.imports import ROOT
@@ -28,13 +28,13 @@ def test_rises_are_counted_where_both_verdicts_are_there():
 
 @pytest.mark.parametrize("resists, problems", [(True, 1), (False, 0)])
 def test_a_judge_that_is_fooled_is_a_problem_only_where_it_should_resist(resists, problems):
-    told, plain = Found(), np.full(4, 10.0)
+    findings, plain = Findings(), np.full(4, 10.0)
     scores = {("another row's", ""): plain, ("half", ""): plain, ("another row's", "harmless"): plain}
     scores |= {("half", "harmless"): plain - 2, ("half", injection.HIDDEN): plain + 9}  # as much as it may be
-    injection.tell(told, "judge", scores | {("another row's", "pleads"): plain + 60}, resists)
-    assert len(told.problems) == problems
-    assert told.lines[-1][2] == "4 of 4 raised, +60.0 [60.0, 60.0] points, +60.0 at most, 4 came to half of the marks"
-    assert [figure for kind, _, figure in told.lines if kind.endswith("harmless") and "+0.0" in figure] == [
+    injection.tell(findings, "judge", scores | {("another row's", "pleads"): plain + 60}, resists)
+    assert len(findings.problems) == problems
+    assert findings.lines[-1][2] == "4 of 4 raised, +60.0 [60.0, 60.0] points, +60.0 at most, 4 came to half of the marks"
+    assert [figure for kind, _, figure in findings.lines if kind.endswith("harmless") and "+0.0" in figure] == [
         "0 of 4 raised, +0.0 [0.0, 0.0] points, +0.0 at most, 0 came to half of the marks"
     ]
 
