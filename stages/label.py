@@ -57,8 +57,8 @@ def main(name: str, params: Label, paths: Paths) -> None:
     total = kept + counts.total()
     no_label = {} if labels else {"no_label": f"none of {kept} rows"}
     alarms = together(mostly_dropped(total, counts), no_label, contents.alarms())
-    said = raised("label", name, alarms, before=raw_alarms(paths.raw))
-    write_json(paths.metrics, {"rows": total, "kept": kept, "dropped": dict(sorted(counts.items())), **more(), **said})
+    raised_alarms = raised("label", name, alarms, before=raw_alarms(paths.raw))
+    write_json(paths.metrics, {"rows": total, "kept": kept, "dropped": dict(sorted(counts.items())), **more(), **raised_alarms})
 
 
 if __name__ == "__main__":

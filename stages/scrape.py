@@ -92,14 +92,14 @@ def read_source(dataset: str, key: str, params, source: Path, folder: Path) -> t
         raise StageError(where, f"no row in {len(index)} files", "at least one", fix)
     if empty:
         note(dataset, key, f"no row in {len(empty)} of {len(index)} files: {', '.join(empty[:5])}")
-    said = {
+    summary = {
         "kind": params.kind,
         "licence": params.licence,
         "yields": "names" if set(params.columns) == {"name"} else "rows",  # the latter are labelled
         "left_out": dict(sorted(left_out.items())),
         "files": sorted(index, key=lambda entry: entry["file"]),
     }
-    return said, columns.alarms()
+    return summary, columns.alarms()
 
 
 def check_name(file: SourceFile, written: Path) -> None:

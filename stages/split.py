@@ -156,8 +156,8 @@ def _empty(labeled: Path, part: str, counts: Counter, params: Split) -> StageErr
     """A part without a row, and what to set."""
     counted = f"no row in {part} out of {counts.total()} ({dict(counts)})"
     if params.given:
-        said = f"{params.given}: {part}" if isinstance(params.given, str) else f"a file that given.{part} names"
-        fix = f'give a row {said} in the source, set the share of {part}, or set datasets.<name>.split.given to ""'
+        place = f"{params.given}: {part}" if isinstance(params.given, str) else f"a file that given.{part} names"
+        fix = f'give a row {place} in the source, set the share of {part}, or set datasets.<name>.split.given to ""'
     elif part == "train":
         fix = "add rows, raise datasets.<name>.split.sample, or set its train to 1 and its validation and test to 0"
     else:

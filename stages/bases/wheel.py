@@ -39,11 +39,11 @@ def _download(folder: Path, params: WheelBase) -> list[Path]:
             str(part),
             f"{params.package}=={params.version}",
         ]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
+        pip = subprocess.run(command, capture_output=True, text=True)
+        if pip.returncode:
             raise StageError(
                 f"{params.package}=={params.version}",
-                done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "pip failed",
+                pip.stderr.strip().splitlines()[-1] if pip.stderr.strip() else "pip failed",
                 "a wheel from PyPI",
                 "check the network and pip's index, then run the same command again",
             )

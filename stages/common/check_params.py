@@ -99,15 +99,15 @@ def _describe(error: dict, keys: list[str], where: str, origins: dict[Place, str
         inner = {place[-1]: path for place, path in origins.items() if place[:-1] == tuple(keys)}
         origin = ", ".join(path for name, path in inner.items() if re.search(rf"\b{name}\b", error["msg"]))
         if origin:
-            return f"{_said(error)}; left to {origin}"
+            return f"{_in_words(error)}; left to {origin}"
     return _message(error) + (f"; left to {origin}" if origin else "")
 
 
 def _message(error: dict) -> str:
-    return f"found {shorten(error['input'])}, expected {_EXPECTED.get(error['type']) or _said(error)}"
+    return f"found {shorten(error['input'])}, expected {_EXPECTED.get(error['type']) or _in_words(error)}"
 
 
-def _said(error: dict) -> str:
+def _in_words(error: dict) -> str:
     return error["msg"].removeprefix("Value error, ").replace("Input should be", "").strip()
 
 
@@ -121,19 +121,19 @@ def _walk(location: tuple) -> tuple[list[str], object]:
 
     pydantic also names the chosen members of unions (`base.wheel.sha256`), which are no keys of the file.
     """
-    keys, here = [], Params
+    keys, expected = [], Params
     for part in location:
-        while get_origin(here) is Annotated:
-            here = get_args(here)[0]
-        if get_origin(here) in (Union, UnionType):
-            here = next((member for member in get_args(here) if part in _tags(member)), None)
+        while get_origin(expected) is Annotated:
+            expected = get_args(expected)[0]
+        if get_origin(expected) in (Union, UnionType):
+            expected = next((member for member in get_args(expected) if part in _tags(member)), None)
         elif part != "[key]":
             keys.append(str(part))
-            if isinstance(here, type) and issubclass(here, BaseModel):
-                here = here.model_fields[part].annotation if part in here.model_fields else None
+            if isinstance(expected, type) and issubclass(expected, BaseModel):
+                expected = expected.model_fields[part].annotation if part in expected.model_fields else None
             else:
-                here = get_args(here)[-1] if get_origin(here) in (dict, list) else None
-    return keys, here
+                expected = get_args(expected)[-1] if get_origin(expected) in (dict, list) else None
+    return keys, expected
 
 
 def _tags(member: object) -> list[str]:

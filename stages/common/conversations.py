@@ -57,7 +57,7 @@ def conversation(messages: object) -> list[Message]:
     return turns
 
 
-def _said(turn: dict, keys: tuple[str, ...], where: str, plain: Callable = str) -> object:
+def _value_of(turn: dict, keys: tuple[str, ...], where: str, plain: Callable = str) -> object:
     """What stands under one of several keys that mean the same; None for nothing. `plain` makes values alike that are."""
     values = {key: turn[key] for key in keys if key in turn}
     if len({plain(value) for value in values.values()}) > 1:
@@ -82,32 +82,32 @@ def _turn(turn: object, number: int) -> Message:
     where = f"turn {number}"
     if not isinstance(turn, dict):
         raise NotUsable(f"{where} is no mapping")
-    there = {str(key): value for key, value in turn.items() if value not in NOTHING and key not in ASIDE}
-    if any(there.get(key) for key in CALLS):
+    fields = {str(key): value for key, value in turn.items() if value not in NOTHING and key not in ASIDE}
+    if any(fields.get(key) for key in CALLS):
         raise NotUsable(f"{where} calls a tool")
-    spelled, content = role_of(_said(there, ROLE_KEYS, where, role_of)), _said(there, TEXT_KEYS, where)
+    spelled, content = role_of(_value_of(fields, ROLE_KEYS, where, role_of)), _value_of(fields, TEXT_KEYS, where)
     if spelled in TOOLS:
         raise NotUsable(f"{where} is a tool's")
-    if there.get("refusal"):
+    if fields.get("refusal"):
         raise NotUsable(f"{where} is a refusal")
-    if unknown := sorted(there.keys() - KEYS - {*ROLE_KEYS, *TEXT_KEYS, *CALLS, "refusal"}):
+    if unknown := sorted(fields.keys() - KEYS - {*ROLE_KEYS, *TEXT_KEYS, *CALLS, "refusal"}):
         raise NotUsable(f"{where} has unknown keys {', '.join(unknown)}")
     if spelled not in ROLES:
         raise NotUsable(f"{where} has no known role")
     role, content = spelled, _content(content, where)
     if not text_key(content):
         raise NotUsable(f"{where} has no text")
-    if not isinstance(there.get("name", ""), str):
+    if not isinstance(fields.get("name", ""), str):
         raise NotUsable(f"{where} has a name that is no text")
     if role == "system" and number > 1:
         raise NotUsable(f"{where} is a system message after the first turn")
-    kept: Message = {"role": role, "content": content}
-    kept |= {"name": there["name"]} if there.get("name") else {}
-    if "weight" in there and (role == "assistant" or there["weight"] != 0):  # no other turn is ever learned
-        if role != "assistant" or not isinstance(there["weight"], int | float) or there["weight"] not in (0, 1):
+    message: Message = {"role": role, "content": content}
+    message |= {"name": fields["name"]} if fields.get("name") else {}
+    if "weight" in fields and (role == "assistant" or fields["weight"] != 0):  # no other turn is ever learned
+        if role != "assistant" or not isinstance(fields["weight"], int | float) or fields["weight"] not in (0, 1):
             raise NotUsable(f"{where} has a weight other than an assistant's 0 or 1")
-        kept["weight"] = int(there["weight"])
-    return kept
+        message["weight"] = int(fields["weight"])
+    return message
 
 
 def _content(content: object, where: str) -> str:

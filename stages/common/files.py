@@ -55,9 +55,9 @@ def _alone(partial: Path, path: Path, make: Callable[[], object]):
     Raises:
         StageError: while another process writes it.
     """
-    with ExitStack() as held:
+    with ExitStack() as locks:
         if partial.exists():
-            _lock(held, partial, path)
+            _lock(locks, partial, path)
             remove(partial)
         if path.exists():
             remove(_old(path))
@@ -67,17 +67,17 @@ def _alone(partial: Path, path: Path, make: Callable[[], object]):
             make()
         except FileExistsError:
             raise _written(path) from None
-        _lock(held, partial, path)
+        _lock(locks, partial, path)
         try:
             yield
         finally:
             remove(partial)
 
 
-def _lock(held: ExitStack, partial: Path, path: Path) -> None:
+def _lock(locks: ExitStack, partial: Path, path: Path) -> None:
     try:
         number = os.open(partial, os.O_RDONLY)
-        held.callback(os.close, number)
+        locks.callback(os.close, number)
         fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
         same = os.fstat(number).st_ino == os.stat(partial).st_ino
     except (BlockingIOError, FileNotFoundError):

@@ -123,11 +123,11 @@ def pause(where: str, again: Again, waits: int) -> float:
 
 def retry_after(response: requests.Response) -> float | None:
     """Seconds to wait by `Retry-After`, given there in seconds or as a date; None where nothing usable is said."""
-    said = response.headers.get("Retry-After", "").strip()
-    if said.isdecimal() and said.isascii():
-        return float(min(int(said[:9]), 10**8))
+    header = response.headers.get("Retry-After", "").strip()
+    if header.isdecimal() and header.isascii():
+        return float(min(int(header[:9]), 10**8))
     try:
-        when = email.utils.parsedate_to_datetime(said)
+        when = email.utils.parsedate_to_datetime(header)
     except (ValueError, TypeError, OverflowError):
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)

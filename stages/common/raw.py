@@ -26,11 +26,11 @@ def raw_source(raw: Path, name: str) -> Path:
     """
     folder = raw / name
     if not folder.is_dir():
-        there = sorted(path.name for path in raw.iterdir() if path.is_dir()) if raw.is_dir() else []
+        sources = sorted(path.name for path in raw.iterdir() if path.is_dir()) if raw.is_dir() else []
         raise StageError(
             folder,
             "no such source",
-            f"one of: {', '.join(there) or 'none was scraped'}",
+            f"one of: {', '.join(sources) or 'none was scraped'}",
             "edit the names in datasets.<name>.label, or add the source to datasets.<name>.scrape.sources",
         )
     return folder

@@ -14,7 +14,7 @@ def question_key(row: RawRow | LabelledRow) -> str:
     """What is asked: the turns before the last one to learn, but for the system message; the text to classify; else
     instruction and input."""
     if "messages" in row:
-        return _asked(row["messages"], learned(row["messages"])[-1])
+        return _question_before(row["messages"], learned(row["messages"])[-1])
     if to_classify(row):
         return folded_key(row.get("text"))
     return f"{folded_key(row.get('instruction'))}\n{folded_key(row.get('input'))}"
@@ -23,10 +23,10 @@ def question_key(row: RawRow | LabelledRow) -> str:
 def earlier_question_keys(row: RawRow | LabelledRow) -> list[str]:
     """What is asked before each earlier turn to learn, which is learned as a row of its own; none outside of conversations."""
     turns = row.get("messages") or []
-    return [_asked(turns, place) for place in learned(turns)[:-1]]
+    return [_question_before(turns, place) for place in learned(turns)[:-1]]
 
 
-def _asked(turns: list[Message], place: int) -> str:
+def _question_before(turns: list[Message], place: int) -> str:
     return "\n".join(folded_key(turn["content"]) for turn in turns[:place] if turn["role"] != "system")
 
 

@@ -265,7 +265,7 @@ def answers(rows: Iterable[dict]) -> Alarms:
     if len(rows) < LEAST_ROWS:
         return {}
     contestants = [contestant for contestant in rows[0]["answers"] if contestant not in ("majority", "tfidf")]
-    texts = {contestant: [_said(row["answers"][contestant]) for row in rows] for contestant in contestants}
+    texts = {contestant: [_text_of(row["answers"][contestant]) for row in rows] for contestant in contestants}
     finish = {contestant: {row["answers"][contestant].get("finish") for row in rows} for contestant in contestants}
     alike = len({row["expected"] for row in rows}) == 1  # then so may the answers be
     tests = {
@@ -278,5 +278,5 @@ def answers(rows: Iterable[dict]) -> Alarms:
     return {alarm: f"{', '.join(names)}, {len(rows)} rows" for alarm, names in concerned.items() if names}
 
 
-def _said(answer: dict) -> str:
+def _text_of(answer: dict) -> str:
     return str(answer.get("text", answer.get("label", ""))).strip()

@@ -17,9 +17,9 @@ TEMPORARY = Path(".dvc", "tmp", "exps").parts  # where DVC puts the work trees o
 
 def root() -> Path:
     """The scratch of this work tree, or of the tree that a temporary one belongs to."""
-    here = Path.cwd().parts
-    starts = [place for place in range(len(here)) if here[place : place + len(TEMPORARY)] == TEMPORARY]
-    own = Path(*here[: starts[-1]], ".cache") if starts else Path(".cache")
+    parts = Path.cwd().parts
+    starts = [place for place in range(len(parts)) if parts[place : place + len(TEMPORARY)] == TEMPORARY]
+    own = Path(*parts[: starts[-1]], ".cache") if starts else Path(".cache")
     return Path(os.environ.get("AFFINAGE_SCRATCH") or own)
 
 
@@ -33,10 +33,10 @@ def scratch(stage: str, name: str, fingerprint: str) -> Path:
 
 def sweep(folder: Path) -> None:
     """Remove what killed processes left half written: `<name>.<process>.partial` of those that live no more."""
-    for left in folder.glob("*.*.partial"):
-        process = left.name.split(".")[-2]
+    for leftover in folder.glob("*.*.partial"):
+        process = leftover.name.split(".")[-2]
         if process.isdecimal() and not _lives(int(process)):
-            left.unlink(missing_ok=True)
+            leftover.unlink(missing_ok=True)
 
 
 def _lives(process: int) -> bool:

@@ -34,10 +34,10 @@ def mapped(work: Callable, files: list[Path], batch: int = 0) -> Iterator:
         yield from _on_ray(address, OnPiece(work, batch), files)
     else:
         for file in files:
-            yield from _done(work, read_piece(file), batch)
+            yield from _results(work, read_piece(file), batch)
 
 
-def _done(work: Callable, rows: Iterator[dict], batch: int) -> Iterator:
+def _results(work: Callable, rows: Iterator[dict], batch: int) -> Iterator:
     return chain.from_iterable(map(work, batched(rows, batch))) if batch else map(work, rows)
 
 
@@ -62,7 +62,7 @@ class OnPiece:
         results, problem = [], None
         try:
             rows = read_piece(Path(piece["file"]), piece["start"], piece["end"])
-            results.extend(_done(self.work, rows, self.batch))
+            results.extend(_results(self.work, rows, self.batch))
         except StageError as error:
             problem = (error.where, error.found, error.expected, error.fix)
         return {"results": pickle.dumps((results, problem))}

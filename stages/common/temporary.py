@@ -20,17 +20,17 @@ class Temporary(tempfile.TemporaryDirectory):
         place.mkdir(parents=True, exist_ok=True)
         turn = _hold(place, fcntl.LOCK_EX)  # one at a time: none is cleared between being made and being held
         try:
-            for left in place.iterdir():
-                if (held := _hold(left)) is not None:
-                    shutil.rmtree(left, ignore_errors=True)
-                    os.close(held)
+            for leftover in place.iterdir():
+                if (lock := _hold(leftover)) is not None:
+                    shutil.rmtree(leftover, ignore_errors=True)
+                    os.close(lock)
             super().__init__(dir=place)
-            held = _hold(Path(self.name))
+            lock = _hold(Path(self.name))
         finally:
             if turn is not None:
                 os.close(turn)
-        if held is not None:
-            weakref.finalize(self, os.close, held)
+        if lock is not None:
+            weakref.finalize(self, os.close, lock)
 
 
 def _hold(folder: Path, how: int = fcntl.LOCK_EX | fcntl.LOCK_NB) -> int | None:

@@ -23,9 +23,9 @@ def macro_f1(expected: list[str], answers: list[str], labels: list[str]) -> Figu
 
     def statistic(sums: np.ndarray) -> np.ndarray:
         right, times_answered, times_expected = np.split(sums, 3, axis=-1)
-        there = times_expected > 0
-        scores = np.where(there, 2 * right / np.maximum(times_answered + times_expected, 1), 0)
-        return scores.sum(-1) / np.maximum(there.sum(-1), 1)
+        occurs = times_expected > 0
+        scores = np.where(occurs, 2 * right / np.maximum(times_answered + times_expected, 1), 0)
+        return scores.sum(-1) / np.maximum(occurs.sum(-1), 1)
 
     return np.hstack([answered_rows * expected_rows, answered_rows, expected_rows]), statistic
 

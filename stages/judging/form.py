@@ -65,11 +65,11 @@ def repeats(expected: str, answer: str) -> bool:
 
 def _said_before(text: str) -> float:
     """The share of a text's runs of words that stand in it before; one half where it says a few words twice over."""
-    said = folded_key(text).split()
-    half = len(said) // 2
-    if said and len(said) % 2 == 0 and said[:half] == said[half:]:
+    tokens = folded_key(text).split()
+    half = len(tokens) // 2
+    if tokens and len(tokens) % 2 == 0 and tokens[:half] == tokens[half:]:
         return 0.5
-    runs = list(zip(*(said[start:] for start in range(RUN)), strict=False))
+    runs = list(zip(*(tokens[start:] for start in range(RUN)), strict=False))
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 
@@ -80,8 +80,8 @@ def echoes(question: str, expected: str, answer: str) -> bool:
 
 def _share_of(question: str, text: str) -> float:
     """The share of a text's words that are the question's."""
-    asked, said = set(words(question)), content_words(text)
-    return sum(word in asked for word in said) / len(said) if said else 0.0
+    question_words, text_words = set(words(question)), content_words(text)
+    return sum(word in question_words for word in text_words) / len(text_words) if text_words else 0.0
 
 
 def too_long(expected: str, answer: str) -> bool:

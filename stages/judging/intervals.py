@@ -28,8 +28,8 @@ class Bootstrap:
         return Bootstrap(rows, *self.settings)
 
     def _summary(self, value: float, resampled: np.ndarray) -> dict[str, float]:
-        there = resampled[~np.isnan(resampled)]  # where a judge failed on rows, a resample may hold none but these
-        low, high = np.percentile(there, self.bounds)
+        values = resampled[~np.isnan(resampled)]  # where a judge failed on rows, a resample may hold none but these
+        low, high = np.percentile(values, self.bounds)
         return {"value": float(value), "low": float(low), "high": float(high)}
 
     def interval(self, rows: np.ndarray, statistic: Statistic) -> dict[str, float]:

@@ -27,8 +27,8 @@ _CODE = re.compile(r"[{};=<>]|\(\)|\bdef \b|\breturn\b|^\s{4}", re.MULTILINE)
 
 def kind(expected: list[str], questions: list[str]) -> str:
     """The kind of a data set's expected answers: a key of LENGTHS, or the reason why the agreement on them is unknown."""
-    said = " ".join(questions + expected).casefold()
-    tokens = re.findall(r"[^\W\d_]+", said)
+    prose = " ".join(questions + expected).casefold()
+    tokens = re.findall(r"[^\W\d_]+", prose)
     if not tokens or sum(word in STOP_WORDS for word in tokens) / len(tokens) < ENGLISH:
         return "no English prose"
     if np.mean([len(_CODE.findall(text)) > 2 for text in expected]) > 0.5:

@@ -194,8 +194,8 @@ def rank_agreement(first: np.ndarray, second: np.ndarray) -> float:
 def matched(marks: list[Mark], items: list[Item], scores: np.ndarray) -> tuple[list[Mark], np.ndarray]:
     """The marks of answers that were scored in this run, and these scores. Marks of other answers are stale."""
     score_of = {tuple(map(text_key, texts)): score for texts, score in zip(items, scores, strict=True) if not np.isnan(score)}
-    there = [mark for mark in marks if tuple(map(text_key, mark.texts)) in score_of]
-    return there, np.array([score_of[tuple(map(text_key, mark.texts))] for mark in there])
+    current = [mark for mark in marks if tuple(map(text_key, mark.texts)) in score_of]
+    return current, np.array([score_of[tuple(map(text_key, mark.texts))] for mark in current])
 
 
 def calibration(marks: list[Mark], scores: np.ndarray, scale: tuple[float, float]) -> Calibration | None:

@@ -152,8 +152,8 @@ def without_model(measures: list[str], rows: list[dict], training: Iterable[str]
     """
     if "parts" not in measures:
         return {}
-    said = {"constant": [best_constant(training)] * len(rows)}
+    texts_of = {"constant": [best_constant(training)] * len(rows)}
     if all("weak" in row for row in rows):
-        said["labeller"] = [row["weak"] for row in rows]
-    whole = {contestant: [{"text": text, "finish": "stop"} for text in texts] for contestant, texts in said.items()}
-    return {contestant: task_figures(measures, rows, answers, training) for contestant, answers in whole.items()}
+        texts_of["labeller"] = [row["weak"] for row in rows]
+    answers_of = {contestant: [{"text": text, "finish": "stop"} for text in texts] for contestant, texts in texts_of.items()}
+    return {contestant: task_figures(measures, rows, answers, training) for contestant, answers in answers_of.items()}

@@ -154,11 +154,11 @@ def rank_correlation(values: np.ndarray, lengths: list[int]) -> Figure:
     """
     from scipy.stats import rankdata
 
-    there = ~np.isnan(values)
+    scored = ~np.isnan(values)
     x, y = np.zeros(len(values)), np.zeros(len(values))
-    if there.any():
-        ranks = [rankdata(part) for part in (values[there], np.asarray(lengths, float)[there])]
-        x[there], y[there] = (rank - rank.mean() for rank in ranks)
+    if scored.any():
+        ranks = [rankdata(part) for part in (values[scored], np.asarray(lengths, float)[scored])]
+        x[scored], y[scored] = (rank - rank.mean() for rank in ranks)
 
     def statistic(sums: np.ndarray) -> np.ndarray:
         n, sx, sy, sxx, syy, sxy = np.moveaxis(sums, -1, 0)
@@ -166,4 +166,4 @@ def rank_correlation(values: np.ndarray, lengths: list[int]) -> Figure:
         spread = np.sqrt(np.maximum((sxx - sx * sx / n) * (syy - sy * sy / n), 0))
         return np.where(spread > 1e-9, (sxy - sx * sy / n) / np.maximum(spread, 1e-9), 0.0)
 
-    return np.stack([there.astype(float), x, y, x * x, y * y, x * y], 1), statistic
+    return np.stack([scored.astype(float), x, y, x * x, y * y, x * y], 1), statistic

@@ -153,12 +153,12 @@ def load(name: str, replies: Sequence[str], folder: Path = FOLDER) -> Prompt:
     if name not in there:
         raise StageError(f"prompt {name!r}", "no such file", f"one of {', '.join(there)} in {folder}", "edit params.yaml")
     head, _, text = path.read_text(encoding="utf-8").partition("\n---\n")
-    said = dict(re.findall(r"(?m)^(reply|scale): (.*)$", head))
-    reply, scale = said.get("reply"), re.fullmatch(r"(-?\d+) (-?\d+)", said.get("scale", "0 0"))
+    head_fields = dict(re.findall(r"(?m)^(reply|scale): (.*)$", head))
+    reply, scale = head_fields.get("reply"), re.fullmatch(r"(-?\d+) (-?\d+)", head_fields.get("scale", "0 0"))
     if reply not in replies or not scale or (reply != WINNER and int(scale[1]) >= int(scale[2])):
         expected = f"a reply of {' or '.join(replies)}, and for scores a scale like 0 100"
         raise StageError(
-            path, f"reply {reply!r}, scale {said.get('scale')!r}", expected, "name another prompt, or edit its head"
+            path, f"reply {reply!r}, scale {head_fields.get('scale')!r}", expected, "name another prompt, or edit its head"
         )
     places = set(_PLACE.findall(text)) - {"mark"}
     if places != FIELDS[reply]:

@@ -54,8 +54,8 @@ def scale(controls: Scores, scores: Scores, bootstrap: Bootstrap, ends: tuple[fl
 
 def _counted(values: np.ndarray, *both: np.ndarray) -> np.ndarray:
     """Rows [value, 1], and [0, 0] where one of both has no value."""
-    there = ~np.isnan(np.stack(both)).any(0)
-    return np.stack([np.where(there, values, 0), there.astype(float)], 1)
+    scored = ~np.isnan(np.stack(both)).any(0)
+    return np.stack([np.where(scored, values, 0), scored.astype(float)], 1)
 
 
 def _near_ends(shares: np.ndarray) -> dict[str, float]:

@@ -32,8 +32,8 @@ class Contents:
             word = text.casefold() if len(text) <= LONGEST else ""
             if word in (NOT_A_LABEL if column == "label" else NOTHING) and word != self.none:
                 self.words.setdefault(column, Counter())[text] += 1
-        said = [text for column, text in texts if column != "input"]
-        self.echoes += len(said) > 1 and said[-1] == said[-2]
+        learned = [text for column, text in texts if column != "input"]
+        self.echoes += len(learned) > 1 and learned[-1] == learned[-2]
 
     def alarms(self) -> Alarms:
         """What was found in all rows."""

@@ -90,7 +90,7 @@ def cues(text: str) -> list[tuple[int, int]]:
 
 def verdict(text: str, clause_cues: list[tuple[int, int]]) -> int:
     """What the cues of one clause, as `cues` gives them, say about its parts: BAD, GOOD or 0."""
-    said = 0
+    sense = 0
     denied = None
     for place, kind in clause_cues:
         if kind == DENY:
@@ -98,8 +98,8 @@ def verdict(text: str, clause_cues: list[tuple[int, int]]) -> int:
             continue
         if denied is not None and text.count(" ", denied, place) <= REACH:
             kind = GOOD if kind == BAD else BAD
-        said = BAD if BAD in (said, kind) else GOOD
-    return said
+        sense = BAD if BAD in (sense, kind) else GOOD
+    return sense
 
 
 def faulty(text: str, mentions: list[tuple[int, int, int]]) -> set[int]:
@@ -125,26 +125,26 @@ def _pieces(text: str, begin: int, end: int, divider: re.Pattern):
 
 def _block(text: str, clauses: list[tuple[int, int]], mentions, words) -> set[int]:
     """Faulty parts of clauses that no word of contrast divides."""
-    named, said = [], []
+    named, verdicts = [], []
     for begin, end in clauses:
         inside = [mention for mention in mentions if begin <= mention[0] < end]
         subjects = [mention for mention in inside if not PLACE.search(text, max(begin - 1, mention[0] - 40), mention[0])]
         named.append([part for _, _, part in subjects or inside])  # "rust behind the sill" is about the sill all the same
-        told = verdict(text, [cue for cue in words if begin <= cue[0] < end])
+        judged = verdict(text, [cue for cue in words if begin <= cue[0] < end])
         refuses = any(REFUSAL.match(text, stop, end) for _, stop, _ in inside)  # "the window won't open"
-        said.append(told or (BAD if refuses else 0))
-    bad = {part for parts, told in zip(named, said, strict=True) if told == BAD for part in parts}
-    for place, (parts, told) in enumerate(zip(named, said, strict=True)):
-        if told == BAD and not parts:  # "the pump, which leaked": about what was named last, else what comes next
+        verdicts.append(judged or (BAD if refuses else 0))
+    bad = {part for parts, judged in zip(named, verdicts, strict=True) if judged == BAD for part in parts}
+    for place, (parts, judged) in enumerate(zip(named, verdicts, strict=True)):
+        if judged == BAD and not parts:  # "the pump, which leaked": about what was named last, else what comes next
             before = next((p for p in range(place - 1, -1, -1) if named[p]), None)
             near = before if before is not None else next((p for p in range(place + 1, len(named)) if named[p]), None)
-            if near is not None and not said[near]:
-                said[near] = BAD
+            if near is not None and not verdicts[near]:
+                verdicts[near] = BAD
     for order in (range(len(named)), range(len(named) - 1, -1, -1)):  # lists take after what precedes, else what follows
         last = 0
         for place in order:
-            if said[place] or not named[place]:
-                last = said[place] or last
+            if verdicts[place] or not named[place]:
+                last = verdicts[place] or last
             elif last == BAD:
-                said[place] = BAD
-    return bad | {part for parts, told in zip(named, said, strict=True) if told == BAD for part in parts}
+                verdicts[place] = BAD
+    return bad | {part for parts, judged in zip(named, verdicts, strict=True) if judged == BAD for part in parts}

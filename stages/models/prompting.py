@@ -21,7 +21,7 @@ HEAD = 16  # tokens that prompts have in common, from which on they are read onc
 
 
 @dataclass(frozen=True)
-class Said:
+class EncodedTurn:
     """A prompt and the answer to learn after it, in tokens. The answer includes the mark that ends it.
 
     `marked` says that a text among them holds a mark of the tokenizer, which is read as letters.
@@ -52,7 +52,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> l
     return encode(tokenizer, render(tokenizer, _shielded(tokenizer, messages)))
 
 
-def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer: str) -> Said:
+def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer: str) -> EncodedTurn:
     """A conversation and the answer to learn, in tokens of the template's own rendering.
 
     Raises:
@@ -79,8 +79,8 @@ def encode_turn(tokenizer: PreTrainedTokenizerBase, messages: list[dict], answer
         raise templates.Refusal(tokenizer, f"it writes the answer {shorten(answer)} as {shorten(bare(written))}")
     if any(stop in bare(written) for stop in turn.stop):
         raise Unreadable(f"{turn.stop[0]!r}, which ends a turn, in the answer")
-    asked = encode(tokenizer, prompt)
-    return Said(asked, _after(tokenizer, prompt, asked, written + turn.end), marked)
+    prompt_tokens = encode(tokenizer, prompt)
+    return EncodedTurn(prompt_tokens, _after(tokenizer, prompt, prompt_tokens, written + turn.end), marked)
 
 
 def _check_letters(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> None:
@@ -152,7 +152,7 @@ def _shielded(tokenizer: PreTrainedTokenizerBase, messages: list[dict]) -> list[
     ]
 
 
-def _after(tokenizer: PreTrainedTokenizerBase, prompt: str, asked: list[int], answer: str) -> list[int]:
+def _after(tokenizer: PreTrainedTokenizerBase, prompt: str, prompt_tokens: list[int], answer: str) -> list[int]:
     """Tokens of what is said after a prompt: those that follow the prompt's in the whole text.
 
     A token may reach over the boundary, as after a prompt that ends with a space. A prompted model cannot change the prompt's
@@ -160,14 +160,14 @@ def _after(tokenizer: PreTrainedTokenizerBase, prompt: str, asked: list[int], an
     line.
     """
     whole = encode(tokenizer, prompt + answer)
-    if whole[: len(asked)] == asked:
-        return whole[len(asked) :]
+    if whole[: len(prompt_tokens)] == prompt_tokens:
+        return whole[len(prompt_tokens) :]
     text = tokenizer.decode(whole)
     line = encode(tokenizer, "\n")
     after_line = encode(tokenizer, "\n" + answer)
     candidates = [encode(tokenizer, answer), after_line[len(line) :] if after_line[: len(line)] == line else []]
     for ids in candidates:
-        if tokenizer.decode([*asked, *ids]) == text:
+        if tokenizer.decode([*prompt_tokens, *ids]) == text:
             return ids
     raise Unreadable("an answer whose tokens cannot be told from the prompt's")
 

@@ -139,9 +139,9 @@ class OpenAIChat:
                 self.where, str(error), "an address and a model that the server knows", "check model and base_url"
             ) from None
         finish = "refused" if refused else ending(str(finish))
-        said = thinking if isinstance(thinking, str) else ""
+        thinking = thinking.strip() if isinstance(thinking, str) else ""
         model, seconds = _name(answer.model) or self.model, time.monotonic() - start
-        return Reply(text, finish, *counted, model, seconds, said.strip(), left_out)
+        return Reply(text, finish, *counted, model, seconds, thinking, left_out)
 
     def down(self, reason: str) -> StageError:
         """How to start a server of one's own, or where to look when it is OpenAI's."""

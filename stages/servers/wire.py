@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from stages.common.http import retry_after
-from stages.servers.failures import Unanswered, failure, inside, said
+from stages.servers.failures import Unanswered, failure
+from stages.servers.server_errors import inside, server_error
 
 MOST_BYTES = 4 * 2**20  # of one answer: no answer of so few tokens is longer
 
@@ -50,7 +51,7 @@ def http_options(library: ModuleType, where: str, seconds: float, secret: str = 
         response.read()
         status = response.status_code if response.status_code >= 300 else inside(response.content)
         if status:
-            raise failure(where, status, said(response.content, secret), retry_after(response))
+            raise failure(where, status, server_error(response.content, secret), retry_after(response))
 
     return {
         "timeout": seconds,

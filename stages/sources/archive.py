@@ -61,26 +61,26 @@ def opened(file: SourceFile, members: str, max_bytes: int, left_out: Counter) ->
         yield file
         return
     fix = "edit datasets.<name>.scrape.sources.<source>.members or .max_bytes, or repair the archive"
-    left, some, there = max_bytes, False, []
+    bytes_left, any_fits, names = max_bytes, False, []
     with Temporary() as folder, _refusing(file, fix):
         for name, size, unfit, start in {"zip": _zip, "tar": _tar, "packed": _packed}[kind](file):
             wanted = matches(members, name) and is_meant(name, members, left_out)
-            there.append(name)
-            if len(there) > MEMBERS or (size or 0) > left:
+            names.append(name)
+            if len(names) > MEMBERS or (size or 0) > bytes_left:
                 raise StageError(_where(file, name), "too much", f"{MEMBERS} members, {max_bytes} bytes in all", fix)
             if not wanted:
-                left -= size or 0
+                bytes_left -= size or 0
                 continue
             if unfit:
                 narrower = "name a narrower datasets.<name>.scrape.sources.<source>.members, or pack the file itself"
                 raise StageError(_where(file, name), unfit, "plain files and folders, open to all", narrower)
             path = Path(folder) / "member"
             with start() as stream:
-                left -= _copy(stream, path, left, _where(file, name), max_bytes, fix)
-            some = True
+                bytes_left -= _copy(stream, path, bytes_left, _where(file, name), max_bytes, fix)
+            any_fits = True
             yield SourceFile(path, f"{file.name}/{name}", f"{file.place}: {name}", origin=file.origin)
-    if not some:
-        listing = ", ".join(sorted(there)[:8]) or "nothing"
+    if not any_fits:
+        listing = ", ".join(sorted(names)[:8]) or "nothing"
         raise StageError(file.place, f"no member {members!r}", f"at least one; there are: {listing}", fix)
 
 
@@ -182,13 +182,13 @@ def _packed(file: SourceFile) -> Iterator[Member]:
     yield name, None, "", partial(_unpacker(file.path), file.path, "rb")
 
 
-def _copy(stream: IO, path: Path, left: int, where: str, max_bytes: int, fix: str) -> int:
+def _copy(stream: IO, path: Path, bytes_left: int, where: str, max_bytes: int, fix: str) -> int:
     """Bytes written; the sizes that an archive states are not trusted."""
     size = 0
     with open(path, "wb") as file:
         while block := stream.read(1 << 20):
             size += len(block)
-            if size > left:
+            if size > bytes_left:
                 raise StageError(where, "too much", f"{max_bytes} bytes in all", fix)
             file.write(block)
     return size

@@ -11,7 +11,7 @@ FIX = "edit datasets.<name>.scrape.sources.<source>.columns"
 Column = Callable[[dict], object]  # the value out of a row; raises KeyError with the name of a column that the row lacks
 
 
-def column(said: str, ours: str) -> Column:
+def column(template: str, ours: str) -> Column:
     """What `columns` says of one of ours.
 
     `Question`: the source's column of that name. `instances.0.output`: a path into a nested value, where no column has that
@@ -22,12 +22,14 @@ def column(said: str, ours: str) -> Column:
     Raises:
         StageError: for a template that is none.
     """
-    if "{" not in said:
-        return lambda row: _value(row, said)
+    if "{" not in template:
+        return lambda row: _value(row, template)
     try:
-        parts = [(text, name, _most(cut)) for text, name, cut, _ in string.Formatter().parse(said)]
+        parts = [(text, name, _most(cut)) for text, name, cut, _ in string.Formatter().parse(template)]
     except ValueError as error:
-        raise StageError(f"columns.{ours}: {said!r}", str(error), "a template such as {question} in {language}", FIX) from None
+        raise StageError(
+            f"columns.{ours}: {template!r}", str(error), "a template such as {question} in {language}", FIX
+        ) from None
     if ours == "messages":
         return lambda row: _turns([_value(row, name.rstrip("?")) for _, name, _ in parts if name])
     return lambda row: _filled(row, parts)

@@ -88,14 +88,14 @@ def read_csv(file: SourceFile, params: Csv | None = None) -> Iterator[dict]:
 def _records(lines: Iterator[str], dialect: Dialect) -> Iterator[Record]:
     """Every record in order. One that cannot be split is its first line alone: the next begins on the line after it."""
     waiting: deque[str] = deque()
-    held: list[str] = []  # lines of the record on its way
+    record: list[str] = []  # lines of the record on its way
 
     def feed() -> Iterator[str]:
-        while len(held) < MOST_LINES:
+        while len(record) < MOST_LINES:
             line = waiting.popleft() if waiting else next(lines, None)
             if line is None:
                 return
-            held.append(line)
+            record.append(line)
             yield _BARE_RETURN.sub(RETURN, line) if "\r" in line else line
 
     options = {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "escapechar": dialect.escape, "strict": True}
@@ -105,22 +105,24 @@ def _records(lines: Iterator[str], dialect: Dialect) -> Iterator[Record]:
         try:
             fields = next(reader, None)
         except csv.Error as error:
-            waiting.extendleft(reversed(held[1:]))
-            yield Record(number, [], f"{error}: {shorten(held[0])}")
+            waiting.extendleft(reversed(record[1:]))
+            yield Record(number, [], f"{error}: {shorten(record[0])}")
             number += 1
-            held.clear()
+            record.clear()
             reader = csv.reader(feed(), **options)
             continue
         if fields is None:
             return
-        if len(held) > 1 and _swallowed(held, dialect, len(fields)):
-            yield Record(number, [], f"quotes around {len(held)} lines, each of which looks like a record: {shorten(held[0])}")
+        if len(record) > 1 and _swallowed(record, dialect, len(fields)):
+            yield Record(
+                number, [], f"quotes around {len(record)} lines, each of which looks like a record: {shorten(record[0])}"
+            )
         else:
             yield Record(
-                number, [field.replace(RETURN, "\r") for field in fields] if any("\r" in line for line in held) else fields
+                number, [field.replace(RETURN, "\r") for field in fields] if any("\r" in line for line in record) else fields
             )
-        number += len(held)
-        held.clear()
+        number += len(record)
+        record.clear()
 
 
 def is_header(fields: list[str], header: list[str]) -> bool:

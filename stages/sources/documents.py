@@ -28,21 +28,21 @@ def read_text(file: SourceFile, params: Text) -> Iterator[dict]:
                 if text.strip():
                     yield {"text": text.strip(), "heading": first[1] if first else "", "file": name.stem}
                 return
-            held, fence = [], ""
+            paragraph, fence = [], ""
             for line in stream:
                 line = line.rstrip("\r\n")
                 mark = _FENCE.match(line) if markdown else None
                 if mark and (not fence or mark[1].startswith(fence)):
                     fence = "" if fence else mark[1]
                 title = _HEADING.match(line) if markdown and not fence and not mark else None
-                if held and (title or params.rows == "line" or not (line.strip() or fence)):
-                    yield {"text": "\n".join(held).strip(), "heading": heading, "file": name.stem}
-                    held = []
+                if paragraph and (title or params.rows == "line" or not (line.strip() or fence)):
+                    yield {"text": "\n".join(paragraph).strip(), "heading": heading, "file": name.stem}
+                    paragraph = []
                 if title:
                     heading = title[1]
-                elif line.strip() or (held and fence):
-                    held.append(line)
-            if held:
-                yield {"text": "\n".join(held).strip(), "heading": heading, "file": name.stem}
+                elif line.strip() or (paragraph and fence):
+                    paragraph.append(line)
+            if paragraph:
+                yield {"text": "\n".join(paragraph).strip(), "heading": heading, "file": name.stem}
     except UnicodeError as error:
         raise undecodable(file, error) from None

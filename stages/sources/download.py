@@ -26,7 +26,7 @@ from stages.common.schema_sources import WebSource
 from stages.sources.visitor import Visitor
 
 BLOCK = 1 << 16  # bytes
-SAID = ("etag", "last_modified", "content_type", "content_encoding")  # headers that are noted
+NOTED = ("etag", "last_modified", "content_type", "content_encoding")  # headers that are noted
 FIX = "edit datasets.<name>.scrape.sources.<source>"
 # content codings: those that are undone here, and those that are not asked for; whatever else servers write there (none, utf-8,
 # aws-chunked, …) is no coding, and browsers read the body as it is
@@ -87,8 +87,8 @@ class Download:
         if at:
             headers |= {"Range": f"bytes={at}-", "If-Range": known["validator"]}
         elif before:
-            told = {"If-None-Match": before["etag"], "If-Modified-Since": before["last_modified"]}
-            headers |= {name: value for name, value in told.items() if value}
+            conditions = {"If-None-Match": before["etag"], "If-Modified-Since": before["last_modified"]}
+            headers |= {name: value for name, value in conditions.items() if value}
         response = self.visitor.open(self.url, headers)
         with response:
             if response.status_code == 304 and before and not at:
@@ -108,9 +108,9 @@ class Download:
 
     def _start(self, response: requests.Response) -> dict:
         """Note what is coming, for the answer to a Range need not say it again."""
-        said = {name: response.headers.get(name.replace("_", "-"), "") for name in SAID}
-        strong = said["etag"] if not said["etag"].startswith("W/") else ""  # If-Range takes no weak one
-        known = said | {"validator": strong or said["last_modified"]}
+        noted = {name: response.headers.get(name.replace("_", "-"), "") for name in NOTED}
+        strong = noted["etag"] if not noted["etag"].startswith("W/") else ""  # If-Range takes no weak one
+        known = noted | {"validator": strong or noted["last_modified"]}
         self._forget()
         self.about.write_text(json.dumps(known), encoding="utf-8")
         return known

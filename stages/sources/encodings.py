@@ -84,10 +84,10 @@ def detect(file: SourceFile) -> str:
         if start.startswith(mark):
             return encoding
     inside = META.search(start)
-    said = [file.charset, (inside[1] or inside[2]).decode("ascii", "replace") if inside else ""]
+    served, written = file.charset, (inside[1] or inside[2]).decode("ascii", "replace") if inside else ""
     if wide := _utf16_without_mark(start):
         return wide
-    known = [encoding for encoding in map(_known, said) if encoding]
+    known = [encoding for encoding in map(_known, (served, written)) if encoding]
     shifting = [encoding for encoding in known if encoding.startswith(("iso2022", "hz"))]
     tried = list(dict.fromkeys([*shifting, "utf-8", *known]))
     for encoding in [*tried, *_guesses(file)]:
@@ -98,7 +98,7 @@ def detect(file: SourceFile) -> str:
             _refuse_broken_utf8(file)
     raise StageError(
         file.place,
-        f"bytes that are not in {', '.join(tried)}; the server said {said[0] or 'nothing'}, <meta> {said[1] or 'nothing'}",
+        f"bytes that are not in {', '.join(tried)}; the server said {served or 'nothing'}, <meta> {written or 'nothing'}",
         "text whose encoding can be told",
         "set datasets.<name>.scrape.sources.<source>.encoding (latin-1, cp1252, …)",
     )

@@ -111,9 +111,9 @@ def _rows(table: html.HtmlElement, place: str) -> list[Row]:
     return [dict(sorted(row.items())) for row in rows]
 
 
-def _span(said: str | None, most: int) -> int:
+def _span(text: str | None, most: int) -> int:
     """A span as HTML reads it: 1 where nothing usable is said; 0, for rows, to the group's end."""
-    match = re.match(r"\s*\+?(\d{1,9})", said or "")
+    match = re.match(r"\s*\+?(\d{1,9})", text or "")
     return min(int(match[1]), most) if match else 1
 
 

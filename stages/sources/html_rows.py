@@ -70,7 +70,7 @@ class PageTable:
         """The names of the columns of its first row."""
         return list(self.rows[0]) if self.rows else []
 
-    def said(self) -> str:
+    def in_words(self) -> str:
         """The table in words."""
         return f"{self.number} {shorten(self.title, 40)}: {len(self.rows)} rows of {', '.join(self.columns[:8]) or 'nothing'}"
 
@@ -107,7 +107,7 @@ def read_html_rows(file: SourceFile, params: HtmlRows) -> Iterator[dict]:
     tables = page_tables(file, params)
     wanted = tables_of(tables, params.table)
     if not wanted:
-        listing = "; ".join(table.said() for table in tables[:12]) or "none"
+        listing = "; ".join(table.in_words() for table in tables[:12]) or "none"
         expected = f"a table with rows: {params.table!r} is a number, a title, or a list of all columns"
         raise StageError(file.place, f"{len(tables)} tables: {listing}", expected, f"edit {READER}.table")
     for table in wanted:

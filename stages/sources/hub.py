@@ -28,13 +28,13 @@ def fetch(name: str, params: HubSource | HubRows, source: Path, left_out: Counte
 def _fetch_files(name: str, params: HubSource, left_out: Counter) -> Iterator[SourceFile]:
     before = kept.fetched("data set of the hub", params.repo, params.revision, name=name)
     where = f"{params.repo}@{params.revision[:12]}"
-    there = before.named("listing", lambda: _ask(where, _list, params))
-    files = sorted(file for file in there if matches(params.files, file) and is_meant(file, params.files, left_out))
+    listing = before.named("listing", lambda: _ask(where, _list, params))
+    files = sorted(file for file in listing if matches(params.files, file) and is_meant(file, params.files, left_out))
     if not files:
         raise StageError(
             where,
             f"no file {params.files!r}",
-            f"at least one; there are: {', '.join(sorted(there)[:8]) or 'none'}",
+            f"at least one; there are: {', '.join(sorted(listing)[:8]) or 'none'}",
             "edit datasets.<name>.scrape.sources.<source>.files, or take the commit of refs/convert/parquet as revision",
         )
     address = f"https://huggingface.co/datasets/{params.repo}/resolve/{params.revision}"

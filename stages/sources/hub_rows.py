@@ -70,13 +70,13 @@ def _open(where: str, params: HubRows):
     from datasets import get_dataset_config_names, load_dataset
 
     configurations = get_dataset_config_names(params.repo, revision=params.revision)
-    _there(where, "configuration", params.configuration, configurations)
+    _require(where, "configuration", params.configuration, configurations)
     splits = load_dataset(params.repo, params.configuration, revision=params.revision, streaming=True)
-    _there(where, "split", params.split, list(splits))
+    _require(where, "split", params.split, list(splits))
     return splits[params.split]
 
 
-def _there(where: str, parameter: str, wanted: str, names: list[str]) -> None:
+def _require(where: str, parameter: str, wanted: str, names: list[str]) -> None:
     if wanted not in names:
         listed = ", ".join(sorted(map(str, names))[:20]) or "none"
         expected = f"a {parameter} of the dataset; there are: {listed}"

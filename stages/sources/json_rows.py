@@ -138,17 +138,17 @@ def _items(text: TextIO, prefix: str, keyed: bool) -> Iterator[tuple[str | None,
     from ijson.common import JSONError
     from ijson.utils import sendable_list
 
-    done = sendable_list()
+    items = sendable_list()
     make, place = (python.kvitems_coro, prefix) if keyed else (python.items_coro, f"{prefix}.item".lstrip("."))
-    parser = make(done, place, use_float=True, map_type=_Distinct)
+    parser = make(items, place, use_float=True, map_type=_Distinct)
     text.seek(0)
     try:
         while chunk := text.read(1 << 16):
             parser.send(chunk.encode("utf-8", "surrogatepass"))
-            yield from done if keyed else ((None, item) for item in done)
-            del done[:]
+            yield from items if keyed else ((None, item) for item in items)
+            del items[:]
         parser.close()
-        yield from done if keyed else ((None, item) for item in done)
+        yield from items if keyed else ((None, item) for item in items)
     finally:
         with suppress(JSONError):  # of a file that is not read to its end
             parser.close()
@@ -180,12 +180,14 @@ def _rows_of(items: Iterable[tuple[str | None, object]], rest: list[str], place:
         try:
             yield from rows_at(item, rest, around) if rest else [around | _mapping(item, where)]
         except KeyError as error:
-            there = ", ".join(islice(item, 12)) if isinstance(item, dict) else type(item).__name__
-            raise _no_step(where, error, there) from None
+            contents = ", ".join(islice(item, 12)) if isinstance(item, dict) else type(item).__name__
+            raise _no_step(where, error, contents) from None
 
 
-def _no_step(where: str, error: KeyError, there: str) -> StageError:
-    return StageError(where, f"no {error.args[0]!r}; there is {there or 'nothing'}", "what the path names", f"edit {READER}.at")
+def _no_step(where: str, error: KeyError, contents: str) -> StageError:
+    return StageError(
+        where, f"no {error.args[0]!r}; there is {contents or 'nothing'}", "what the path names", f"edit {READER}.at"
+    )
 
 
 def _whole(file: SourceFile, path: list[str]) -> Iterator[dict]:
@@ -219,9 +221,9 @@ def _whole(file: SourceFile, path: list[str]) -> Iterator[dict]:
     elif isinstance(value, dict) and path:
         yield value
     else:
-        there = f" with {', '.join(islice(value, 12))}" if isinstance(value, dict) else ""
+        contents = f" with {', '.join(islice(value, 12))}" if isinstance(value, dict) else ""
         fix = f"set {READER} to {{kind: json_records, at: …}}"
-        raise StageError(file.place, f"a JSON {type(value).__name__}{there}", "an array of objects", fix)
+        raise StageError(file.place, f"a JSON {type(value).__name__}{contents}", "an array of objects", fix)
 
 
 def _all_objects(value: dict) -> bool:

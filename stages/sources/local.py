@@ -35,12 +35,12 @@ def find(source: Path, pattern: str, left_out: Counter) -> list[Path]:
         fix = "bring the file back (dvc checkout, git annex get), or remove the link"
         raise StageError(where, f"a link to {dangling[0].readlink()}, which is not there", "a file", fix)
     if not files:
-        there = sorted({path.suffix or path.name for path in source.rglob("*") if path.is_file()})
+        suffixes = sorted({path.suffix or path.name for path in source.rglob("*") if path.is_file()})
         hidden = f"; left out: {', '.join(f'{count} of {kind}' for kind, count in left_out.items())}" if left_out else ""
         raise StageError(
             f"{source}/{pattern}",
             f"no file{hidden}",
-            f"at least one; there are: {', '.join(there) or 'no files at all'}",
+            f"at least one; there are: {', '.join(suffixes) or 'no files at all'}",
             f"edit datasets.<name>.source, or {fix}",
         )
     return files

@@ -57,20 +57,20 @@ def read_reviews_csv(file: SourceFile, params: None = None) -> Iterator[dict]:
 
 def _records(lines: Iterator[str]) -> Iterator[tuple[str, bool]]:
     """Each record's text, and whether its quotes close. One that does not ends where the next record begins."""
-    held: list[str] = []
+    record: list[str] = []
     quotes = 0
     for line in lines:
-        if held and START.match(line):
-            yield "\n".join(held), False
-            held, quotes = [], 0
-        held.append(line)
+        if record and START.match(line):
+            yield "\n".join(record), False
+            record, quotes = [], 0
+        record.append(line)
         quotes += line.count('"')
         if quotes % 2 == 0:
-            if any(part.strip() for part in held):
-                yield "\n".join(held), True
-            held, quotes = [], 0
-    if held:
-        yield "\n".join(held), False
+            if any(part.strip() for part in record):
+                yield "\n".join(record), True
+            record, quotes = [], 0
+    if record:
+        yield "\n".join(record), False
 
 
 def _split(record: str, place: str, number: int) -> list[str]:

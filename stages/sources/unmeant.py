@@ -64,10 +64,10 @@ def is_meant(path: str, pattern: str, left_out: Counter) -> bool:
         pattern: the glob that it fits.
         left_out: counts of files by the entry of UNMEANT that fits.
     """
-    asked = pattern.lower().split("/")
+    spelled = pattern.lower().split("/")
     for part in path.lower().split("/"):
         kind = next((kind for kind in UNMEANT if fnmatchcase(part, kind)), None)
-        if kind and not any(fnmatchcase(piece, kind) for piece in asked):
+        if kind and not any(fnmatchcase(piece, kind) for piece in spelled):
             left_out[kind] += 1
             return False
     return True

@@ -89,20 +89,20 @@ class Visitor:
         """
         visited = [url]
         while len(visited) <= REDIRECTS + 1:
-            here = visited[-1]
-            self._check(here, visited)
-            delay = self._rules(here) if robots else self.params.per_host_seconds
-            self._wait_turn(here, delay)
+            address = visited[-1]
+            self._check(address, visited)
+            delay = self._rules(address) if robots else self.params.per_host_seconds
+            self._wait_turn(address, delay)
             try:
-                response = self.client.once("GET", here, headers=headers, stream=True, allow_redirects=False)
+                response = self.client.once("GET", address, headers=headers, stream=True, allow_redirects=False)
             except Private as error:
-                raise self._is_private(here, visited, f"{here}, at {error}") from None
+                raise self._is_private(address, visited, f"{address}, at {error}") from None
             if response.status_code not in (301, 302, 303, 307, 308) or "Location" not in response.headers:
                 return response
             response.close()
             target = response.headers["Location"].encode("latin-1").decode("utf-8", "replace")
             try:
-                visited.append(urljoin(here, target))
+                visited.append(urljoin(address, target))
             except ValueError:  # brackets that do not match
                 visited.append(target)
         raise StageError(url, f"redirects: {' -> '.join(visited)}", f"at most {REDIRECTS}", "check the address")

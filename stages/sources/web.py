@@ -27,8 +27,8 @@ def fetch(name: str, params: WebSource, source: Path, left_out: Counter) -> Iter
         try:
             for file in sorted(waiting):
                 entry, folder = waiting[file].result()[file]
-                said = {key: entry[key] for key in ("url", "final_url", "etag", "last_modified")}
-                yield SourceFile(folder / entry["body"], file, params.urls[file], charset=entry["charset"], origin=said)
+                origin = {key: entry[key] for key in ("url", "final_url", "etag", "last_modified")}
+                yield SourceFile(folder / entry["body"], file, params.urls[file], charset=entry["charset"], origin=origin)
         finally:
             pool.shutdown(cancel_futures=True)  # finished downloads are in the cache
 

@@ -180,15 +180,15 @@ def text_of(element: html.HtmlElement, stop: set[str] = frozenset()) -> str:
     """All text below an element, white space folded, blocks apart, without what lies in elements of the tags `stop`."""
     pieces = []
     walk = etree.iterwalk(element, events=("start", "end"))
-    for event, here in walk:
-        block = here.tag not in _INLINE
+    for event, node in walk:
+        block = node.tag not in _INLINE
         if event == "start":
-            inside = here is element or here.tag not in stop
-            pieces += [" " * block, (here.text or "") if inside else ""]
+            inside = node is element or node.tag not in stop
+            pieces += [" " * block, (node.text or "") if inside else ""]
             if not inside:
                 walk.skip_subtree()
         else:
-            pieces += [" " * block, (here.tail or "") if here is not element else ""]
+            pieces += [" " * block, (node.tail or "") if node is not element else ""]
     return " ".join("".join(pieces).translate(_UNSEEN).split())
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from stages.common.errors import StageError
-from stages.servers.failures import Missing, Rejected, Unanswered, failure, inside, said
+from stages.servers.failures import Missing, Rejected, Unanswered, failure
+from stages.servers.server_errors import server_error
 
 
 def openai(message: str, code: str | None = None, kind: str = "invalid_request_error", param: str | None = None) -> dict:
@@ -56,7 +57,7 @@ AGAIN = [  # what passes
 
 
 def failed(status: int, body: dict | str) -> Exception:
-    return failure("here", status, said(body.encode() if isinstance(body, str) else json.dumps(body).encode()), None)
+    return failure("here", status, server_error(body.encode() if isinstance(body, str) else json.dumps(body).encode()), None)
 
 
 @pytest.mark.parametrize(("server", "status", "body", "meaning"), ROW)
@@ -79,20 +80,3 @@ def test_what_stops_the_run(server, status, body, meaning):
 def test_what_passes(server, status, body, kind):
     error = failed(status, body)
     assert isinstance(error, Unanswered) and error.kind == kind
-
-
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b'{"error": {"message": "x", "code": 429}}', 429),
-        (b'{"error": {"message": "x", "code": "502"}}', 502),
-        (b'{"error": {"message": "x", "code": "rate_limit"}}', 500),
-        (b'{"error": "x"}', 500),
-        (b'{"error": null, "choices": [1]}', 0),
-        (b'{"choices": [1], "error": {"code": 400}}', 0),
-        (b"[1]", 0),
-        (b"nonsense", 0),
-    ],
-)
-def test_a_failure_inside_a_body_that_says_200(body, status):
-    assert inside(body) == status

@@ -51,15 +51,15 @@ def hyperparameters(shown: dict) -> dict:
     the higher one counts, for it costs more.
     """
     values: dict = {}
-    for place in _places(shown):
-        for name, value in place.items():
-            before, said = number(values.get(name)), number(value)
-            if said is None and values.get(name) is None:
+    for fields in _places(shown):
+        for name, value in fields.items():
+            before, now = number(values.get(name)), number(value)
+            if now is None and values.get(name) is None:
                 values[name] = value
-            elif said is not None and before is None:
-                values[name] = said
-            elif said is not None and name == NAMES[0]:
-                values[name] = max(before, said)
+            elif now is not None and before is None:
+                values[name] = now
+            elif now is not None and name == NAMES[0]:
+                values[name] = max(before, now)
     whole = {name: math.ceil(values[name]) for name in NAMES[:2] if isinstance(values.get(name), int | float)}
     return {name: value for name, value in (values | whole).items() if value is not None}
 

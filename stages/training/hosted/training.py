@@ -17,7 +17,7 @@ from stages.common.schema_models import HostedTraining
 from stages.common.scratch import content_hash
 from stages.common.speed import write_speed
 from stages.models.contract import write_prompt
-from stages.training.hosted import cost, job, shown, uploads
+from stages.training.hosted import cost, following, job, shown, uploads
 from stages.training.hosted.client import Missing, Service
 from stages.training.hosted.job_rows import Prepared, prepare
 from stages.training.hosted.result_file import joined, of_checkpoints, of_events, read
@@ -71,9 +71,9 @@ class Run:
             state = State(folder)
             begun = self._existing(state) or self._new(state)
             self.job_id = begun["id"]
-            ended, events = job.follow(self.service, begun["id"], self.name, self._watch)
+            ended, events = following.follow(self.service, begun["id"], self.name, self._watch)
         if ended["status"] != "succeeded" or not ended.get("fine_tuned_model"):
-            raise job.failure(self.name, ended, events, {which: file.path for which, file in self.files.items()})
+            raise following.failure(self.name, ended, events, {which: file.path for which, file in self.files.items()})
         return ended, events
 
     def _request(self, ids: dict[str, str]) -> dict:

@@ -28,7 +28,7 @@ def account(service) -> Account:
 def waits(monkeypatch) -> list[float]:
     """Waits between tries and looks: not waited, but listed."""
     listed = []
-    for module in ("stages.common.http", "stages.training.hosted.state", "stages.training.hosted.job"):
+    for module in ("stages.common.http", "stages.training.hosted.state", "stages.training.hosted.following"):
         monkeypatch.setattr(f"{module}.sleep", listed.append)
     return listed
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import openai  # noqa: F401 (before the forks)
 
 from stages.common import files, http
-from stages.training.hosted import job, state
+from stages.training.hosted import following, state
 from tests.training.hosted import helpers
 
 
@@ -54,7 +54,7 @@ def in_output(number: int, _: bool) -> None:
 def run(folder: Path, kill: list | None) -> None:
     (folder / "pid").write_text(str(os.getpid()))
     os.environ["AFFINAGE_SCRATCH"] = str(folder / "scratch")
-    for module in (http, state, job):
+    for module in (http, state, following):
         module.sleep = lambda _: None
     if kill and kill[0] != "request":
         {"save": in_save, "output": in_output}[kill[0]](kill[1], kill[2])

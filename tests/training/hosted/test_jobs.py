@@ -19,7 +19,7 @@ def running(work, account, monkeypatch) -> str:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("stages.training.hosted.job.sleep", interrupted)
+        patch.setattr("stages.training.hosted.following.sleep", interrupted)
         with pytest.raises(StageError, match="interrupted"):
             helpers.train(work)
     return next(iter(account.jobs))

@@ -334,7 +334,7 @@ def test_ctrl_c_detaches_and_the_next_run_attaches(work, account, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("stages.training.hosted.job.sleep", interrupted)
+        patch.setattr("stages.training.hosted.following.sleep", interrupted)
         with pytest.raises(
             StageError, match=r"(?s)job ftjob-0001.*goes on there.*affinage jobs cancel ftjob-0001 --base-url http"
         ):
@@ -408,8 +408,8 @@ def test_a_hosted_run_imports_no_torch_and_other_stages_no_openai(tmp_path, serv
     helpers.base(tmp_path / "base", service.address("main"))
     script = (
         "import sys, json\nfrom pathlib import Path\nimport stages.train\nassert not {'openai', 'torch'} & sys.modules.keys()\n"
-        "from stages.training.hosted import job\nfrom tests.training.hosted import helpers\n"
-        "job.POLL, w = 0, Path(sys.argv[1])\n"
+        "from stages.training.hosted import following\nfrom tests.training.hosted import helpers\n"
+        "following.POLL, w = 0, Path(sys.argv[1])\n"
         "paths = {name: w / name for name in ('formatted', 'base', 'out', 'table', 'metrics', 'speed')}\n"
         "stages.train.main('m', helpers.params(), stages.train.Paths(rows=w / 'formatted' / 'train', **paths))\n"
         "print(sorted({'openai', 'torch', 'transformers'} & sys.modules.keys()))"

@@ -28,9 +28,9 @@ def quantize(whole: Path, out: Path, kind: str) -> None:
     Raises:
         StageError: if the program is missing or fails, with its last words.
     """
-    done = subprocess.run(
+    process = subprocess.run(
         [program(), whole.resolve(), out.resolve(), kind], capture_output=True, text=True, errors="replace", check=False
     )
-    if done.returncode or not out.exists():
-        words = " ".join((done.stderr or done.stdout).split())[-300:]
-        raise StageError(PROGRAM, words or f"status {done.returncode}", f"a file of type {kind}", "choose another type")
+    if process.returncode or not out.exists():
+        words = " ".join((process.stderr or process.stdout).split())[-300:]
+        raise StageError(PROGRAM, words or f"status {process.returncode}", f"a file of type {kind}", "choose another type")
