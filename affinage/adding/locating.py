@@ -27,46 +27,57 @@ def material(where: str, name: str, defaults: dict) -> Material:
     Raises:
         StageError: where there is nothing, or nothing that can be read.
     """
+    new = _named(where, name)
+    with closing(new.files(defaults)) as files:
+        first = next(files)
+        new.kind = kind_of(first.path, first.name, first.place)
+        if new.section["kind"] == "web":  # pinned by what came
+            with open(first.path, "rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            new.section["sha256"] = dict.fromkeys(new.section["urls"], sha256)
+        if new.section["kind"] == "kaggle":  # it fetches all files at once
+            new.names = [first.name, *(file.name for file in files)]
+        if new.kind in ARCHIVES:
+            _choose_members(new, first.path, defaults)
+    return new
+
+
+def _named(where: str, name: str) -> Material:
+    """The files that `where` names, before any is opened."""
     if re.match(r"https?://", where):
-        return _web(where, name, defaults)
+        return _web(where, name)
     if where.startswith("hub:"):
-        return _with_kind(remote.hub(where, name), defaults)
+        return remote.hub(where, name)
     if where.startswith("kaggle:"):
-        return _with_kind(remote.kaggle(where, name), defaults)
+        return remote.kaggle(where, name)
     path = Path(where).expanduser()
     if not path.exists():
-        near = sorted(other.name for other in path.parent.iterdir())[:8] if path.parent.is_dir() else []
+        near = sorted(neighbour.name for neighbour in path.parent.iterdir())[:8] if path.parent.is_dir() else []
         expected = f"a file or folder; beside it: {', '.join(near)}" if near else "a file or folder that exists"
         raise StageError(where, "no such file or folder", expected, "check the path; a URL begins with https://")
     if not os.access(path, os.R_OK):
         raise StageError(where, "no permission to read it", "a file that can be read", f"chmod +r {where}")
-    name = name or name_of(path.resolve().name if path.is_dir() else re.sub(r"(\.[A-Za-z]\w{0,7})+$", "", path.name))
-    return _folder(path, name, defaults) if path.is_dir() else _file(path, name, defaults)
+    if path.is_dir():
+        return _folder(path, name or name_of(path.resolve().name))
+    own_name = name_of(re.sub(r"(\.[A-Za-z]\w{0,7})+$", "", path.name))
+    return Material(name or own_name, path, {"kind": "local", "files": escape(path.name)})
 
 
-def _file(path: Path, name: str, defaults: dict) -> Material:
-    section = {"kind": "local", "files": escape(path.name)}
-    kind = kind_of(path)
-    if kind not in ARCHIVES:
-        return Material(name, path, section, kind)
-    return _archive(Material(name, path, section), path, kind, defaults)
-
-
-def _archive(new: Material, path: Path, kind: str, defaults: dict) -> Material:
-    """The members of the commonest kind that can be read; `**` opens an archive of a single file."""
-    names = [member for member in _members(path, kind) if is_meant(member, "**", new.left_out)] if kind != "packed" else []
-    if kind != "packed" and not names:
-        raise StageError(path, "an archive without files", "files with rows", "pack them again")
-    new.section["members"] = _commonest(names, new.left_out, str(path)) if names else "*"
+def _choose_members(new: Material, archive: Path, defaults: dict) -> None:
+    """Name the members of an archive that are read, of the commonest kind, and take their kind."""
+    packed = new.kind == "packed"  # a single file
+    names = [] if packed else [member for member in _members(archive, new.kind) if is_meant(member, "**", new.left_out)]
+    if not packed and not names:
+        raise StageError(archive, "an archive without files", "files with rows", "pack them again")
+    new.section["members"] = "*" if packed else _commonest(names, new.left_out, str(archive))
     with closing(new.files(defaults)) as files:
         first = next(files)
         new.kind = kind_of(first.path, first.name, first.place)
         if new.kind in ARCHIVES:
             raise StageError(first.place, "an archive within an archive", "files with rows", "unpack the outer one")
     members = [name for name in names if matches(new.section["members"], name)]
-    archive = next((first.name.removesuffix(name) for name in members if first.name.endswith(f"/{name}")), "")
-    new.names = sorted(archive + name for name in members)
-    return new
+    prefix = next((first.name.removesuffix(name) for name in members if first.name.endswith(f"/{name}")), "")
+    new.names = sorted(prefix + name for name in members)
 
 
 def _members(path: Path, kind: str) -> list[str]:
@@ -84,12 +95,12 @@ def _members(path: Path, kind: str) -> list[str]:
         raise StageError(path, f"a broken archive: {error}", "a whole one", "download or pack it again") from None
 
 
-def _folder(path: Path, name: str, defaults: dict) -> Material:
+def _folder(path: Path, name: str) -> Material:
     if not any(path.iterdir()):
         raise StageError(path, "an empty folder", "files with rows", "name the folder that holds them")
     left_out: Counter = Counter()
-    there = (file for file in sorted(path.rglob("*")) if file.is_file())
-    files = [file for file in there if is_meant(file.relative_to(path).as_posix(), "**", left_out)]
+    everything = (file for file in sorted(path.rglob("*")) if file.is_file())
+    files = [file for file in everything if is_meant(file.relative_to(path).as_posix(), "**", left_out)]
     by_suffix: dict[str, list[Path]] = {}
     for file in files:
         by_suffix.setdefault(file.suffix.lower(), []).append(file)
@@ -105,9 +116,7 @@ def _folder(path: Path, name: str, defaults: dict) -> Material:
     names = [file.relative_to(path).as_posix() for file in files if file.suffix.lower() in readable]
     pattern = _one_kind(names, readable) or _commonest(names, left_out, str(path), refused)
     names = [name for name in names if matches(pattern, name)]
-    chosen = path / names[0]
-    new = Material(name, path, {"kind": "local", "files": pattern}, readable[chosen.suffix.lower()], left_out, names)
-    return _archive(new, chosen, new.kind, defaults) if new.kind in ARCHIVES else new
+    return Material(name, path, {"kind": "local", "files": pattern}, left_out=left_out, names=names)
 
 
 def _one_kind(names: list[str], kinds: dict[str, str]) -> str:
@@ -146,24 +155,9 @@ def _commonest(names: list[str], left_out: Counter, place: str, refused: list | 
     return f"{prefix}*{best[0]}"
 
 
-def _web(url: str, name: str, defaults: dict) -> Material:
-    """What lies at an address, pinned by what came."""
+def _web(url: str, name: str) -> Material:
+    """What lies at an address."""
     last = unquote(PurePosixPath(urlsplit(url).path).name)
     file = re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip("._-") or "page.html"
     name = name or name_of(re.sub(r"(\.[A-Za-z]\w{0,7})+$", "", file) if last else urlsplit(url).netloc)
-    new = Material(name, None, {"kind": "web", "urls": {file: url}, "sha256": {file: ""}})
-    return _with_kind(new, defaults)
-
-
-def _with_kind(new: Material, defaults: dict) -> Material:
-    """Material that is fetched, with the kind of its first file; what comes from the web is pinned."""
-    with closing(new.files(defaults)) as files:
-        first = next(files)
-        new.kind = kind_of(first.path, first.name, first.place)
-        if new.section["kind"] == "web":
-            with open(first.path, "rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-            new.section["sha256"] = dict.fromkeys(new.section["urls"], sha256)
-        if new.section["kind"] == "kaggle":  # it fetches all files at once
-            new.names = [first.name, *(file.name for file in files)]
-        return _archive(new, first.path, new.kind, defaults) if new.kind in ARCHIVES else new
+    return Material(name, None, {"kind": "web", "urls": {file: url}, "sha256": {file: ""}})

@@ -14,15 +14,9 @@ from affinage.history.judges import another
 from affinage.reports import figures
 from affinage.reports.comparison import Comparison, Difference
 from affinage.reports.outputs import Gone, Revision
-from affinage.reports.results import TUNED, Results, printable
+from affinage.reports.results import TUNED, Results, one_line
 from affinage.reports.seeds import seed_noise
 from stages.common.errors import StageError
-
-
-def plain(text: str, width: int) -> str:
-    """One line of at most `width` printable characters."""
-    text = printable(" ".join(text.split()))
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def table(rows: list[list[str]], right: set[int]) -> list[str]:
@@ -72,22 +66,29 @@ def describe(comparison: Comparison, rows: int, width: int) -> str:
         for results in (comparison.first, comparison.second)
         if results.stale
     ]
-    head = ["figure", plain(first, 14), plain(second, 14), f"difference [{_percent(comparison)} % interval]", "reading", ""]
+    head = [
+        "figure",
+        one_line(first, 14),
+        one_line(second, 14),
+        f"difference [{_percent(comparison)} % interval]",
+        "reading",
+        "",
+    ]
     lines += ["", *table([head, *map(_line, comparison.differences)], {1, 2, 3})]
     changed = comparison.most_changed(rows)
     if changed:
         by = {"chrf": "chrF", "label": "right or wrong"}.get(comparison.measure, f"judge {comparison.measure}")
         lines += ["", f"  rows that changed most, by {by}"]
     for change, (before, after) in changed:
-        lines += ["", f"  {figures.show(change, 1, True):<10}  " + plain(f"{after.id}: {after.turns[-1][1]}", width - 14)]
+        lines += ["", f"  {figures.show(change, 1, True):<10}  " + one_line(f"{after.id}: {after.turns[-1][1]}", width - 14)]
         said = (
             ("expected", after.expected),
             (first, before.said(comparison.contestant)),
             (second, after.said(comparison.contestant)),
         )
         for name, text in said:
-            wrapped = textwrap.wrap(plain(text, 600), max(30, width - 14), initial_indent="") or ["(empty)"]
-            lines += [f"  {plain(name, 10) if i == 0 else '':<10}  {part}" for i, part in enumerate(wrapped)]
+            wrapped = textwrap.wrap(one_line(text, 600), max(30, width - 14), initial_indent="") or ["(empty)"]
+            lines += [f"  {one_line(name, 10) if i == 0 else '':<10}  {part}" for i, part in enumerate(wrapped)]
     return "\n".join(lines)
 
 

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from affinage.reports import figures, marking, marking_page
+from affinage.reports import figures, marking, marking_page, marks_agreement
 from affinage.reports.outputs import WORKSPACE, Revision
 from affinage.reports.results import TUNED, Results
 from stages.common.errors import StageError
+from stages.judging.marked import LEVELS
 
 EXPORTS, MARKS = Path("exports", "marks"), Path("marks")
 
@@ -51,9 +52,9 @@ def write_sheet(model: str, rev: str, against: str | None, rows: int, seed: int,
     shown = marking_page.answers(results, rival, rows, seed)
     marking_page.write_page(page, model, shown)
     return (
-        f"{page}: {len(shown)} answers, marked with the keys 1 to {marking.LEVELS} in any browser; put what it saves into "
+        f"{page}: {len(shown)} answers, marked with the keys 1 to {LEVELS} in any browser; put what it saves into "
         f"{MARKS}/, then: dvc repro judge@{model}\n"
-        f"{out}: the same as a table of {len(lines)} rows. For each, mark_a and mark_b from 1 (useless) to {marking.LEVELS} "
+        f"{out}: the same as a table of {len(lines)} rows. For each, mark_a and mark_b from 1 (useless) to {LEVELS} "
         f"(as good as the expected answer), and preferred: a, b or tie. Then:\n  affinage marks agreement {model} {out}"
         + (f" --rev {rev}" if rev != WORKSPACE else "")
         + (f" --against {against}" if against else "")
@@ -71,7 +72,7 @@ def agreement_text(model: str, file: Path, rev: str, against: str | None) -> str
     """What the marks say, and how far each judge agrees with them."""
     results, rival = opened(model, rev, against)
     marked = marking.read_sheet(file, results, rival)
-    people = marking.opinion(marked, results, rival)
+    people = marks_agreement.opinion(marked, results, rival)
     lines = [
         f"{file}: {len(marked)} rows marked",
         f"  mean mark of tuned                 {_shown(people[TUNED])}",
@@ -80,7 +81,7 @@ def agreement_text(model: str, file: Path, rev: str, against: str | None) -> str
         f"  share that prefers tuned, %        {_shown(people['preferred'], 0, 100)}",
     ]
     for judge in results.judges:
-        measured = marking.agreement(marked, results, rival, judge)
+        measured = marks_agreement.agreement(marked, results, rival, judge)
         lines += [
             f"judge {judge}: {measured.answers} answers marked and scored, {measured.rows} rows with a preference",
             f"  marks: kappa, quadratic weights    {_shown(measured.kappa)}",

@@ -8,19 +8,14 @@ import typer
 from affinage.reports import figures
 from affinage.reports.outputs import WORKSPACE, Revision
 from affinage.reports.overview import Overview, overviews
-from affinage.reports.results import printable
+from affinage.reports.results import one_line
 
 NARROWEST = 60  # columns
 
 
-def _one_line(text: str, width: int) -> str:
-    text = printable(" ".join(text.split()))
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
 def block(model: Overview, width: int) -> list[str]:
     """The lines of one model: what it is asked, its headline, what to beware of."""
-    lines = [_one_line(f"{model.name}: {model.question or model.dataset}", width)]
+    lines = [one_line(f"{model.name}: {model.question or model.dataset}", width)]
     if not model.headlines:
         return [*lines, f"  no scores yet: dvc repro judge@{model.name}"]
     first = model.headlines[0]
@@ -28,7 +23,7 @@ def block(model: Overview, width: int) -> list[str]:
     change = f"{figures.show(first.base, decimals)} → {figures.show(first.tuned, decimals)}"
     said = [f"{first.kind.title}: {change}, {first.difference}, {first.reading}"]
     said += [f"beware: {warning}" for warning in model.warnings]
-    return lines + [f"  {_one_line(line, width - 2)}" for line in said]
+    return lines + [f"  {one_line(line, width - 2)}" for line in said]
 
 
 def next_commands(models: list[Overview]) -> list[str]:
@@ -54,7 +49,7 @@ def summary(models: list[Overview], width: int) -> str:
     width = max(NARROWEST, width)
     shown = [line for model in models for line in block(model, width)]
     head = "base → tuned, and the difference with its interval; within noise: the interval holds zero"
-    return "\n".join([_one_line(head, width), "", *shown, "", "go on with", *(f"  {line}" for line in next_commands(models))])
+    return "\n".join([one_line(head, width), "", *shown, "", "go on with", *(f"  {line}" for line in next_commands(models))])
 
 
 def command(

@@ -6,12 +6,7 @@ import torch
 
 from stages.decoding.causal.exported.llama_cpp import ask, serve
 from stages.models.directory import load, load_tokenizer
-from stages.models.prompting import encode_prompt, end_tokens, render
-
-
-def visible(tokens: list[int], ends: set[int]) -> list[int]:
-    """Tokens before the first end token."""
-    return next((tokens[:place] for place, token in enumerate(tokens) if token in ends), tokens)
+from stages.models.prompting import before_end, encode_prompt, end_tokens, render
 
 
 @torch.inference_mode()
@@ -25,7 +20,7 @@ def greedy(model, prompt: list[int], tokens: int, ends: set[int]) -> list[int]:
         eos_token_id=sorted(ends),
         pad_token_id=0,
     )
-    return visible(written[0, len(prompt) :].tolist(), ends)
+    return before_end(written[0, len(prompt) :].tolist(), ends)
 
 
 def compare(folder: Path, file: Path, conversations: list[list[dict]], tokens: int) -> list[str]:
@@ -44,7 +39,7 @@ def compare(folder: Path, file: Path, conversations: list[list[dict]], tokens: i
             continue
         # llama.cpp also ends at tokens that it knows by name (<|endoftext|>), whatever the model's settings say
         ends = {*end_tokens(model, tokenizer), *tokenizer.all_special_ids}
-        same = visible(reply, ends) == greedy(model, prompt, tokens, ends)
+        same = before_end(reply, ends) == greedy(model, prompt, tokens, ends)
         differences.append("same" if same else "answer")
     return differences
 

@@ -186,6 +186,12 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
+def one_line(text: str, width: int) -> str:
+    """One line of at most `width` printable characters."""
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
 def _leaf(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(map(_leaf, value))

@@ -3,20 +3,35 @@
 import hashlib
 import sqlite3
 from pathlib import Path
+from typing import Self
 
 from stages.common.temporary import Temporary
 
 
-class Seen:
-    """Remembers keys and a small value for each; the file is temporary and goes with the object."""
+class _OnDisk:
+    """A table of a database in a temporary folder, which goes with the object. `columns` are those of SQL."""
+
+    columns: str
 
     def __init__(self):
         self.folder = Temporary()
-        self.database = sqlite3.connect(Path(self.folder.name) / "seen.db", isolation_level=None)
+        self.database = sqlite3.connect(Path(self.folder.name) / "rows.db", isolation_level=None)
         self.database.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;"
-            "CREATE TABLE seen (key BLOB PRIMARY KEY, value TEXT) WITHOUT ROWID"
+            f"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN; CREATE TABLE seen ({self.columns}) WITHOUT ROWID"
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.database.close()
+        self.folder.cleanup()
+
+
+class Seen(_OnDisk):
+    """Remembers keys and a small value for each."""
+
+    columns = "key BLOB PRIMARY KEY, value TEXT"
 
     def get(self, key: str | bytes) -> str | bytes | None:
         """The value that `key` came with first, or None."""
@@ -30,44 +45,26 @@ class Seen:
             self.database.execute("INSERT INTO seen VALUES (?, ?)", (_known(key), value))
         return earlier
 
-    def __enter__(self) -> "Seen":
-        return self
 
-    def __exit__(self, *_) -> None:
-        self.database.close()
-        self.folder.cleanup()
+class Votes(_OnDisk):
+    """Counts the answers to each question."""
 
-
-class Votes:
-    """Counts the answers to each question, on disk; the file is temporary and goes with the object."""
+    columns = "question BLOB, answer BLOB, votes INTEGER, turn INTEGER, PRIMARY KEY (question, answer)"
 
     def __init__(self):
-        self.folder = Temporary()
-        self.database = sqlite3.connect(Path(self.folder.name) / "votes.db", isolation_level=None)
-        self.database.executescript(
-            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN;"
-            "CREATE TABLE votes (question BLOB, answer BLOB, votes INTEGER, turn INTEGER, PRIMARY KEY (question, answer))"
-            "WITHOUT ROWID"
-        )
+        super().__init__()
         self.turn = 0
 
     def add(self, question: bytes, answer: bytes) -> None:
         self.turn += 1
-        insert = "INSERT INTO votes VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET votes = votes + 1"
+        insert = "INSERT INTO seen VALUES (?, ?, 1, ?) ON CONFLICT DO UPDATE SET votes = votes + 1"
         self.database.execute(insert, (question, answer, self.turn))
 
     def winner(self, question: bytes) -> tuple[bytes, bool]:
         """The most frequent answer to a question, of equally frequent ones the first; and whether there are others."""
-        select = "SELECT answer FROM votes WHERE question = ? ORDER BY votes DESC, turn LIMIT 2"
+        select = "SELECT answer FROM seen WHERE question = ? ORDER BY votes DESC, turn LIMIT 2"
         answers = self.database.execute(select, (question,)).fetchall()
         return answers[0][0], len(answers) > 1
-
-    def __enter__(self) -> "Votes":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.database.close()
-        self.folder.cleanup()
 
 
 def digest(key: str) -> bytes:

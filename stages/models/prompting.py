@@ -120,6 +120,11 @@ def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> li
     return sorted(token for token in {*named, tokenizer.eos_token_id, written} if token in rows)
 
 
+def before_end(tokens: list[int], ends: set[int]) -> list[int]:
+    """Tokens before the first one that ends an answer."""
+    return next((tokens[:place] for place, token in enumerate(tokens) if token in ends), tokens)
+
+
 def end_at_turns(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Let the model's generation settings name every token that ends an answer, for whoever loads the directory."""
     first = templates.turn(tokenizer).token

@@ -3,10 +3,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from stages.common.errors import StageError
 from stages.judging.intervals import Bootstrap
-from stages.judging.marked import Calibration, Mark, calibration, fit, matched, odds, read_marks
+from stages.judging.marked import Calibration, Mark, calibration, fit, matched, odds, rank_agreement, read_marks
 
 DICE = np.random.default_rng(3)
 BOOTSTRAP = Bootstrap(10, 100, 0.95, 1)
@@ -107,3 +110,10 @@ def test_marks_of_answers_that_were_not_scored_are_stale():
     items = [("Question 0?", "It is  so.", "answer 0"), ("Question 0?", "It is so.", "answer 1")]
     there, scores = matched(marks(np.full(4, 0.5)), items, np.array([70.0, np.nan]))
     assert [mark.texts[2] for mark in there] == ["answer 0"] and scores.tolist() == [70]
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=40))
+def test_rank_agreement_is_spearmans_correlation_of_scipy(pairs):
+    first, second = np.array(pairs, float).T
+    expected = spearmanr(first, second).statistic if len(set(first)) > 1 < len(set(second)) else 0.0
+    assert rank_agreement(first, second) == pytest.approx(expected)

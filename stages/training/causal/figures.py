@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from stages.common.schema_models import CausalTraining
 from stages.common.text_keys import until
 from stages.models import attention, templates
-from stages.models.prompting import end_tokens
+from stages.models.prompting import before_end, end_tokens
 from stages.models.runtime import autocast, training_precision
 from stages.tasks.batches import Example
 from stages.tasks.name_lists import micro_f1
@@ -71,11 +71,7 @@ def _greedy(model: PreTrainedModel, group: list[Example], tokenizer: PreTrainedT
         eos_token_id=ends,
         pad_token_id=ends[0],
     )
-    return [_before({*ends}, tokens) for tokens in written[:, longest:].tolist()]
-
-
-def _before(ends: set[int], tokens: list[int]) -> list[int]:
-    return next((tokens[:place] for place, token in enumerate(tokens) if token in ends), tokens)
+    return [before_end(tokens, {*ends}) for tokens in written[:, longest:].tolist()]
 
 
 @contextmanager

@@ -4,6 +4,9 @@ import json
 import random
 from pathlib import Path
 
+from affinage.reports.marking import write_sheet
+from affinage.reports.outputs import Revision
+from affinage.reports.results import Results
 from stages.common.files import write_json, write_rows
 
 WORDS = [
@@ -157,3 +160,16 @@ def edit_json(path: Path, change) -> None:
     data = json.loads(path.read_text(encoding="utf-8"))
     change(data)
     path.write_text(json.dumps(data), encoding="utf-8")
+
+
+def results(root: Path, **options) -> Results:
+    """What a report reads of such a repository."""
+    return Results("model", Revision("workspace", write(root, **options)))
+
+
+def fill(path: Path, lines: list[dict], change) -> Path:
+    """Write the lines to mark, each changed by `change(number, line)`."""
+    for number, line in enumerate(lines):
+        change(number, line)
+    write_sheet(path, lines)
+    return path
