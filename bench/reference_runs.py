@@ -1,12 +1,13 @@
 """Five systems on data that people wrote, with three seeds and a shuffled twin each, by the stages alone. No DVC is needed.
 
     python bench/reference_runs.py prepare --medquad DIR --alpaca FILE --reviews DIR --chart FILE
-    python bench/reference_runs.py run --at-once 8
+    python bench/reference_runs.py run --at-once 12 --cards 0,1
     python bench/reference_report.py
 
 `prepare` makes a folder with a params.yaml of its own (bench/reference_runs.yaml filled out) and the sources. `run` runs the
-stages there, as dvc.yaml has them, several at once. A stage whose outputs are there is not run again. So the folder may be
-carried from a machine that makes the data (`run format`) to one with a GPU. For a new run, name another folder.
+stages there, as dvc.yaml has them, several at once, shared out over the GPUs that `--cards` names. A stage whose outputs are
+there is not run again. So the folder may be carried from a machine that makes the data (`run format`) to one with a GPU. For a
+new run, name another folder.
 
 The data is public; docs/reference_runs.md says where it is had. The test rows of the reviews are those of
 bench/reference_marks.json, which were marked by hand and are known by a hash of their text.
@@ -133,6 +134,15 @@ class Stage:
     outputs: list[str]
 
 
+@dataclass
+class Running:
+    """A stage at work, since `began` (seconds), on the card of this name, or on whatever there is ("")."""
+
+    process: subprocess.Popen
+    card: str
+    began: float
+
+
 def filled(text: str, values: dict) -> str:
     """A text of dvc.yaml with `${item.train.method}` and the like filled in."""
 
@@ -162,11 +172,11 @@ def stages(params: dict) -> list[Stage]:
     return every
 
 
-def before(every: list[Stage], models: dict) -> dict[str, list[str]]:
+def before(every: list[Stage], models: dict, apart: bool = False) -> dict[str, list[str]]:
     """By stage, those that must have run before it: they write what it reads.
 
-    One more kind: of the models of a dataset the first is answered and judged before the others, which then find the base's
-    answers and their scores kept.
+    One more kind, unless `apart`: of the models of a dataset the first is answered and judged before the others, which then
+    find the base's answers and their scores kept. `apart` is more work, done sooner where there are processors enough.
     """
     maker = {path: stage.name for stage in every for path in stage.outputs}
     needs = {}
@@ -177,7 +187,7 @@ def before(every: list[Stage], models: dict) -> dict[str, list[str]]:
     for name, model in models.items():
         leader = first.setdefault((model["dataset"], model["root"]), name)
         for stage in MODEL_STAGES[1:]:
-            needs[f"{stage}@{name}"] += [f"{stage}@{leader}"] * (leader != name)
+            needs[f"{stage}@{name}"] += [f"{stage}@{leader}"] * (leader != name and not apart)
     return needs
 
 
@@ -196,7 +206,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the stages that the targets need, `--at-once` at a time. A stage that fails stops only those that need it."""
     params = read(options.folder / "params.yaml")
     every = {stage.name: stage for stage in stages(params)}
-    needs, wanted = before(list(every.values()), params["models"]), set()
+    needs, wanted = before(list(every.values()), params["models"], options.apart), set()
     done = {name for name, stage in every.items() if all((options.folder / path).exists() for path in stage.outputs)}
     asked = targets(options.targets, params["models"])
     ask = [name for name in every if name in asked or name.split("@")[0] in asked]
@@ -204,7 +214,9 @@ def run(options: argparse.Namespace) -> None:
         if (name := ask.pop()) not in wanted | done:
             wanted.add(name)
             ask += needs[name]
-    order = [name for name in every if name in wanted]  # dvc.yaml's and params.yaml's
+    places = {entry: place for place, entry in enumerate(entry for kind in KINDS for entry in params[kind])}
+    # an entry's stages together: the first models, which take longest, are done with theirs before the last ones begin
+    order = sorted((name for name in every if name in wanted), key=lambda name: places[name.split("@")[1]])
     for attempt in range(TRIES):
         left = [every[name] for name in order if name not in done]
         done |= _run(left, needs, done, options, attempt)
@@ -219,30 +231,35 @@ def _run(left: list[Stage], needs: dict, done: set[str], options: argparse.Names
         ready = [stage for stage in left if {*needs[stage.name]} <= done | ended]
         for stage in ready[: options.at_once - len(running)]:
             left.remove(stage)
-            running[stage.name] = _started(stage, options, attempt), time.monotonic()
+            busy = [other.card for other in running.values()]
+            card = min(options.cards, key=busy.count, default="")
+            running[stage.name] = Running(_started(stage, options, attempt, card), card, time.monotonic())
         if not running:
             return ended
         time.sleep(0.2)
-        for name, (process, began) in [*running.items()]:
-            if (status := process.poll()) is not None:
+        for name, at_work in [*running.items()]:
+            if (status := at_work.process.poll()) is not None:
                 del running[name]
                 now = time.monotonic()
                 how = f"  FAILED ({status})" if status else ""
-                print(f"{now - start:6.0f} s  {name}  {now - began:.0f} s{how}", flush=True)
+                where = f"  card {at_work.card}" if at_work.card else ""
+                print(f"{now - start:6.0f} s  {name}  {now - at_work.began:.0f} s{where}{how}", flush=True)
                 ended |= {name} if not status else set()
 
 
-def _started(stage: Stage, options: argparse.Namespace, attempt: int) -> subprocess.Popen:
-    """The process of a stage; what it prints goes to logs/."""
+def _started(stage: Stage, options: argparse.Namespace, attempt: int, card: str) -> subprocess.Popen:
+    """The process of a stage, which sees one card alone where `card` names it; what it prints goes to logs/."""
     threads = max(1, (os.cpu_count() or 1) // options.at_once)
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     quiet = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
+    if stage.name.startswith("train@"):  # else a training holds twice the memory that it uses, and others want it
+        quiet["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
     (options.folder / "logs").mkdir(exist_ok=True)
     with open(options.folder / "logs" / f"{stage.name}.{attempt + 1}.log", "w", encoding="utf-8") as log:
         return subprocess.Popen(
             [sys.executable, *shlex.split(stage.command)[1:]],
             cwd=options.folder,
-            env={**quiet, **os.environ, "PYTHONPATH": path},
+            env={**quiet, **os.environ, "PYTHONPATH": path, **({"CUDA_VISIBLE_DEVICES": card} if card else {})},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -262,6 +279,8 @@ def main() -> None:
     command = commands.add_parser("run", parents=[folder], help="run the stages")
     command.add_argument("targets", nargs="*", help="such as format, or judge@medical_s1; without any: all verdicts")
     command.add_argument("--at-once", type=int, default=1, help="stages at a time")
+    command.add_argument("--cards", type=lambda text: text.split(","), default=[], help="GPUs to share them out over: 0,1")
+    command.add_argument("--apart", action="store_true", help="models do not wait for what the first of their dataset keeps")
     command.set_defaults(run=run)
     options = parser.parse_args()
     options.run(options)

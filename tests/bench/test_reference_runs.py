@@ -90,6 +90,14 @@ def test_a_stage_waits_for_those_that_write_what_it_reads(folder):
     assert {*needs["train@partfinder_002_s1"]} == {"format@car_reviews", "train@partfinder_001_s1"}
     assert "judge@medical_s1" in needs["judge@medical_s2"]  # which has scored the base
     assert needs["base@smollm2"] == []
+    apart = reference_runs.before(reference_runs.stages(params), params["models"], apart=True)
+    assert {stage for stage in needs if needs[stage] != apart[stage]} == {
+        f"{stage}@{model}"
+        for model, entry in params["models"].items()
+        for stage in ("generate", "judge")
+        if model != next(first for first, other in params["models"].items() if other["dataset"] == entry["dataset"])
+    }
+    assert "judge@medical_s1" not in apart["judge@medical_s2"] and "generate@medical_s2" in apart["judge@medical_s2"]
 
 
 def test_of_the_rounds_of_other_seeds_the_last_is_judged(folder):
@@ -119,6 +127,18 @@ def test_a_stage_that_fails_is_named_and_tried_twice(tmp_path):
     done = command("reference_runs.py", "run", "--folder", runs, "label")
     assert done.stdout.count("scrape@elements") == done.stdout.count("FAILED") == 2
     assert done.returncode and "not done: scrape@elements, label@elements" in done.stderr
+
+
+def test_stages_share_the_cards(tmp_path):
+    """Each sees one card; the names are those that CUDA_VISIBLE_DEVICES takes."""
+    tell = "import os; print(os.environ.get('CUDA_VISIBLE_DEVICES'), os.environ.get('PYTORCH_CUDA_ALLOC_CONF'))"
+    left = [reference_runs.Stage(name, f'python -c "{tell}"', [], []) for name in ("train@a", "train@b", "judge@a", "judge@b")]
+    options = reference_runs.argparse.Namespace(folder=tmp_path, at_once=4, cards=["2", "5"])
+    ended = reference_runs._run(list(left), {stage.name: [] for stage in left}, set(), options, 0)
+    assert ended == {stage.name for stage in left}
+    assert [(tmp_path / "logs" / f"{stage.name}.1.log").read_text().split() for stage in left] == [
+        ["2", "expandable_segments:True"], ["5", "expandable_segments:True"], ["2", "None"], ["5", "None"]
+    ]  # fmt: skip
 
 
 def test_the_longest_run_of_words():
