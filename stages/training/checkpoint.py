@@ -36,7 +36,7 @@ class Checkpoints:
             remove(self.partial)
 
     def load(self) -> dict | None:
-        """The last whole state, or None. `weights_only` keeps pickled code out.
+        """The last whole state, or None. `weights_only` keeps pickled code out, `mmap` lets all processes share the memory.
 
         Raises:
             StageError: if it cannot be read.
@@ -45,7 +45,7 @@ class Checkpoints:
         if not self.path.exists():
             return None
         try:
-            return torch.load(self.path, map_location="cpu", weights_only=True)
+            return torch.load(self.path, map_location="cpu", weights_only=True, mmap=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise StageError(
@@ -56,3 +56,15 @@ class Checkpoints:
         """Remove everything once the outputs are in place."""
         remove(self.path)
         remove(self.partial)
+
+
+def random_state(device: torch.device) -> dict:
+    """Where the random numbers of this process stand, of the CPU and of its GPU."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None}
+
+
+def restore_random(saved: dict, device: torch.device) -> None:
+    """Go on from what `random_state` gave."""
+    torch.set_rng_state(saved["cpu"])
+    if saved["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(saved["cuda"], device)

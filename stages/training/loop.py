@@ -24,7 +24,7 @@ from stages.common.schema_models import LocalTraining
 from stages.models.runtime import autocast, blocks, memory, training_precision
 from stages.tasks.score import score
 from stages.training import choosing, compiling, processes
-from stages.training.checkpoint import Checkpoints
+from stages.training.checkpoint import Checkpoints, random_state, restore_random
 from stages.training.loggers import Logger
 from stages.training.memory import enough_memory
 from stages.training.selection import order
@@ -129,7 +129,7 @@ class Run:
             self.model.enable_input_require_grads()  # else nothing flows back through frozen blocks
         self.sharded = self.world.size > 1 and processes.sharded()
         if self.sharded:
-            processes.shard(self.model, blocks(self.model))
+            processes.shard(self.model, blocks(self.model), self.dtype)
         self.optim = optimizer(self.model, params.weight_decay)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype is torch.float16)
         self.forward = compiling.compiled(self.model, task, params.gradient_checkpointing) if compiled else task.forward
@@ -165,12 +165,13 @@ class Run:
                     batches = ahead.submit(self._batches, chosen(state.step + 1))
                 for group in self.optim.param_groups:
                     group["lr"] = params.learning_rate * schedule(params.schedule, state.step, steps, params.warmup)
-                launched, waiting = waiting, self.step(batch, ready)
-                self._note(launched, progress)  # a step late: a GPU computes while the next step is launched
-                looks, saves = state.step in evaluate_at, state.step == steps or self._minute_over(saved)
-                if looks or saves:
-                    self._note(waiting, progress)
-                    waiting = None
+                with self.world.watched(f"step {state.step + 1}"):
+                    launched, waiting = waiting, self.step(batch, ready)
+                    self._note(launched, progress)  # a step late: a GPU computes while the next step is launched
+                    looks, saves = state.step in evaluate_at, state.step == steps or self._minute_over(saved)
+                    if looks or saves:
+                        self._note(waiting, progress)
+                        waiting = None
                 if looks:
                     self._look(validation)
                 if saves or state.stopped:
@@ -180,40 +181,45 @@ class Run:
             self._restore(state.best["weights"])
         return self.model, state
 
-    def whole(self, fresh: Callable[[], PreTrainedModel]) -> PreTrainedModel:
-        """The trained model with all its parameters in this process, none of them narrowed. Where they are shared out or were
-        narrowed, `fresh` loads a model to hold them. Adapters that are saved alone need none: they were never narrowed."""
+    def whole(self, fresh: Callable[[], PreTrainedModel]) -> PreTrainedModel | None:
+        """The trained model with all its parameters, none of them narrowed. Where they are shared out or were narrowed, `fresh`
+        loads a model to hold them, in process 0 alone. Adapters that are saved alone need none: they were never narrowed."""
         alone = getattr(self.params.tune, "save", "") == "adapter"
         if not self.sharded and (alone or all(p.dtype is torch.float32 for p in self.model.parameters())):
             return self.model
         weights = self._weights()
+        if not self.world.first:
+            return None
         self.model = prepare(fresh(), self.params.tune, self.params.seed)
         self._restore(weights)
         return self.model
 
-    def _batches(self, batch: list) -> list:
-        """This process's micro-batches of an optimizer batch."""
-        batches = [self.task.collate(group) for group in self.task.groups(self.world.share(batch))]
-        return [batch.pinned() for batch in batches] if self.device.type == "cuda" else batches
+    def _batches(self, batch: list) -> list[tuple]:
+        """This process's micro-batches of an optimizer batch, and whether each counts. Where parameters are shared out, every
+        process must take part in every pass: one with fewer micro-batches adds a row that does not count."""
+        groups = self.task.groups(self.world.share(batch))
+        most = max(len(self.task.groups(share)) for share in self.world.shares(batch)) if self.sharded else len(groups)
+        batches = [self.task.collate(group) for group in groups + [[min(batch, key=len)]] * (most - len(groups))]
+        ready = [batch.pinned() for batch in batches] if self.device.type == "cuda" else batches
+        return [(part, i < len(groups)) for i, part in enumerate(ready)]
 
     def step(self, batch: list, ready: list) -> Launched:
         """One optimizer step over the examples of `batch`, whose tensors are `ready`."""
         weight = self.task.weight(batch)
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, targets right, rows right
-        passes = self.world.most(len(ready), self.device) if self.sharded else len(ready)
         with enough_memory(f"step {self.state.step + 1}", self.params):
-            for i in range(passes):  # where parameters are shared out, every process must take part in every pass
-                part = (ready[i] if i < len(ready) else self.task.collate(batch[:1])).to(self.device)
+            for part, counts in ready:
+                part = part.to(self.device)
                 with autocast(self.device, self.dtype):
                     losses, correct = self.forward(self.model, part)
-                counted = float(i < len(ready))
-                self.scaler.scale(losses.sum() / weight * counted).backward()
-                sums += torch.stack([losses.detach().double().sum(), correct.sum(), _whole(correct, part)]) * counted
+                self.scaler.scale(losses.sum() / weight * float(counts)).backward()
+                sums += torch.stack([losses.detach().double().sum(), correct.sum(), _whole(correct, part)]) * float(counts)
             learning = list(trainable(self.model).values())
             if self.world.size > 1 and not self.sharded:
                 processes.sum_gradients(learning)
             self.scaler.unscale_(self.optim)
-            torch.nn.utils.clip_grad_norm_(learning, self.params.max_grad_norm)
+            clip = processes.clip if self.sharded else torch.nn.utils.clip_grad_norm_
+            clip(learning, self.params.max_grad_norm)
             self.scaler.step(self.optim)
         self.scaler.update()
         self.optim.zero_grad(set_to_none=True)
@@ -237,10 +243,10 @@ class Run:
 
     def _look(self, validation: list) -> None:
         """Measure the validation rows, and keep this state if it is the best so far."""
-        measured = validate(self.model, validation, self.task, self.params)
+        measured = self.world.agreed(validate(self.model, validation, self.task, self.params))
         self.state.rows[-1] |= measured
         if self.figure:
-            measured = measured | {f"validation_{self.params.choose_by}": self.figure(self.model)}
+            measured = measured | {f"validation_{self.params.choose_by}": self.world.agreed(self.figure(self.model))}
         self.state.history.append({"step": self.state.step, **measured})
         self._keep_best()
 
@@ -260,15 +266,15 @@ class Run:
             state.waited += 1
             state.stopped = bool(self.params.patience) and state.waited >= self.params.patience
 
-    def _weights(self) -> dict[str, torch.Tensor]:
-        return {name: processes.whole(p.detach()).to("cpu", copy=True) for name, p in trainable(self.model).items()}
+    def _weights(self) -> dict[str, torch.Tensor | None]:
+        return {name: processes.whole(p.detach()) for name, p in trainable(self.model).items()}
 
-    def _restore(self, weights: dict[str, torch.Tensor]) -> None:
+    def _restore(self, weights: dict[str, torch.Tensor | None]) -> None:
         for name, parameter in trainable(self.model).items():
             processes.fill(parameter, weights[name])
 
     def _save(self) -> None:
-        random_states = self.world.gather(_random_state(self.device))
+        random_states = self.world.gather(random_state(self.device))
         tensors = {"weights": self._weights(), "optimizer": processes.optimizer_state(self.optim), "random": random_states}
         if self.world.first:
             self.checkpoints.save(tensors | {"scaler": self.scaler.state_dict(), "state": vars(self.state)})
@@ -283,15 +289,8 @@ class Run:
         self._restore(saved["weights"])
         processes.load_optimizer(self.optim, saved["optimizer"])
         self.scaler.load_state_dict(saved["scaler"])
-        mine = saved["random"][self.world.rank % len(saved["random"])]
-        torch.set_rng_state(mine["cpu"])
-        if mine["cuda"] is not None and self.device.type == "cuda":
-            torch.cuda.set_rng_state(mine["cuda"], self.device)
+        restore_random(saved["random"][self.world.rank % len(saved["random"])], self.device)
         return State(**saved["state"])
-
-
-def _random_state(device: torch.device) -> dict:
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None}
 
 
 def _whole(correct: torch.Tensor, batch) -> torch.Tensor:

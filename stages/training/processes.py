@@ -7,8 +7,14 @@ The loss is summed over the targets of the whole batch before it is divided. So 
 rounding alone.
 """
 
+import faulthandler
 import os
-from dataclasses import dataclass
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from threading import Timer
 
 import torch
 import torch.distributed as dist
@@ -16,6 +22,9 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 from stages.common.errors import StageError
+from stages.models import runtime
+
+PATIENCE = timedelta(minutes=30)  # of a process that waits for the others; a large checkpoint takes minutes to write
 
 
 @dataclass(frozen=True)
@@ -31,8 +40,20 @@ class World:
         return self.rank == 0
 
     def share(self, examples: list) -> list:
-        """The examples of this process: every `size`-th one."""
-        return examples[self.rank :: self.size]
+        """The examples of this process, in their order.
+
+        They are dealt out from the longest on, back and forth: all processes get about as many tokens, and none waits long.
+        """
+        if self.size == 1:
+            return examples
+        longest_first = sorted(range(len(examples)), key=lambda i: -len(examples[i]))
+        turns = [*range(self.size), *reversed(range(self.size))]
+        own = [place for i, place in enumerate(longest_first) if turns[i % len(turns)] == self.rank]
+        return [examples[place] for place in sorted(own)]
+
+    def shares(self, examples: list) -> list[list]:
+        """What `share` gives each process."""
+        return [replace(self, rank=rank).share(examples) for rank in range(self.size)]
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """`values` summed over the processes."""
@@ -40,26 +61,49 @@ class World:
             dist.all_reduce(values)
         return values
 
-    def most(self, count: int, device: torch.device) -> int:
-        """The largest `count` of all processes."""
-        if self.size == 1:
-            return count
-        largest = torch.tensor(count, device=device)
-        dist.all_reduce(largest, dist.ReduceOp.MAX)
-        return int(largest)
-
     def wait(self) -> None:
         """Return when every process has come here."""
         if self.size > 1:
-            dist.barrier()
+            with self.watched("waiting for the others"):
+                dist.barrier(device_ids=[runtime.device().index] if dist.get_backend() == "nccl" else None)
 
     def gather(self, value: object) -> list:
         """`value` of every process, in their order."""
         if self.size == 1:
             return [value]
         values = [None] * self.size
-        dist.all_gather_object(values, value)
+        with self.watched("gathering from all"):
+            dist.all_gather_object(values, value)
         return values
+
+    def agreed(self, value: object) -> object:
+        """`value` of process 0. Figures that processes measure may differ by rounding, and decisions must not."""
+        return self.gather(value)[0]
+
+    @contextmanager
+    def watched(self, work: str) -> Iterator[None]:
+        """Work in which processes wait for each other. Where it does not end, this process says where it stands, and ends."""
+        if self.size == 1:
+            yield
+            return
+        alarm = Timer(PATIENCE.total_seconds(), self._give_up, [work])
+        alarm.daemon = True
+        alarm.start()
+        try:
+            yield
+        finally:
+            alarm.cancel()
+
+    def _give_up(self, work: str) -> None:
+        problem = StageError(
+            f"process {self.rank} of {self.size}, {work}",
+            f"no end of it for {PATIENCE}",
+            "every process at the same work",
+            "see what each process said last, and run the same command again: it goes on from the last checkpoint",
+        )
+        print(f"error: {problem}\n\nWhere this process stands:", file=sys.stderr, flush=True)
+        faulthandler.dump_traceback(sys.stderr)
+        os._exit(1)  # the main thread waits inside PyTorch, where no exception reaches it
 
     def same(self, value: object, difference: str, fix: str) -> None:
         """Check that `value` is the same in every process.
@@ -76,13 +120,23 @@ class World:
 
 
 def join() -> World:
-    """The processes of this run. It is one where no launcher started it."""
+    """The processes of this run. It is one where no launcher started it.
+
+    Raises:
+        StageError: if there are more processes than GPUs on this host.
+    """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return World()
     if not dist.is_initialized():
+        options = {"timeout": PATIENCE + timedelta(minutes=1)}  # `watched` speaks first
         if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+            gpu, count = runtime.device(), torch.cuda.device_count()
+            if gpu.index >= count:
+                fix = f"start as many processes as there are GPUs: --nproc-per-node {count}"
+                raise StageError("LOCAL_RANK", str(gpu.index), f"0 to {count - 1}: a GPU for each process", fix)
+            torch.cuda.set_device(gpu)
+            options |= {"device_id": gpu}
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", **options)
     return World(dist.get_rank(), dist.get_world_size())
 
 
@@ -93,21 +147,33 @@ def leave() -> None:
 
 
 def sharded() -> bool:
-    """Whether AFFINAGE_SHARD asks for a share of the model in each process."""
-    return os.environ.get("AFFINAGE_SHARD", "") not in ("", "0")
+    """Whether AFFINAGE_SHARD asks for a share of the model in each process.
+
+    Raises:
+        StageError: if it is neither 0 nor 1.
+    """
+    asked = os.environ.get("AFFINAGE_SHARD", "")
+    if asked not in ("", "0", "1"):
+        raise StageError("AFFINAGE_SHARD", asked, "0 or 1", "set it anew")
+    return asked == "1"
 
 
-def shard(model: nn.Module, blocks: nn.ModuleList) -> None:
+def shard(model: nn.Module, blocks: nn.ModuleList, dtype: torch.dtype) -> None:
     """Give each process its share of the parameters (fully_shard, FSDP2). Gradients are then summed where they arise.
 
     The model gets a method `in_forward`, for work that calls its parts (`runtime.in_forward`).
-    """
-    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-    for block in [*blocks, model]:
-        fully_shard(block)
-        block.set_gradient_divide_factor(1.0)
-        block.set_force_sum_reduction_for_comms(True)  # gloo can only sum, and nothing is to be divided
+    Args:
+        dtype: what a block's parameters are turned to before they are put together: that of the matrix products. It is half the
+            traffic of float32, and autocast need not keep a narrow copy of every block. Gradients are summed in float32.
+    """
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+
+    narrow = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
+    for part in [*blocks, model]:
+        fully_shard(part, mp_policy=MixedPrecisionPolicy() if part is model else narrow)
+        part.set_gradient_divide_factor(1.0)
+        part.set_force_sum_reduction_for_comms(True)  # gloo can only sum, and nothing is to be divided
     model.in_forward = lambda work: work()
     register_fsdp_forward_method(model, "in_forward")
 
@@ -121,31 +187,37 @@ def sum_gradients(parameters: list[nn.Parameter]) -> None:
         work.wait()
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """All of a tensor of which each process may hold a share. Every process must ask."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+def clip(parameters: list[nn.Parameter], most: float) -> None:
+    """Scale gradients that are shared out so that the norm of all of them together is at most `most`.
+
+    PyTorch's own function would ask the other processes once for every parameter.
+    """
+    own = [parameter.grad.to_local() for parameter in parameters if parameter.grad is not None]
+    squares = torch.nn.utils.get_total_norm(own).square()
+    dist.all_reduce(squares)
+    torch._foreach_mul_(own, (most / (squares.sqrt() + 1e-6)).clamp(max=1.0))
 
 
-def fill(parameter: nn.Parameter, values: torch.Tensor) -> None:
-    """Set a parameter, or this process's share of it, to `values` of the whole."""
+def whole(tensor: torch.Tensor) -> torch.Tensor | None:
+    """A copy in the memory of the machine. Every process must ask.
+
+    What is shared out is put together tensor by tensor, and for process 0 alone: the others get None.
+    """
+    if not hasattr(tensor, "full_tensor"):
+        return tensor.to("cpu", copy=True)
+    tensor = tensor.full_tensor()
+    return tensor.cpu() if dist.get_rank() == 0 else None
+
+
+def fill(parameter: nn.Parameter, values: torch.Tensor | None) -> None:
+    """Set a parameter to `values`. Where it is shared out, those of process 0 count, and each process takes its share."""
     with torch.no_grad():
         parameter.copy_(_like(values, parameter))
 
 
 def optimizer_state(optim: torch.optim.Optimizer) -> dict:
-    """The optimizer's state with whole tensors. Every process must ask.
-
-    What was shared out is put together tensor by tensor, in the memory of the machine and for process 0 alone: all of it would
-    not fit one GPU. The others get None for it.
-    """
-
-    def joined(value):
-        if not hasattr(value, "full_tensor"):
-            return value
-        tensor = value.full_tensor()
-        return tensor.cpu() if dist.get_rank() == 0 else None
-
-    return tree_map(joined, optim.state_dict())
+    """The optimizer's state with whole tensors, as `whole` gives them. Every process must ask."""
+    return tree_map(lambda value: whole(value) if hasattr(value, "full_tensor") else value, optim.state_dict())
 
 
 def load_optimizer(optim: torch.optim.Optimizer, saved: dict) -> None:
@@ -158,9 +230,11 @@ def load_optimizer(optim: torch.optim.Optimizer, saved: dict) -> None:
     optim.load_state_dict(saved | {"state": state})
 
 
-def _like(values: torch.Tensor, parameter: nn.Parameter) -> torch.Tensor:
-    if not hasattr(parameter, "placements") or values.shape != parameter.shape:
+def _like(values: torch.Tensor | None, parameter: nn.Parameter) -> torch.Tensor:
+    if not hasattr(parameter, "placements") or (values is not None and values.shape != parameter.shape):
         return values
     from torch.distributed.tensor import distribute_tensor
 
-    return distribute_tensor(values.to(parameter.device), parameter.device_mesh, parameter.placements)
+    place = {"dtype": parameter.dtype, "device": parameter.device}
+    held = torch.empty(parameter.shape, **place) if values is None else values.to(**place)  # process 0 sends what counts
+    return distribute_tensor(held, parameter.device_mesh, parameter.placements)

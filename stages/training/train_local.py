@@ -86,6 +86,7 @@ def _wrong(
         runtime.check_rows(subject.model, tokenizer, example.tokens, f"row {example.id}")
     with memory.enough_memory("wrong_rows", params):
         right = [result.correct == result.tokens for result in score.score(subject.model, examples, subject.task)]
+    right = processes.join().agreed(right)
     right_ids = {example.id for example, correct in zip(examples, right, strict=True) if correct}
     return selection.repeated(rows, [row["id"] in right_ids for row in rows], params.wrong_times)
 
@@ -121,8 +122,8 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     learned = sum(parameter.numel() for parameter in tune.trainable(model).values())
     model = run.whole(lambda: _fresh(params, paths.base, prepared.labels, prepared.tokenizer))
     world.wait()  # a process that leaves early would close what another still receives
-    tune.require_numbers(model, state.step)
     if world.first:
+        tune.require_numbers(model, state.step)
         with atomic_directory(paths.out) as folder:
             _save(folder, model, prepared, params, paths.base, paths.formatted)
         write_table(paths.table, state.rows)

@@ -9,6 +9,8 @@ import sys
 import pytest
 import torch
 import torch.distributed as dist
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.common.errors import StageError
 from stages.common.files import write_json
@@ -95,18 +97,22 @@ def test_killed_processes_end_as_undisturbed_ones(work, way):
     assert not list(killed.glob(".*"))
 
 
-def test_shares_are_disjoint_and_whole():
-    for size in (1, 2, 3, 5):
-        shares = [processes.World(rank, size).share([*range(7)]) for rank in range(size)]
-        assert sorted(row for share in shares for row in share) == [*range(7)]
-        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+@given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 6))
+def test_shares_are_disjoint_and_whole_in_order_and_about_as_long(lengths, size):
+    rows = [(place,) * length for place, length in enumerate(lengths)]
+    shares = processes.World(0, size).shares(rows)
+    assert shares == [processes.World(rank, size).share(rows) for rank in range(size)]
+    assert sorted(row for share in shares for row in share) == rows and all(share == sorted(share) for share in shares)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    tokens = [sum(map(len, share)) for share in shares]
+    assert max(tokens) - min(tokens) <= max(lengths, default=0)
 
 
 def test_one_process_needs_no_group(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     world = processes.join()
     assert world == processes.World(0, 1) and world.first and not dist.is_initialized()
-    assert world.gather("x") == ["x"] and world.most(3, torch.device("cpu")) == 3
+    assert world.gather("x") == ["x"] and world.agreed("x") == "x"
     world.same(1, "", "")
     assert torch.equal(world.total(torch.ones(2)), torch.ones(2))
 

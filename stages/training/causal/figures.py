@@ -70,6 +70,7 @@ def _greedy(model: PreTrainedModel, group: list[Example], tokenizer: PreTrainedT
         max_new_tokens=max(len(example.completion) for example in group),
         eos_token_id=ends,
         pad_token_id=ends[0],
+        synced_gpus=hasattr(model, "in_forward"),  # it is shared out: a process that is done goes on with the others
     )
     return [before_end(tokens, {*ends}) for tokens in written[:, longest:].tolist()]
 

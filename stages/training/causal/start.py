@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from stages.common.errors import StageError
 from stages.common.schema_models import CausalTraining
 from stages.models import directory, runtime
-from stages.training import memory
+from stages.training import memory, processes
 
 
 def load(name: str, base: Path, params: CausalTraining) -> PreTrainedModel:
@@ -46,6 +46,9 @@ def four_bits(dtype: torch.dtype):
 
 
 def _can_quantize(parameter: str, base: Path, device: torch.device) -> None:
+    if processes.sharded():
+        fix = "set it to plain, or unset AFFINAGE_SHARD: each process then holds the base in four bits"
+        raise StageError(f"{parameter}.base", "4bit with AFFINAGE_SHARD", "weights that can be shared out", fix)
     if device.type != "cuda":
         raise StageError(f"{parameter}.base", "4bit on a machine without a GPU", "a GPU", "set it to plain")
     if not find_spec("bitsandbytes"):
