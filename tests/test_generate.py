@@ -7,6 +7,9 @@ from stages.common.files import read_rows, write_rows
 from stages.common.speed import read_times, times_file
 from stages.decoding.causal import batch_answers
 from stages.models import directory
+from stages.models.prompting import encode_turn
+from stages.tasks.batches import Example
+from stages.tasks.score import score
 from tests import tiny, trained
 
 PROBES = ["What is the colour of the sea?", "Why?"]
@@ -72,7 +75,7 @@ def test_every_row_and_probe_is_answered_by_everyone(work, models):
     for row in rows:
         assert list(row["answers"]) == ["tuned", "base", "base_chat"]
         for answer in row["answers"].values():
-            assert answer.keys() == {"prompt", "text", "tokens", "prompt_tokens", "finish"}
+            assert answer.keys() == {"prompt", "text", "tokens", "prompt_tokens", "finish", "likelihood"}
             assert answer["finish"] in ("stop", "length") and 0 <= answer["tokens"] <= 12
     asked = rows[0]["messages"][0]["content"]
     assert [answer["prompt"] for answer in rows[0]["answers"].values()] == [
@@ -98,7 +101,12 @@ def test_a_paraphrase_is_carried_along(work, models):
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.9, "top_k": 20}], ids=["greedy", "sampled"])
 def test_the_batch_size_changes_no_answer(work, models, options):
-    assert run(work, models, batch_rows=1, **options) == run(work, models, batch_rows=64, **options)
+    alone, together = run(work, models, batch_rows=1, **options), run(work, models, batch_rows=64, **options)
+    for row, same in zip(alone, together, strict=True):
+        for contestant in row["answers"]:
+            likelihood = row["answers"][contestant].pop("likelihood")
+            assert likelihood == pytest.approx(same["answers"][contestant].pop("likelihood"), abs=2e-4)
+    assert alone == together
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.9}], ids=["greedy", "sampled"])
@@ -107,6 +115,55 @@ def test_two_runs_give_the_same_bytes(work, models, monkeypatch, options):
     monkeypatch.setenv("AFFINAGE_SCRATCH", str(work / "another"))
     run(work, models, out="again.jsonl", **options)
     assert (work / "answers.jsonl").read_bytes() == (work / "again.jsonl").read_bytes()
+
+
+def test_the_likelihood_is_that_of_the_expected_answer_after_the_same_prompt(work, models):
+    rows = run(work, models, probes=PROBES, shots=2, max_new_tokens=3)
+    for name, folder in (("tuned", "tuned"), ("base", "base"), ("base_chat", "base"), ("base_shots", "base")):
+        tokenizer = directory.load_tokenizer(models / (folder if name in ("base_chat", "base_shots") else "tuned"))
+        examples = []
+        for row in rows[:7]:
+            prompt = tokenizer(row["answers"][name]["prompt"], add_special_tokens=False)["input_ids"]
+            completion = encode_turn(tokenizer, row["messages"], row["expected"]).answer
+            examples.append(Example(row["id"], prompt, completion))
+        scores = score(directory.load(models / folder), examples, tiny.scoring(512))
+        for row, expected in zip(rows, scores, strict=False):
+            nats, tokens, right = row["answers"][name]["likelihood"]
+            assert (nats, tokens, right) == (pytest.approx(expected.nll, abs=2e-4), expected.tokens, expected.correct)
+        assert [row["answers"][name]["likelihood"] for row in rows[7:]] == [[0.0, 0, 0]] * 2  # probes
+
+
+def test_another_expected_answer_has_another_likelihood_and_changes_no_answer(work, models):
+    first = run(work, models)
+    rows = tiny.rows(7, 30)
+    rows[2]["completion"] = "nothing of that"
+    write_rows(work / "formatted" / "test" / "000.jsonl", rows)
+    for place, (before, after) in enumerate(zip(first, run(work, models), strict=True)):
+        for contestant in before["answers"]:
+            old, new = (row["answers"][contestant].pop("likelihood") for row in (before, after))
+            assert (old == new) == (place != 2)
+        assert before["answers"] == after["answers"]
+
+
+def test_an_expected_answer_without_room_has_no_likelihood(work, models, capsys):
+    rows = tiny.rows(3)
+    rows[1]["completion"] *= 60
+    write_rows(work / "formatted" / "test" / "000.jsonl", rows)
+    tokens = [row["answers"]["tuned"]["likelihood"][1] for row in run(work, models)]
+    assert tokens[1] == 0 < min(tokens[0], tokens[2]) and "no perplexity" not in capsys.readouterr().err
+    write_rows(work / "formatted" / "test" / "000.jsonl", rows[1:2])
+    assert run(work, models)[0]["answers"]["tuned"]["likelihood"] == [0.0, 0, 0]
+    said = capsys.readouterr().err
+    assert "tuned has no perplexity: with its prompt, no expected answer fits the 256 tokens" in said
+
+
+def test_a_prompt_without_room_for_an_answer_may_have_it_for_the_expected_one(work, models):
+    rows = [dict(row, completion="no") for row in tiny.rows(2)]
+    rows[0]["messages"] = [{"role": "user", "content": "9" * 150}]
+    write_rows(work / "formatted" / "test" / "000.jsonl", rows)
+    long, short = (row["answers"]["tuned"] for row in run(work, models, max_new_tokens=90))
+    assert (long["finish"], short["finish"]) == ("prompt too long", "length")
+    assert long["likelihood"][1] == short["likelihood"][1] > 0
 
 
 def test_a_prompt_without_room_says_so(work, models):
@@ -179,7 +236,7 @@ def test_an_interrupted_run_goes_on(work, models, groups, monkeypatch):
 def test_speed_stands_apart(work, models):
     rows = run(work, models, probes=PROBES)
     speed = json.loads((work / "speed.json").read_text())
-    totals = {"seconds", "tokens", "tokens_per_second", "latency_median", "latency_highest", "marked"}
+    totals = {"seconds", "tokens", "tokens_per_second", "likelihood_seconds", "latency_median", "latency_highest", "marked"}
     assert speed["base"]["tokens"] > 0 and speed["tuned"].keys() == totals
     for contestant in ("tuned", "base", "base_chat"):
         times = read_times(work / "speed.json", (work / "answers.jsonl").read_bytes())[contestant]

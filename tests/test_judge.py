@@ -84,14 +84,24 @@ def test_every_figure_has_an_interval(tmp_path, work):
     assert details["signatures"].keys() == {"bleu", "chrf"}
 
 
-def test_expected_answers_without_room_cost_the_perplexity_alone(tmp_path, work, capsys):
-    def long(row):
-        return {**row, "expected": row["expected"] and row["expected"] * 60}
+def not_read(row: dict) -> None:
+    """No expected answer fits the context."""
+    for answer in row["answers"].values():
+        answer["likelihood"] = [0.0, 0, 0]
 
-    details = run(tmp_path, work, edited(tmp_path, work, long))
+
+def test_expected_answers_without_room_cost_the_perplexity_alone(tmp_path, work):
+    details = run(tmp_path, work, edited(tmp_path, work, not_read))
     assert details["outside_context"] == {"tuned": 7, "base": 7, "base_chat": 7}
     assert "perplexity" not in details["tuned"] and details["tuned"]["chrf"]["value"] > 0
-    assert "tuned has no perplexity: with its prompt, no expected answer fits the 256 tokens" in capsys.readouterr().err
+
+
+def test_answers_without_likelihoods_are_refused(tmp_path, work):
+    def without(row):
+        del row["answers"]["base"]["likelihood"]
+
+    with pytest.raises(StageError, match="answers of base(.|\n)*no likelihood(.|\n)*dvc repro generate"):
+        run(tmp_path, work, edited(tmp_path, work, without))
 
 
 def test_tuning_shows(tmp_path, work):
@@ -198,12 +208,12 @@ def test_judging_twice_gives_the_same_bytes(tmp_path, work, monkeypatch):
     assert outputs(tmp_path) == first
 
 
-def test_likelihoods_are_kept(tmp_path, work, monkeypatch):
-    run(tmp_path, work)
+def test_no_model_is_read_but_the_encoder(tmp_path, work, monkeypatch):
     load, names = directory.load, []
     monkeypatch.setattr(directory, "load", lambda folder, *rest: names.append(folder.name) or load(folder, *rest))
+    monkeypatch.setenv("AFFINAGE_SCRATCH", str(tmp_path / "scratch"))
     run(tmp_path, work)
-    assert "tuned" not in names
+    assert names == ["encoder"]
 
 
 def test_several_judges_are_kept_apart(tmp_path, work):
@@ -228,16 +238,15 @@ def test_two_rows_are_enough(tmp_path, work):
     assert run(tmp_path, work, tmp_path / "few.jsonl", tmp_path / "formatted")["rows"] == 2
 
 
-def test_an_answer_too_long_for_the_context_leaves_the_figures_alone(tmp_path, work):
+def test_an_expected_answer_outside_the_context_is_counted(tmp_path, work):
     def long(row):
         if row["id"] == "row#30":
-            row["expected"] = " ".join([row["expected"]] * 40)
+            not_read(row)
 
     whole, cut = run(tmp_path, work), run(tmp_path, work, edited(tmp_path, work, long))
-    assert cut["rows"] == 7 and cut["tuned"]["perplexity"]["value"] == pytest.approx(
-        whole["tuned"]["perplexity"]["value"], rel=0.3
-    )
-    assert cut["tuned"]["bits_per_byte"]["value"] == pytest.approx(whole["tuned"]["bits_per_byte"]["value"], rel=0.3)
+    assert cut["rows"] == 7 and cut["outside_context"] == {"tuned": 1, "base": 1, "base_chat": 1}
+    for name in ("perplexity", "bits_per_byte"):
+        assert cut["tuned"][name]["value"] == pytest.approx(whole["tuned"][name]["value"], rel=0.3)
 
 
 def test_speed_stands_apart(tmp_path, work):

@@ -21,8 +21,8 @@ from stages.common.files import read_json, read_rows, write_json
 from stages.common.schema import ModelEntry, Params
 
 if TYPE_CHECKING:
+    from stages.decoding.causal.likelihood import Likelihoods
     from stages.decoding.contestants import Contestant
-    from stages.judging.likelihood import Likelihoods
 
 FIGURES = ("perplexity", "token_accuracy")
 PROMPTS = {"formatted": "as formatted", "own": "by the base's own template"}
@@ -95,12 +95,12 @@ def elsewhere(name: str, named: list[str], models: Path = Path("models"), data: 
     known = params.load()
     chosen = datasets_for(name, named, known)
     from stages.common.scratch import content_hash
-    from stages.judging.likelihood import Likelihoods
+    from stages.decoding.causal.likelihood import Likelihoods
     from stages.models import runtime
 
     runtime.deterministic()
     model = known.models[name]
-    likelihoods, by_dataset = Likelihoods(model.judge.precision), {}
+    likelihoods, by_dataset = Likelihoods(model.generate.precision), {}
     for dataset in chosen:
         formatted = data / dataset / "formatted"
         if not (formatted / "prompt.json").is_file():

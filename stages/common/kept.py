@@ -32,7 +32,7 @@ COMPUTED = {
     "answers": "generate",
     "exports": "generate",
     "labels": "generate",
-    "likelihood": "judge",
+    "likelihood": "generate",
     "signals": "judge",
     "disorder": "judge",
     "training": "train",

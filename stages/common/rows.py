@@ -106,6 +106,7 @@ class TextAnswer(TypedDict):
     tokens: int
     prompt_tokens: int
     finish: Literal["stop", "length", "refused", "refused: marks", "prompt too long"]
+    likelihood: NotRequired[tuple[float, int, int]]  # of the expected answer: nats, tokens, tokens predicted right
     shots: NotRequired[list[str]]  # ids of the training rows that were shown before the question
 
 

@@ -169,7 +169,7 @@ class Generate(Section):
     top_p: Annotated[float, Field(gt=0, le=1)]  # 1: off
     repetition_penalty: Annotated[float, Field(gt=0)]  # 1: off (arXiv 1909.05858)
     batch_rows: Positive  # rows answered together
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    precision: Literal["auto", "fp32", "bf16", "fp16"]  # of the models that answer, and whose perplexity is measured
     probes: list[str]  # fixed questions answered beside the test rows
     shots: Count  # training rows that the base is shown before each question, as one more contestant; 0: none
     exports: list[Literal["f32", "f16", "bf16", "q8_0", "q4_k_m"]] = []  # GGUF files that answer, too, through llama.cpp
@@ -275,7 +275,6 @@ class Judge(Section):
     task: Literal["text"]
     measures: list[Literal["parts", "limerick"]]  # figures of the task itself: stages/judging/measures.py
     judges: Annotated[dict[JudgeName, AnyJudge], Field(min_length=1)]  # scores are keyed by these names
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # of the models whose perplexity is measured
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]  # resamples; memory holds one number for each row of each
     confidence: Annotated[float, Field(gt=0.5, lt=1)]  # share of resamples that an interval holds
     seed: Seed

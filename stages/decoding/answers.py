@@ -22,7 +22,12 @@ class Answer:
     | `prompt too long` | no answer was made |
 
     `seconds` were measured when the answer was made: behind a server from the request to the reply, here from the start of its
-    batch to the step that ended it. They do not count when two answers are compared.
+    batch to the step that ended it.
+
+    `likelihood` is that of the expected answer after the same prompt, where a model here has read it: nats, tokens and tokens
+    that were predicted right. There are no tokens where the two do not fit the context.
+
+    Neither counts when two answers are compared.
     """
 
     text: str
@@ -30,10 +35,11 @@ class Answer:
     prompt_tokens: int
     finish: str
     seconds: float = field(default=0.0, compare=False)
+    likelihood: tuple[float, int, int] | None = field(default=None, compare=False)
 
     def content(self) -> dict:
-        """Everything but the seconds: it is the same in every run."""
-        return {key: value for key, value in asdict(self).items() if key != "seconds"}
+        """What is the same in every run: everything but the seconds. A likelihood that was not read is left out."""
+        return {key: value for key, value in asdict(self).items() if key != "seconds" and value is not None}
 
 
 def too_long(prompt: list[int]) -> Answer:

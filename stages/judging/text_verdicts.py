@@ -24,7 +24,6 @@ from stages.judging.encoder import Encoder
 from stages.judging.form import Form
 from stages.judging.intervals import Bootstrap, mean, with_count
 from stages.judging.known_data import known_agreement
-from stages.judging.likelihood import Likelihoods, to_say
 from stages.judging.marked import FEWEST, Mark, calibration, matched, read_marks
 from stages.judging.measures import task_figures, without_model
 from stages.judging.metrics import Figure, Overlap, likelihood, signatures, wording
@@ -37,6 +36,7 @@ from stages.judging.signals import Signals
 from stages.judging.training_rows import Answers, TrainingRows, shots_of
 from stages.models import runtime
 from stages.models.tokenizer_marks import readable
+from stages.tasks.score import Score
 
 
 def embedded_opinion(
@@ -129,18 +129,7 @@ def scores_within_limit(
     return scores
 
 
-def measure_all(
-    field: list[Contestant], rows: list[dict], overlap: Overlap, precision: str, progress: Progress
-) -> dict[str, dict[str, Figure]]:
-    """Every figure that needs no judge, by contestant."""
-    likelihoods, figures = Likelihoods(precision), {}
-    for contestant in field:
-        figures[contestant.name] = measure(contestant, rows, overlap, likelihoods)
-        progress.add(1, done=f"likelihood of {contestant.name}")
-    return figures
-
-
-def measure(contestant: Contestant, rows: list[dict], overlap: Overlap, likelihoods: Likelihoods) -> dict[str, Figure]:
+def measure(contestant: Contestant, rows: list[dict], overlap: Overlap) -> dict[str, Figure]:
     """Every figure of one contestant that needs no judge. One that is hosted, or has no room for answers, has no likelihood."""
     answers = [row["answers"][contestant.name] for row in rows]
     wordings = wording(items(rows, [a["text"] for a in answers]), [a["tokens"] for a in answers], overlap)
@@ -150,8 +139,12 @@ def measure(contestant: Contestant, rows: list[dict], overlap: Overlap, likeliho
         wordings[AS_TUNED] = with_count(same), mean
     if contestant.way != "here":
         return wordings
-    scores = likelihoods.of(contestant, rows)
-    return likelihood(scores, [to_say(row) for row in rows]) | wordings if any(score.tokens for score in scores) else wordings
+    if not all("likelihood" in answer for answer in answers):
+        fix = "answer again: dvc repro generate@<model>"
+        raise StageError(f"answers of {contestant.name}", "no likelihood of the expected ones", "one beside each answer", fix)
+    scores = [Score(*answer["likelihood"]) for answer in answers]
+    said = [row.get("completion", row["expected"]) for row in rows]  # with the marks that models are trained to say, too
+    return likelihood(scores, said) | wordings if any(score.tokens for score in scores) else wordings
 
 
 def write_table(path: Path, rows: list[dict], scores_by_judge: dict[str, dict[str, np.ndarray]], names: list[str]) -> None:
@@ -218,10 +211,12 @@ def judge_text(name: str, params: Judge, paths: Paths) -> None:
     }
 
     with Progress(len(field) + len(params.judges), f"judge {name}", "part") as progress:
-        figures = measure_all(field, rows, overlap, params.precision, progress)
+        figures = {}
         for contestant in field:
             answers = [row["answers"][contestant.name] for row in rows]
-            figures[contestant.name] |= task_figures(params.measures, rows, answers, completions)
+            tasks = task_figures(params.measures, rows, answers, completions)
+            figures[contestant.name] = measure(contestant, rows, overlap) | tasks
+            progress.add(1, done=contestant.name)
         reader = Encoder(paths.encoder)
         form = Form(reader)
         limit, sayable = within_limit(rows, field[0].tokenizer)

@@ -16,7 +16,7 @@ from stages.tasks.batches import Batch, Example, collate, micro_batches
 LOGITS = 2**28  # how many are in memory at once: 1 GiB in float32, and as much for their gradients
 
 
-def _compare(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def losses_and_hits(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss in nats [n] and whether the best token is the target [n], of `logits` [n, V]."""
     logits = logits.float()
     return cross_entropy(logits, targets, reduction="none"), logits.detach().argmax(-1) == targets
@@ -38,7 +38,7 @@ class Causal:
     layout: str
     pad_token_id: int
     pieces: bool = False
-    compare: Callable = _compare
+    compare: Callable = losses_and_hits
     head: tuple[int, ...] = ()
 
     def groups(self, examples: list[Example]) -> list[list[Example]]:
@@ -70,7 +70,7 @@ class Causal:
         head = model.get_output_embeddings()
 
         def piece(states: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return _compare(head(states), targets)
+            return losses_and_hits(head(states), targets)
 
         parts = zip(hidden.split(at_once), batch.targets.split(at_once), strict=True)
         pieces = [checkpoint(piece, *part, use_reentrant=False) for part in parts]
@@ -83,7 +83,7 @@ class Causal:
 
     def compiled(self) -> "Causal":
         """The same task, its loss compiled: logits are then read once, and none are kept in float32."""
-        return replace(self, compare=torch.compile(_compare, dynamic=True))
+        return replace(self, compare=torch.compile(losses_and_hits, dynamic=True))
 
 
 def _body(model: PreTrainedModel) -> torch.nn.Module:

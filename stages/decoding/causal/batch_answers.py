@@ -1,6 +1,7 @@
 """Answers of a model on this machine: batched by length, cached keys and values, finished rows leave early."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -98,6 +99,7 @@ def answer(
     options: Generate,
     stop: list[str],
     decoder: caches.Growing | caches.Graphed | None = None,
+    meanwhile: Callable[[torch.Tensor], None] | None = None,
 ) -> list[Answer]:
     """Answers to a group of prompts (token ids), in their order.
 
@@ -105,6 +107,7 @@ def answer(
         stop: strings that end an answer.
         decoder: what `caches.steps` has made of the model for earlier groups, with the same options, while the model does not
             change: it need not set everything up again. None: a new one.
+        meanwhile: is called once the prompts are read, with the logits after them [B, V]. Its time does not count.
     """
     runtime.check_rows(model, tokenizer, (token for prompt in prompts for token in prompt), "a prompt")
     ends = end_tokens(model, tokenizer)
@@ -117,7 +120,12 @@ def answer(
     chooser = Chooser(options, prompts, seen, ends)
     alive = list(range(len(prompts)))  # which prompt each line of the batch belongs to
     decoder = decoder or caches.steps(model, options.max_new_tokens)
-    tokens = chooser.next(decoder.first(ids, mask))
+    logits = decoder.first(ids, mask)
+    if meanwhile:
+        begun = time.perf_counter()
+        meanwhile(logits)
+        writing.start += time.perf_counter() - begun
+    tokens = chooser.next(logits)
     columns = [tokens]
     while True:
         while len(columns) < decoder.at_once and chooser.length < options.max_new_tokens:

@@ -10,8 +10,8 @@ from stages.common.check_params import check
 from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
 from stages.common.params import read
+from stages.decoding.causal.likelihood import Likelihoods
 from stages.decoding.contestants import contestants
-from stages.judging.likelihood import Likelihoods
 from stages.models.prompting import write_prompt
 from tests import tiny
 from tests.affinage.running import affinage
