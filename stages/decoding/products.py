@@ -22,9 +22,10 @@ _OPERATORS = ("_reorder_linear_weight", "_linear_pointwise")  # what compiled mo
 def lay_out(model: PreTrainedModel) -> PreTrainedModel:
     """The same model with weights laid out for oneDNN, in the place of the old ones. It cannot be trained or saved any more.
 
-    It is left as it is on a GPU, in half precision, and where PyTorch has no oneDNN for the processor.
+    It is left as it is on a GPU, in half precision, and where PyTorch has no oneDNN for the processor. So is a model with
+    states that run along a line: it reads its weights by itself.
     """
-    if model.device.type == "cpu" and available():
+    if model.device.type == "cpu" and available() and not model._is_stateful:
         for module in model.modules():
             if type(module) in (Linear, Conv1D) and module.weight.dtype is torch.float32:
                 _lay_out(module)

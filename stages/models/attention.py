@@ -9,15 +9,10 @@ import inspect
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import AttentionInterface
 
 NAME = "packed_rows"
 HALF = (torch.bfloat16, torch.float16)
-
-
-def can_pack(model: PreTrainedModel) -> bool:
-    """Whether `packed_rows` may stand for the model's attention: it can be replaced, and has no cap on its scores."""
-    return model._supports_attention_backend and not getattr(model.config.get_text_config(), "attn_logit_softcapping", None)
 
 
 def has_flash(device: torch.device, dtype: torch.dtype) -> bool:
@@ -37,10 +32,17 @@ def packed_rows(
     cu_seq_lens_q: torch.Tensor | None = None,
     max_length_q: int | None = None,
     headed: bool = False,
+    s_aux: torch.Tensor | None = None,
     **_,
 ) -> tuple[torch.Tensor, None]:
     """Attention [1, T, H, D] of `query` [1, H, T, D] to `key` and `value` [1, H or fewer, T, D]. Rows begin at
-    `cu_seq_lens_q` [rows + 1]. Where they are `headed`, the first stands before each of the others."""
+    `cu_seq_lens_q` [rows + 1]. Where they are `headed`, the first stands before each of the others.
+
+    Raises:
+        ValueError: if the model has sinks `s_aux` (gpt-oss), or does not say where rows begin.
+    """
+    if s_aux is not None or cu_seq_lens_q is None:
+        raise ValueError("attention with sinks, or without the beginnings of rows")
     parts = [part.to(value.dtype) for part in (query, key, value)]
     options = {"scale": scaling, "window": sliding_window}
     if headed:

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from stages.models import attention, runtime
+from stages.models import architectures, attention, runtime
 from stages.models.prompting import common_head
 from stages.tasks.batches import Batch, Example, collate, micro_batches
 
@@ -103,7 +103,7 @@ def task(
     Args:
         sparing: make logits piece by piece where the model allows it. That takes less memory and a little more work.
     """
-    packed = packing and attention.can_pack(model)
+    packed = packing and architectures.can_pack(model)
     if packed:
         model.set_attn_implementation(attention.NAME)
     if dtype is not torch.float32:
@@ -125,6 +125,8 @@ def _plain_head(model: PreTrainedModel, causal: Causal, dtype: torch.dtype) -> b
 
     It is tried on two tokens. A model that caps or scales its logits gives another loss by pieces.
     """
+    if _body(model) is model:  # transformers cannot tell its body from its head
+        return False
     batch = causal.collate([Example("", [1], [2])]).to(model.device)
     with runtime.autocast(model.device, dtype):
         return torch.equal(causal.forward(model, batch)[0], causal.by_pieces(model, batch, 1)[0])

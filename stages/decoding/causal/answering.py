@@ -15,6 +15,7 @@ from stages.common.schema_models import Generate
 from stages.decoding import products
 from stages.decoding.answers import Answer, latencies, too_long, unreadable
 from stages.decoding.causal import batch_answers, caches, likelihood
+from stages.decoding.causal.whole_rows import Whole
 from stages.decoding.contestants import Contestant
 from stages.models import directory, runtime
 from stages.models.prompting import Refusals
@@ -49,7 +50,7 @@ class Asked:
         return products.lay_out(model)
 
     @cached_property
-    def decoder(self) -> caches.Growing | caches.Graphed:
+    def decoder(self) -> caches.Growing | caches.Graphed | Whole:
         return caches.steps(self.model, self.options.max_new_tokens)
 
     def groups(self) -> list[tuple[list[int], Callable[[list[int]], list[Answer]]]]:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from stages.common.schema_models import Generate
 from stages.common.text_keys import until
 from stages.decoding.answers import Answer
-from stages.decoding.causal import caches
+from stages.decoding.causal import caches, whole_rows
 from stages.decoding.causal.sampling import Chooser
 from stages.models import runtime
 from stages.models.prompting import end_tokens
@@ -98,7 +98,7 @@ def answer(
     prompts: list[list[int]],
     options: Generate,
     stop: list[str],
-    decoder: caches.Growing | caches.Graphed | None = None,
+    decoder: caches.Growing | caches.Graphed | whole_rows.Whole | None = None,
     meanwhile: Callable[[torch.Tensor], None] | None = None,
 ) -> list[Answer]:
     """Answers to a group of prompts (token ids), in their order.

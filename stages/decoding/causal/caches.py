@@ -20,7 +20,8 @@ from stages.decoding.causal.graphs import kernels
 from stages.decoding.causal.graphs.llama import Llama, is_llama
 from stages.decoding.causal.graphs.recording import recording
 from stages.decoding.causal.graphs.turn import Turn
-from stages.models import attention, runtime
+from stages.decoding.causal.whole_rows import Whole, must_be_whole
+from stages.models import architectures, attention, runtime
 from stages.models.prompting import common_head
 from stages.tasks.batches import micro_batches
 
@@ -84,6 +85,9 @@ class Growing:
 
     def __init__(self, model: PreTrainedModel, _: int):
         self.model = model
+        windowed = getattr(model.config.get_text_config(), "sliding_window", None)
+        # a window is counted in columns, and there are columns of padding after the head
+        self.may_share = not windowed and architectures.can_pack(model)
 
     def _empty(self) -> DynamicCache:
         cache = DynamicCache()
@@ -98,8 +102,8 @@ class Growing:
         prompts = [line[-size:] for line, size in zip(ids.tolist(), mask.sum(1).tolist(), strict=True)]
         self.cache = self._empty()
         at_once = PROMPT_TOKENS if ids.device.type == "cpu" else ids.numel()
-        head = [] if getattr(self.model.config.get_text_config(), "sliding_window", None) else common_head(prompts)
-        if head:  # a window is counted in columns, and there are columns of padding after the head
+        head = common_head(prompts) if self.may_share else []
+        if head:
             self._read([head], [])
         start, parts = self.cache, []
         for group in micro_batches([prompt[len(head) :] for prompt in prompts], at_once, False):
@@ -263,9 +267,12 @@ def _attend(module, query, key, value, mask, scaling=None, sliding_window=None, 
 AttentionInterface.register(NAME, _attend)
 
 
-def steps(model: PreTrainedModel, new_tokens: int) -> Growing | Graphed:
-    """How a model decodes up to `new_tokens` tokens: by a graph where the GPU and the model allow it."""
-    fits = attention.has_flash(model.device, model.dtype) and attention.can_pack(model) and not _turns_by_length(model)
+def steps(model: PreTrainedModel, new_tokens: int) -> Growing | Graphed | Whole:
+    """How a model decodes up to `new_tokens` tokens: by a graph where the GPU and the model allow it, or by reading rows whole
+    where it has to."""
+    if must_be_whole(model, Growing):
+        return Whole(model, new_tokens)
+    fits = attention.has_flash(model.device, model.dtype) and architectures.can_pack(model) and not _turns_by_length(model)
     return (Graphed if kernels.HERE and fits else Growing)(model, new_tokens)
 
 

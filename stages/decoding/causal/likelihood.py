@@ -17,8 +17,9 @@ from stages.common import kept
 from stages.common.rows import FormattedText
 from stages.decoding import products
 from stages.decoding.causal import caches
+from stages.decoding.causal.whole_rows import Whole
 from stages.decoding.contestants import Contestant
-from stages.models import directory, runtime
+from stages.models import architectures, directory, runtime
 from stages.models.prompting import Refusals
 from stages.models.templates import Refusal
 from stages.models.tokenizer_marks import Unreadable
@@ -71,16 +72,17 @@ class Reading:
     What the decoder has read stays as it is. `scores` and `seconds` are there afterwards.
     """
 
-    def __init__(self, decoder: caches.Growing | caches.Graphed, examples: list[Example | None]):
+    def __init__(self, decoder: caches.Growing | caches.Graphed | Whole, examples: list[Example | None]):
         self.decoder, self.examples = decoder, examples
 
     def __call__(self, logits: torch.Tensor) -> None:
         """Read them; `logits` [B, V] are those after the prompts."""
         start = time.perf_counter()
-        if isinstance(self.decoder, caches.Graphed):  # its kernel takes one token a row
-            self.scores = alone(self.decoder.model, self.examples)
-        else:
+        # the kernel of a graph takes one token a row; other kinds of model were tried for one, and not for several
+        if isinstance(self.decoder, caches.Growing) and architectures.is_tested(self.decoder.model):
             self.scores = after_prompts(self.decoder, logits, self.examples)
+        else:
+            self.scores = alone(self.decoder.model, self.examples)
         self.seconds = time.perf_counter() - start
 
 

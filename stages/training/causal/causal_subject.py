@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from stages.common.files import read_json, read_rows
 from stages.common.rows import FormattedText
 from stages.common.schema_models import CausalTraining
-from stages.models import prompting, runtime
+from stages.models import architectures, prompting, runtime
 from stages.tasks import batches, causal
 from stages.training import memory, selection
 from stages.training.causal import start
@@ -27,6 +27,7 @@ def causal_subject(
     if (test := paths.formatted / "test").exists():
         batches.check_template(read_rows(test), tokenizer)
     model = start.load(name, paths.base, params)
+    architectures.require_causal(model, paths.base)
     prompting.end_at_turns(model, tokenizer)
     model.get_input_embeddings().padding_idx = None  # else a token that is padding and end at once would not learn
     set_dropout(model, params.dropout)
