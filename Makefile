@@ -5,11 +5,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: run test setup
-# One system up to its verdict first, so that there is something to look at after minutes; then everything.
+# One system up to its verdict first, so that there is something to look at after minutes; then everything, side by side.
 run: setup
-	affinage run judge@limericks
+	affinage parallel limericks
 	affinage summary
-	affinage run
+	affinage parallel
 	affinage report
 	affinage summary
 

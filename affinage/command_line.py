@@ -25,7 +25,7 @@ COMMANDS = {  # name: (module, what it does, on one line)
     "marks": ("affinage.commands.marks", "Answers for people to mark, and how far judges agree with them."),
     "add": ("affinage.commands.add", "Your own data: look at a file, write its entry to params.yaml."),
     "recipe": ("affinage.commands.recipe", "Merge a recipe into params.yaml."),
-    "parallel": ("affinage.commands.parallel", "Run independent models side by side."),
+    "parallel": ("affinage.commands.parallel", "Run the pipeline, two stages at a time."),
     "jobs": ("affinage.commands.jobs", "Fine-tuning jobs of a hosted service: list, show, cancel, …"),
     "export": ("affinage.commands.export", "A trained model as GGUF, for Ollama, or with a model card."),
     "doctor": ("affinage.commands.doctor", "What this machine has, and what in params.yaml cannot run here."),

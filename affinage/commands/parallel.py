@@ -1,106 +1,189 @@
-"""Run independent models at once: `affinage parallel -j 2`.
+"""Run stages that do not need each other side by side: `affinage parallel -j 2`.
 
-`dvc repro` runs one stage after the other. Two of them may run side by side as long as neither looks at a stage whose
-outputs the other one uses: even a stage with nothing to do is locked while it is checked. So what models share (bases,
-data) runs first, in one `dvc repro`; then each chain of rounds gets a `dvc repro --single-item` over its own stages, at
-most N chains at a time. Results are the same bytes as those of a plain `dvc repro`; nothing runs twice; after a kill, run
-the same command again.
+`dvc repro` runs one stage after the other, and much of a stage keeps one core busy: imports, hashing, tokens. Here the stages
+are taken from DVC's own graph. Each gets a `dvc repro --single-item` as soon as all that it needs is done, at most N at a time,
+the longest way to the end first. Two plain `dvc repro` would not do: each locks even stages with nothing to do while it checks
+them. Results are the same bytes as those of a plain `dvc repro`; nothing runs twice; after a kill, run the same command again.
 """
 
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from affinage.commands import run
 from stages.common.errors import StageError
 from stages.common.params import FILE, read
 
-STAGES = ("train", "generate", "judge")  # of a model, in their order
 # a thread that waits for another one sleeps: two spinning processes slow each other down threefold
 ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": "1"}
+# what every `dvc repro` says, and here there are many
+LEFT_OUT = (
+    "Updating lock",
+    "Generating lock",
+    "To track the changes",
+    "\tgit add",
+    "To enable auto",
+    "\tdvc config",
+    "> python",
+)
+ANSWERING = ("generate", "judge")
+MEMORY = 8 * 2**30  # bytes that two stages may need at once: training by default takes some 3 GiB
 
 
-def chains(bases: dict[str, str]) -> list[list[str]]:
-    """Models that hang together through rounds, each group in the order that they are trained in.
+def at_once() -> int:
+    """How many stages fit side by side: two where there is memory for them, one where they would share a GPU."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    has_gpu = any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/kfd"))
+    return 1 if has_gpu or memory < MEMORY or os.cpu_count() == 1 else 2
+
+
+def to_do(needs: dict[str, set[str]], changed: set[str]) -> dict[str, set[str]]:
+    """The stages that changed and those that need one of them, each with those that it waits for.
 
     Args:
-        bases: for each model what it was tuned from: a base or another model.
+        needs: for each stage the stages whose outputs it reads.
+        changed: stages whose inputs or outputs are not those of dvc.lock.
     """
-    first = {}
-    for name in bases:
-        start, seen = name, set()
-        while bases[start] in bases and start not in seen:
-            seen.add(start)
-            start = bases[start]
-        first.setdefault(start, []).append(name)
-    depth = {name: _depth(name, bases) for name in bases}
-    return [sorted(group, key=lambda name: (depth[name], name)) for group in first.values()]
+    chosen = changed & needs.keys()
+    while more := {name for name, needed in needs.items() if name not in chosen and needed & chosen}:
+        chosen |= more
+    return {name: needed & chosen for name, needed in needs.items() if name in chosen}
 
 
-def _with_parents(names: list[str], bases: dict[str, str]) -> list[str]:
-    """The named models and every round before them."""
-    chain = []
-    for name in names:
-        while name in bases and name not in chain:
-            chain.append(name)
-            name = bases[name]
-    return chain
+def in_turn(names: list[str], models: dict[str, dict]) -> dict[str, str]:
+    """Stages that one other stage goes before although they do not need it: what that one makes of the base is kept for them.
+
+    Args:
+        names: stages, such as generate@medical.
+        models: the entries of params.yaml.
+
+    Returns:
+        for a stage the one that goes before: the same stage of the model before with the same dataset and root.
+    """
+    before, last = {}, {}
+    for name in models:
+        for stage in ANSWERING:
+            if f"{stage}@{name}" in names:
+                kind = stage, models[name]["dataset"], models[name]["root"]
+                if kind in last:
+                    before[f"{stage}@{name}"] = last[kind]
+                last[kind] = f"{stage}@{name}"
+    return before
 
 
-def _depth(name: str, bases: dict[str, str]) -> int:
-    steps = 0
-    while name in bases and steps <= len(bases):
-        name, steps = bases[name], steps + 1
-    return steps
+def ways(needs: dict[str, set[str]], seconds: dict[str, float]) -> dict[str, float]:
+    """Seconds from the start of each stage to the end of the longest way of stages that wait for it."""
+    usual = sum(seconds.values()) / len(seconds) if seconds else 1.0
+    own = {name: seconds.get(name, usual if "train@" in name else 1.0) for name in needs}
+    way = {}
+
+    def longest(name: str) -> float:
+        if name not in way:
+            way[name] = own[name] + max((longest(other) for other, needed in needs.items() if name in needed), default=0.0)
+        return way[name]
+
+    return {name: longest(name) for name in needs}
 
 
-def repro(label: str, arguments: list[str]) -> int:
-    """One `dvc repro`, its lines marked with `label`; returns its exit status."""
-    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", *arguments]
+class Plan:
+    """Which stage comes next.
+
+    Args:
+        needs: for each stage the stages whose outputs it reads.
+        before: for a stage one that goes before it where it runs at all.
+        seconds: what stages took the last time, as far as known.
+    """
+
+    def __init__(self, needs: dict[str, set[str]], before: dict[str, str], seconds: dict[str, float]):
+        self.needs, self.before = needs, before
+        all_before = {name: needed | {before[name]} if name in before else needed for name, needed in needs.items()}
+        way = ways(all_before, seconds)
+        self.waiting = sorted(needs, key=lambda name: -way[name])
+        self.running: set[str] = set()
+        self.failed: list[str] = []
+
+    def next(self) -> str | None:
+        """A stage that can run now; None if all that wait have to wait on."""
+        pending = self.running.union(self.waiting)
+        for name in self.waiting:
+            if not self.needs[name] & pending and self.before.get(name) not in pending:
+                self.waiting.remove(name)
+                self.running.add(name)
+                return name
+        return None
+
+    def end(self, name: str, status: int) -> None:
+        """A stage ended. If it failed, those that need it do not run."""
+        self.running.remove(name)
+        if status:
+            self.failed.append(name)
+            lost = {name}
+            while more := {other for other in self.waiting if other not in lost and self.needs[other] & lost}:
+                lost |= more
+            self.waiting = [other for other in self.waiting if other not in lost]
+
+
+def repro(stage: str, count: run.Count, turn: threading.Lock) -> int:
+    """Run one stage by DVC; returns its exit status."""
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
     environment = {**ENVIRONMENT, **os.environ}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as running:
-        for line in running.stdout:
-            if line.strip():
-                print(f"{label}: {line.rstrip()}", flush=True)
+        for text in running.stdout:
+            if text.strip() and not text.startswith(LEFT_OUT):
+                with turn:
+                    if (line := count.line(text.rstrip())) is not None:
+                        print(line, flush=True)
     return running.returncode
 
 
-def run(names: list[str], jobs: int) -> None:
-    """Everything the named models need, then the models, `jobs` chains at a time.
+def run_all(plan: Plan, count: run.Count, jobs: int) -> None:
+    """Run every stage of a plan, `jobs` at a time.
 
     Raises:
-        StageError: naming the chains that failed, after the others have ended.
+        StageError: naming the stages that failed, after the others have ended.
     """
-    params = read()
-    models = params["models"]
-    if unknown := [name for name in names if name not in models]:
-        raise StageError(f"{FILE}: models", f"no {unknown[0]!r}", f"one of: {', '.join(models)}", "name one of these")
-    wanted = _with_parents(names or list(models), {name: model["base"] for name, model in models.items()})
-    groups = chains({name: models[name]["base"] for name in wanted})
-    members = [models[name] for name in wanted]
-    shared = [f"format@{name}" for name in dict.fromkeys(model["dataset"] for model in members)]
-    used = [*(model[wire] for model in members for wire in ("base", "root")), params["judge_base"]]
-    shared += [f"base@{name}" for name in dict.fromkeys(used) if name not in models]
-    if repro("shared", shared):
-        raise StageError("dvc repro", f"failed on one of {', '.join(shared)}", "success", "the cause stands above")
+    turn, ends = threading.Lock(), {}
     with ThreadPoolExecutor(jobs) as pool:
-        chosen = [[f"{stage}@{name}" for name in group for stage in STAGES] for group in groups]
-        ends = list(pool.map(repro, [" ".join(group) for group in groups], [["--single-item", *targets] for targets in chosen]))
-    if failed := [" ".join(group) for group, end in zip(groups, ends, strict=True) if end]:
-        raise StageError("dvc repro", f"failed for {', '.join(failed)}", "success", "the cause stands above; the others ended")
+        while plan.waiting or ends:
+            while len(ends) < jobs and (stage := plan.next()):
+                ends[pool.submit(repro, stage, count, turn)] = stage
+            done: set[Future] = wait(ends, return_when=FIRST_COMPLETED).done
+            for end in done:
+                plan.end(ends.pop(end), end.result())
+    if plan.failed:
+        raise StageError(
+            "dvc repro", f"failed for {', '.join(plan.failed)}", "success", "the cause stands above; the others ended"
+        )
 
 
 def command(
-    models: Annotated[list[str] | None, typer.Argument(help="Keys of `models` in params.yaml. [default: all]")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Chains at a time.")] = 2,
+    models: Annotated[list[str] | None, typer.Argument(help="Keys of `models` in params.yaml. [default: all stages]")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Stages at a time. [default: what fits]")] = None,
 ) -> None:
-    """Run independent models side by side, with the results of a plain `dvc repro`.
+    """Run stages that do not need each other side by side, with the results of a plain `dvc repro`.
 
     Example: affinage parallel medical invoices -j 2
     """
-    run(models or [], jobs)
+    entries = read().get("models") or {}
+    if unknown := [name for name in models or [] if name not in entries]:
+        raise StageError(f"{FILE}: models", f"no {unknown[0]!r}", f"one of: {', '.join(entries)}", "name one of these")
+    targets, jobs = [f"judge@{name}" for name in models or []], jobs or at_once()
+    if jobs == 1:
+        run.command(targets)
+        return
+    with run.pipeline() as repo:
+        needs = run.needs(repo, targets)
+        left = to_do(needs, {*repo.status(targets=targets, with_deps=True)})
+    seconds = run.last_seconds()
+    count = run.Count(list(needs), seconds)
+    count.left = dict.fromkeys(left)
+    run_all(Plan(left, in_turn(list(left), entries), seconds), count, jobs)
+    print(count.end())

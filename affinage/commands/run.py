@@ -10,6 +10,8 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,8 +28,9 @@ LEFT_OUT = ("Use `dvc push`",)  # what DVC says at the end of every run; docs/ex
 ENOUGH = 20.0  # seconds of the last run that must have been done again before its timings tell how fast this one is
 
 
-def stages(targets: list[str]) -> list[str]:
-    """The names of all stages that the targets need, with the targets; without any, every stage.
+@contextmanager
+def pipeline() -> Iterator["Repo"]:
+    """The pipeline as DVC sees it.
 
     Raises:
         StageError: for a target that there is not, or a pipeline that DVC cannot read.
@@ -36,15 +39,18 @@ def stages(targets: list[str]) -> list[str]:
     from dvc.repo import Repo
 
     try:
-        return _names(Repo(), targets)
+        with Repo() as repo:
+            yield repo
     except DvcException as error:
         raise StageError("dvc.yaml", str(error), "stages such as judge@medical", "dvc stage list names them") from None
 
 
-def _names(repo: "Repo", targets: list[str]) -> list[str]:
-    with repo:
-        chosen = [stage for target in targets for stage in repo.stage.collect(target, with_deps=True)]
-        return list(dict.fromkeys(stage.addressing for stage in (chosen if targets else repo.index.stages)))
+def needs(repo: "Repo", targets: list[str]) -> dict[str, set[str]]:
+    """The targets and all that they need (without targets: every stage), each with the stages whose outputs it reads."""
+    chosen = [stage for target in targets for stage in repo.stage.collect(target, with_deps=True)]
+    graph = repo.index.graph
+    stages = dict.fromkeys(chosen if targets else repo.index.stages)
+    return {stage.addressing: {other.addressing for other in graph.successors(stage)} for stage in stages}
 
 
 def last_seconds(folder: Path = SPEED) -> dict[str, float]:
@@ -100,7 +106,8 @@ class Count:
 
 def repro(targets: list[str]) -> int:
     """Run `dvc repro` on the targets; returns its exit status."""
-    count = Count(stages(targets), last_seconds())
+    with pipeline() as opened:
+        count = Count(list(needs(opened, targets)), last_seconds())
     command = [sys.executable, "-m", "dvc", "repro", *targets]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, errors="replace") as running:

@@ -56,8 +56,15 @@ def test_a_stage_that_fails_ends_it_with_its_status(here):
 def test_a_stage_that_there_is_not_is_named(here, monkeypatch):
     monkeypatch.chdir(here)
     with pytest.raises(StageError, match="judge@none(.|\n)*dvc stage list"):
-        run.stages(["judge@none"])
-    assert sorted(run.stages([])) == ["judge@a", "train@a", "train@b"]
+        run.repro(["judge@none"])
+
+
+def test_what_a_stage_needs_is_taken_from_the_graph(here, monkeypatch):
+    monkeypatch.chdir(here)
+    with run.pipeline() as repo:
+        assert run.needs(repo, []) == {"judge@a": {"train@a"}, "train@a": set(), "train@b": set()}
+        assert run.needs(repo, ["judge@a"]) == {"judge@a": {"train@a"}, "train@a": set()}
+        assert run.needs(repo, ["train@b"]) == {"train@b": set()}
 
 
 def test_seconds_of_the_last_run_are_those_of_all_contestants(tmp_path):
