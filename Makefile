@@ -21,6 +21,7 @@ setup: .venv/.run
 
 # Every package is checked against its hash; torch, whose build depends on the machine, comes last and finds there what it needs.
 # setuptools goes first: two packages come as source and are built with it. Nothing but the hashed files is fetched for that.
+# pip compiles on one core, compileall on all of them; a file for another Python than this stays as it is.
 LOCKED := python -m pip install --quiet --require-hashes --no-deps --no-build-isolation
 
 .venv/.run: requirements.lock requirements.txt pyproject.toml affinage/console.sh
@@ -28,8 +29,9 @@ LOCKED := python -m pip install --quiet --require-hashes --no-deps --no-build-is
 	$(PYTHON) -m venv .venv
 	sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/setuptools.lock
 	$(LOCKED) --requirement .venv/setuptools.lock
-	$(LOCKED) --requirement requirements.lock
-	python -m pip install --quiet "$$(grep ^torch== requirements.txt)"
+	$(LOCKED) --no-compile --requirement requirements.lock
+	python -m pip install --quiet --no-compile "$$(grep ^torch== requirements.txt)"
+	python -m compileall -q -j 0 -x /tests/ .venv/lib >.venv/not_compiled || true
 	install -m 755 affinage/console.sh .venv/bin/affinage
 	touch $@
 
