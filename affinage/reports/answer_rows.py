@@ -172,7 +172,8 @@ def reply(results: Results, row: Row, contestant: str, label: str, side: str, ru
         facts.append(f"{answer['tokens']} tokens")
     if answer.get("finish") not in (None, "stop"):
         facts.append({"length": "broke off at the limit"}.get(answer["finish"], str(answer["finish"])))
-    facts += [figures.kind(flag).inside for flag in FLAGS if row.figures.get(contestant, {}).get(flag)]
+    flags = [flag for flag in FLAGS if row.figures.get(contestant, {}).get(flag)]
+    facts += [figures.kind(flag).inside for flag in flags if (flag, answer.get("finish")) != ("breaks_off", "length")]
     if (seconds := results.seconds.get(contestant, {}).get(row.id)) is not None:
         facts.append(f"{seconds:.2f} s")
     return {

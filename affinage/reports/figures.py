@@ -7,6 +7,7 @@ from stages.judging.directions import LOWER_IS_BETTER, NEITHER_IS_BETTER
 
 BETTER, WORSE, NOISE, DIFFERS = "better", "worse", "within noise", "differs"
 MINUS = "\N{MINUS SIGN}"
+MORE = 2  # decimals that an interval may take beyond its figure's
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Kind:
     def inside(self) -> str:
         """The title within a sentence; abbreviations stay as they are."""
         first = self.title.split(" ")[0]
-        return self.title if first[1:] != first[1:].lower() else self.title[:1].lower() + self.title[1:]
+        return self.title[:1].lower() + self.title[1:] if first[1:].islower() else self.title
 
 
 KINDS = {
@@ -147,8 +148,11 @@ def show(value: float | None, decimals: int = 1, signed: bool = False) -> str:
 
 
 def interval(figure: dict, decimals: int = 1, signed: bool = False) -> str:
-    """`[low, high]`."""
-    return f"[{show(figure['low'], decimals, signed)}, {show(figure['high'], decimals, signed)}]"
+    """`[low, high]`; of a difference (`signed`), with as many decimals as show on which side of zero a bound lies."""
+    bounds = figure["low"], figure["high"]
+    if signed:
+        decimals += next((more for more in range(MORE + 1) if all(round(b, decimals + more) or not b for b in bounds)), 0)
+    return f"[{', '.join(show(bound, decimals, signed) for bound in bounds)}]"
 
 
 def percent(figure: dict) -> str:

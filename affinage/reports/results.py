@@ -7,6 +7,7 @@ from functools import cached_property
 
 from affinage.history.alarms import Raised, behind, raised
 from affinage.reports.outputs import Gone, Revision
+from stages.common.errors import StageError
 from stages.common.speed import read_times
 
 TUNED = "tuned"
@@ -104,6 +105,16 @@ class Results:
     def task(self) -> str:
         """`text`, or `label` where texts are classified."""
         return "label" if any("label" in answer for row in self.rows for answer in row.answers.values()) else "text"
+
+    @cached_property
+    def label_names(self) -> dict[str, str]:
+        """What labels are called, where the dataset gives them names and its formatted rows are at hand."""
+        try:
+            formatted = self.revision.json(f"data/{self.params.get('dataset')}/formatted/labels.json")
+        except StageError:
+            return {}
+        pairs = zip(formatted.get("labels", []), formatted.get("names", []), strict=False)
+        return {label: name for label, name in pairs if name != label}
 
     @cached_property
     def contestants(self) -> list[str]:

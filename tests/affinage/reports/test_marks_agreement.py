@@ -90,9 +90,7 @@ def test_a_comparison_in_both_orders_counts_before_scores(tmp_path):
         tmp_path / "metrics/model/details.json", lambda d: d["judges"]["embedded"].update(pairwise={"over": "base"})
     )
     assert {marks_agreement._prefers(row, judged, "base", "embedded") for row in judged.rows} == {"base"}
-    assert "tuned" in {
-        marks_agreement._prefers(row, judged, "base_chat", "embedded") for row in judged.rows
-    }
+    assert "tuned" in {marks_agreement._prefers(row, judged, "base_chat", "embedded") for row in judged.rows}
 
 
 def test_what_people_say(tmp_path):

@@ -11,7 +11,7 @@ from affinage.reports import figures
 from affinage.reports.outputs import Revision
 from affinage.reports.page import Page, render
 from affinage.reports.results import Results, flat
-from stages.common.files import read_rows, write_rows
+from stages.common.files import read_rows, write_json, write_rows
 from stages.common.speed import write_times
 from tests.affinage.reports import made_up
 from tests.imports import ROOT
@@ -128,6 +128,10 @@ def test_labels_are_shown_with_their_probabilities_and_mistakes(tmp_path):
     assert '<option value="wrong">labelled wrong (2)' in text
     of = Page(Results("model", Revision("workspace", root))).labels
     assert of == [("6061", 5, 1.0, 0.6, 0.75), ("6063", 0, 0.0, 0.0, 0.0)]
+    write_json(root / "data/data/formatted/labels.json", {"labels": ["6061", "6063"], "names": ["Énergie", "6063"]})
+    text = page(root)
+    assert '<td dir="auto">6061<small>Énergie</small></td><td dir="auto">6063</td>' in text
+    assert '<th scope="row" dir="auto">6061<small>Énergie</small></th>' in text
 
 
 def test_latency_is_shown_where_it_was_kept(small):
