@@ -215,7 +215,7 @@ class EmbeddedJudge(Section):
 
 
 class OllamaJudge(Section):
-    """A language model that Ollama serves (docs/judging.md)."""
+    """A language model that Ollama serves (docs/llm_judge.md)."""
 
     kind: Literal["ollama"]
     model: str  # pulled; its digest is recorded

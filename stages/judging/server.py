@@ -58,7 +58,7 @@ class ServerJudge:
     def _fix(self) -> str:
         """What to try where there is no verdict."""
         limits = "max_tokens or num_ctx" if self.options.kind == "ollama" else "max_tokens"
-        fix = f"try another model or prompt, or more attempts or {limits} (docs/judging.md)"
+        fix = f"try another model or prompt, or more attempts or {limits} (docs/llm_judge.md)"
         kept_failures = self.asker.kept_failures
         return f"{fix}. {kept_failures} of these failures are kept from an earlier run: {ASK_AGAIN}" if kept_failures else fix
 

@@ -17,7 +17,7 @@ from stages.servers.server_errors import CODES, ServerError, subject
 
 STOPS = {  # what stops a run: what is expected instead, and what helps
     "account": ("an account with quota left", "add quota, then run the same command again"),
-    "key": ("a key with access to this model", "set the key in the environment (docs/judging.md), then run again"),
+    "key": ("a key with access to this model", "set the key in the environment (docs/llm_judge.md), then run again"),
     "memory": ("a model that fits the server's memory", "a smaller model or a smaller num_ctx, or free memory there"),
 }
 
