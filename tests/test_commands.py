@@ -69,7 +69,7 @@ SHOW_ALL = (
 )
 
 RUN = [
-    Run("make run", "affinage parallel limericks", 'make --dry-run --always-make -C "$ROOT" run'),
+    Run("make run", "affinage parallel --first limericks", 'make --dry-run --always-make -C "$ROOT" run'),
     Run("make test", "python -m pytest", 'make --dry-run --always-make -C "$ROOT" test'),
     Run("dvc status", "up to date"),
     Run("affinage --help", "compare"),

@@ -2,15 +2,20 @@
 
 `dvc repro` runs one stage after the other, and much of a stage keeps one core busy: imports, hashing, tokens. Here the stages
 are taken from DVC's own graph. Each gets a `dvc repro --single-item` as soon as all that it needs is done, at most N at a time,
-the longest way to the end first. Two plain `dvc repro` would not do: each locks even stages with nothing to do while it checks
-them. Results are the same bytes as those of a plain `dvc repro`; nothing runs twice; after a kill, run the same command again.
+the longest way to the end first. With `--first limericks` that model is judged before all others. Their processes are nicer:
+they take what it leaves idle. Results are the same bytes as those of a plain `dvc repro`; nothing runs twice; after a kill, run
+the same command again.
+
+Two plain `dvc repro` side by side would not do: each locks even stages with nothing to do while it checks them.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Set
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Annotated
 
@@ -98,19 +103,31 @@ class Plan:
         needs: for each stage the stages whose outputs it reads.
         before: for a stage one that goes before it where it runs at all.
         seconds: what stages took the last time, as far as known.
+        first: stages that go before all others.
     """
 
-    def __init__(self, needs: dict[str, set[str]], before: dict[str, str], seconds: dict[str, float]):
-        self.needs, self.before = needs, before
+    def __init__(
+        self, needs: dict[str, set[str]], before: dict[str, str], seconds: dict[str, float], first: Set[str] = frozenset()
+    ):
+        self.needs, self.before, self.first = needs, before, first
         all_before = {name: needed | {before[name]} if name in before else needed for name, needed in needs.items()}
         way = ways(all_before, seconds)
-        self.waiting = sorted(needs, key=lambda name: -way[name])
+        self.waiting = sorted(needs, key=lambda name: (name not in first, -way[name]))
         self.running: set[str] = set()
         self.failed: list[str] = []
 
+    @property
+    def pending(self) -> set[str]:
+        """The stages that have not ended."""
+        return self.running.union(self.waiting)
+
+    def aside(self, name: str) -> bool:
+        """Whether a stage is to leave the machine to those that go first."""
+        return name not in self.first and bool(self.first & self.pending)
+
     def next(self) -> str | None:
         """A stage that can run now; None if all that wait have to wait on."""
-        pending = self.running.union(self.waiting)
+        pending = self.pending
         for name in self.waiting:
             if not self.needs[name] & pending and self.before.get(name) not in pending:
                 self.waiting.remove(name)
@@ -129,9 +146,14 @@ class Plan:
             self.waiting = [other for other in self.waiting if other not in lost]
 
 
-def repro(stage: str, count: run.Count, turn: threading.Lock) -> int:
-    """Run one stage by DVC; returns its exit status."""
+def repro(stage: str, aside: bool, count: run.Count, turn: threading.Lock) -> int:
+    """Run one stage by DVC; returns its exit status.
+
+    Args:
+        aside: whether it leaves the machine to the others.
+    """
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
+    command = ["nice", "-n", "10", *command] if aside else command
     environment = {**ENVIRONMENT, **os.environ}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -144,46 +166,69 @@ def repro(stage: str, count: run.Count, turn: threading.Lock) -> int:
     return running.returncode
 
 
-def run_all(plan: Plan, count: run.Count, jobs: int) -> None:
+def run_all(plan: Plan, count: run.Count, jobs: int, judged: Callable[[], None]) -> None:
     """Run every stage of a plan, `jobs` at a time.
+
+    Args:
+        judged: is called as soon as the stages that go first have ended.
 
     Raises:
         StageError: naming the stages that failed, after the others have ended.
     """
     turn, ends = threading.Lock(), {}
     with ThreadPoolExecutor(jobs) as pool:
-        while plan.waiting or ends:
+        while plan.pending:
             while len(ends) < jobs and (stage := plan.next()):
-                ends[pool.submit(repro, stage, count, turn)] = stage
-            done: set[Future] = wait(ends, return_when=FIRST_COMPLETED).done
-            for end in done:
+                ends[pool.submit(repro, stage, plan.aside(stage), count, turn)] = stage
+            for end in wait(ends, return_when=FIRST_COMPLETED).done:
                 plan.end(ends.pop(end), end.result())
+            if plan.first and not plan.first & plan.pending:
+                plan.first = frozenset()
+                with turn:
+                    judged()
     if plan.failed:
-        raise StageError(
-            "dvc repro", f"failed for {', '.join(plan.failed)}", "success", "the cause stands above; the others ended"
-        )
+        problem = f"failed for {', '.join(plan.failed)}"
+        raise StageError("dvc repro", problem, "success", "the cause stands above; what does not need it has run")
+
+
+def show(name: str) -> None:
+    """Print what came out for a model."""
+    from affinage.commands.summary import block
+    from affinage.reports.overview import overviews
+
+    for model in overviews():
+        if model.name == name:
+            print("", *block(model, shutil.get_terminal_size((100, 0)).columns), "", sep="\n", flush=True)
 
 
 def command(
     models: Annotated[list[str] | None, typer.Argument(help="Keys of `models` in params.yaml. [default: all stages]")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Stages at a time. [default: what fits]")] = None,
+    first: Annotated[str | None, typer.Option(help="The model to judge, and to show, before all others.")] = None,
 ) -> None:
     """Run stages that do not need each other side by side, with the results of a plain `dvc repro`.
 
     Example: affinage parallel medical invoices -j 2
     """
     entries = read().get("models") or {}
-    if unknown := [name for name in models or [] if name not in entries]:
+    if unknown := [name for name in [*(models or []), *([first] if first else [])] if name not in entries]:
         raise StageError(f"{FILE}: models", f"no {unknown[0]!r}", f"one of: {', '.join(entries)}", "name one of these")
-    targets, jobs = [f"judge@{name}" for name in models or []], jobs or at_once()
-    if jobs == 1:
+    leading = [f"judge@{first}"] if first else []
+    targets = [*leading, *(f"judge@{name}" for name in models)] if models else []
+    if (jobs or at_once()) == 1:
+        if leading:
+            run.command(leading)
+            show(first)
         run.command(targets)
         return
     with run.pipeline() as repo:
         needs = run.needs(repo, targets)
         left = to_do(needs, {*repo.status(targets=targets, with_deps=True)})
+        ahead = run.needs(repo, leading).keys() & left.keys() if leading else set()
     seconds = run.last_seconds()
     count = run.Count(list(needs), seconds)
     count.left = dict.fromkeys(left)
-    run_all(Plan(left, in_turn(list(left), entries), seconds), count, jobs)
+    entries = dict(sorted(entries.items(), key=lambda entry: entry[0] != first))
+    plan = Plan(left, in_turn(list(left), entries), seconds, ahead)
+    run_all(plan, count, jobs or at_once(), lambda: show(first))
     print(count.end())

@@ -1,6 +1,7 @@
 """Stages run side by side, each once and after what it needs, and the result is that of one `dvc repro`."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,19 @@ def test_a_model_brings_what_it_needs_and_no_more(here, jobs):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_the_model_that_goes_first_is_shown_before_the_others_end(here, jobs):
+    params = (here / "params.yaml").read_text()
+    (here / "params.yaml").write_text(re.sub("meet: train-[ab]", "meet: ''", params))
+    done = python(here, "affinage", "parallel", "--first", "b", "-j", jobs)
+    assert done.returncode == 0, done.stdout + done.stderr
+    ran = (here / "log.txt").read_text().split()
+    assert len(ran) == 12 and ran.index("generate-b") < ran.index("generate-a")
+    assert done.stdout.count("b: d\n") == 1 and done.stdout.index("b: d\n") < done.stdout.index(" judge@a;")
+    assert python(here, "affinage", "parallel", "--first", "none").returncode == 1
+
+
+@pytest.mark.slow
 def test_a_stage_that_fails_is_named_and_all_that_do_not_need_it_run(here):
     step = (here / "step.py").read_text()
     (here / "step.py").write_text(step.replace("for out in", "assert name != 'train-a', 'broken'\nfor out in", 1))
@@ -211,6 +225,19 @@ def test_the_longest_way_to_the_end_goes_first():
         "train@b",
         "generate@b",
     ]
+
+
+def test_what_goes_first_goes_before_longer_ways_and_the_others_leave_it_the_machine():
+    first = {"base@r", "train@b", "generate@b"}
+    plan = Plan(NEEDS, {}, {"train@a": 100.0}, first)
+    assert plan.next() == "base@r" and plan.next() is None
+    plan.end("base@r", 0)
+    assert plan.next() == "train@b" and not plan.aside("train@b")
+    assert plan.next() == "train@a" and plan.aside("train@a")
+    plan.end("train@b", 0)
+    assert plan.next() == "generate@b"
+    plan.end("generate@b", 0)
+    assert not plan.aside("train@a")
 
 
 def test_what_needs_a_failed_stage_does_not_run_and_what_only_comes_after_it_does():
