@@ -3,7 +3,7 @@
     python bench/generate.py                                   # on a GPU: SmolLM2-360M's shape and GPT-2 medium
     python bench/generate.py --shape smollm2-360m --rows 512 --tokens 128
     python bench/generate.py --rows 64 --prompt-tokens 2000    # long prompts, all of one length
-    python bench/generate.py --sampled                         # drawn at temperature 0.8
+    python bench/generate.py --sampled --top-k 50 --top-p 0.95  # drawn at temperature 0.8
     python bench/generate.py --model medical                   # a model of params.yaml on real rows
 
 Every answer has its full length. Prompts have Alpaca's lengths (mean 51 tokens). Weights are random and in bf16 on a GPU, in
@@ -46,7 +46,7 @@ class Letters:
     chat_template = None
 
     def decode(self, tokens: list[int], **_) -> str:
-        return "".join(chr(0x10000 + token) for token in tokens)
+        return (np.array(tokens, np.uint32) + 0x10000).tobytes().decode("utf-32")
 
 
 def random_prompts(asked: argparse.Namespace) -> Tokens:
@@ -79,8 +79,8 @@ def ours(model: PreTrainedModel, prompts: Tokens, asked: argparse.Namespace) -> 
         max_new_tokens=asked.tokens,
         min_new_tokens=0,
         temperature=TEMPERATURE if asked.sampled else 0,
-        top_k=0,
-        top_p=1.0,
+        top_k=asked.top_k,
+        top_p=asked.top_p,
         repetition_penalty=1.0,
         batch_rows=len(prompts),
         precision="auto",
@@ -92,10 +92,10 @@ def ours(model: PreTrainedModel, prompts: Tokens, asked: argparse.Namespace) -> 
     return lambda: [answer.text for answer in batch_answers.answer(model, Letters(), prompts, options, [], decoder)]
 
 
-def theirs(tokens: int, sampled: bool) -> GenerationConfig:
+def theirs(asked: argparse.Namespace) -> GenerationConfig:
     """The same settings in transformers' words."""
-    drawn = {"temperature": TEMPERATURE, "top_k": 0, "top_p": 1.0} if sampled else {}
-    return GenerationConfig(do_sample=sampled, max_new_tokens=tokens, pad_token_id=0, **drawn)
+    drawn = {"temperature": TEMPERATURE, "top_k": asked.top_k, "top_p": asked.top_p} if asked.sampled else {}
+    return GenerationConfig(do_sample=asked.sampled, max_new_tokens=asked.tokens, pad_token_id=0, **drawn)
 
 
 def ready() -> None:
@@ -141,12 +141,13 @@ def run(name: str, asked: argparse.Namespace) -> None:
     load, total = loader(name, bool(asked.model)), len(prompts) * asked.tokens
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
     size = f"{len(prompts)} prompts of {np.mean([*map(len, prompts)]):.0f} tokens, {asked.tokens} new ones each"
-    print(f"{where}, torch {torch.__version__}; {name}, {size}, {'drawn' if asked.sampled else 'greedy'}", flush=True)
+    way = f"drawn, top_k {asked.top_k}, top_p {asked.top_p}" if asked.sampled else "greedy"
+    print(f"{where}, torch {torch.__version__}; {name}, {size}, {way}", flush=True)
     done = {}
     for title in asked.peers:
         model = load()
         model.generation_config.eos_token_id = None
-        settings = theirs(asked.tokens, asked.sampled)
+        settings = theirs(asked)
         with released(model):
             if result := measure(f"transformers, {title}", lambda: PEERS[title](model, prompts, settings), total):  # noqa: B023
                 done[title] = result
@@ -180,6 +181,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="new tokens of each answer")
     parser.add_argument("--prompt-tokens", type=int, help="of every prompt (default: Alpaca's lengths)")
     parser.add_argument("--sampled", action="store_true", help=f"draw answers at temperature {TEMPERATURE}")
+    parser.add_argument("--top-k", type=int, default=0, help="draw from so many best tokens (0: all)")
+    parser.add_argument("--top-p", type=float, default=1.0, help="draw from the fewest tokens of so much probability")
     parser.add_argument("--peers", nargs="*", choices=list(PEERS), default=list(PEERS))
     asked = parser.parse_args()
     for name in [asked.model] if asked.model else asked.shape:

@@ -1,6 +1,7 @@
 """Answers of a model on this machine: batched by length, cached keys and values, finished rows leave early."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
@@ -13,7 +14,7 @@ from stages.common.schema_models import Generate
 from stages.common.text_keys import until
 from stages.decoding.answers import Answer
 from stages.decoding.causal import caches, whole_rows
-from stages.decoding.causal.sampling import Chooser
+from stages.decoding.causal.sampling import Chooser, random_numbers
 from stages.models import runtime
 from stages.models.prompting import end_tokens
 from stages.models.templates import turn
@@ -117,7 +118,8 @@ def answer(
     writing = _Writing(tokenizer, {*ends}, stop, lead, options.max_new_tokens, *fresh)
     ids, mask = _padded(prompts, model.device)
     seen = _seen(prompts, ids, mask, model) if options.repetition_penalty != 1 else None
-    chooser = Chooser(options, prompts, seen, ends)
+    draws = random_numbers(options, prompts).to(model.device) if options.temperature > 0 else None
+    chooser = Chooser(options, draws, seen, ends)
     alive = list(range(len(prompts)))  # which prompt each line of the batch belongs to
     decoder = decoder or caches.steps(model, options.max_new_tokens)
     logits = decoder.first(ids, mask)
@@ -126,12 +128,18 @@ def answer(
         meanwhile(logits)
         writing.start += time.perf_counter() - begun
     tokens = chooser.next(logits)
-    columns = [tokens]
+    columns, unread = [tokens], deque()  # unread: columns on their way to the CPU, and whose they are
     while True:
         while len(columns) < decoder.at_once and chooser.length < options.max_new_tokens:
             tokens = chooser.next(decoder.next(tokens))
             columns.append(tokens)
-        writing.add(alive, torch.stack(columns, 1).tolist())
+        if columns:
+            unread.append((alive, _sent(torch.stack(columns, 1))))
+            columns = []
+            if len(unread) <= decoder.ahead:
+                continue
+        rows, arrived = unread.popleft()
+        writing.add(rows, arrived())
         lines = [line for line, row in enumerate(alive) if not writing.ended(row)]
         if not lines:
             return writing.answers(prompts)
@@ -140,17 +148,25 @@ def answer(
             decoder.keep(index)
             chooser.keep(index)
             alive, tokens = [alive[line] for line in lines], tokens[index]
-        columns = []
+
+
+def _sent(tokens: torch.Tensor) -> Callable[[], list[list[int]]]:
+    """Send tokens [B, columns] to the CPU. Returns what waits for them there: a GPU goes on meanwhile."""
+    if tokens.device.type != "cuda":
+        return tokens.tolist
+    here, copied = tokens.to("cpu", non_blocking=True), torch.cuda.Event()
+    copied.record()
+    return lambda: copied.synchronize() or here.tolist()
 
 
 def _padded(prompts: list[list[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and mask [B, L], padded on the left, so that all rows go on at the same column."""
-    sizes = torch.tensor([*map(len, prompts)])
-    longest = int(sizes.max())
-    mask = torch.arange(longest) >= longest - sizes[:, None]
-    ids = torch.zeros((len(prompts), longest), dtype=torch.long)
-    ids[mask] = torch.from_numpy(np.fromiter(chain.from_iterable(prompts), np.int64, int(sizes.sum())))
-    return ids.to(device), mask.long().to(device)
+    sizes = np.array([*map(len, prompts)])
+    longest = sizes.max()
+    mask = np.arange(longest) >= longest - sizes[:, None]
+    ids = np.zeros(mask.shape, np.int64)
+    ids[mask] = np.fromiter(chain.from_iterable(prompts), np.int64, sizes.sum())
+    return torch.from_numpy(ids).to(device), torch.from_numpy(mask.astype(np.int64)).to(device)
 
 
 def _seen(prompts: list[list[int]], ids: torch.Tensor, mask: torch.Tensor, model: PreTrainedModel) -> torch.Tensor:

@@ -25,7 +25,7 @@ from stages.models import architectures, attention, runtime
 from stages.models.prompting import common_head
 from stages.tasks.batches import micro_batches
 
-AT_ONCE = 8  # tokens that are chosen on the GPU before the CPU looks whether rows have ended
+AT_ONCE = 4  # tokens that are chosen on the GPU before the CPU looks whether rows have ended
 COLUMNS = 64  # keys and values are set aside for a multiple of it, so that the next batch finds memory of the same size
 PROMPT_TOKENS = 1024  # of prompts that a CPU reads at once, padding counted
 SPARE = 16  # columns that are set aside at a time, where keys and values grow
@@ -80,7 +80,7 @@ class Roomy(DynamicLayer):
 class Growing:
     """Decoding for any model on any device. Every step adds a column, and rows leave as soon as they have ended."""
 
-    at_once = 1
+    at_once, ahead = 1, 0
     layer = Roomy  # how a block's keys and values are kept
 
     def __init__(self, model: PreTrainedModel, _: int):
@@ -170,7 +170,7 @@ class Graphed:
     The graph of a whole batch, and the keys and values that it works on, are there for the next batch of the same size.
     """
 
-    at_once = AT_ONCE
+    at_once, ahead = AT_ONCE, 1  # the CPU looks at columns while the GPU is busy with the next ones
     stepped: WeakSet[PreTrainedModel] = WeakSet()  # whose kernels are compiled and loaded, which a graph cannot record
 
     def __init__(self, model: PreTrainedModel, new_tokens: int):

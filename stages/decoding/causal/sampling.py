@@ -17,6 +17,12 @@ def stream(seed: int, text: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8]) >> 1)
 
 
+def random_numbers(options: Generate, prompts: list[list[int]]) -> torch.Tensor:
+    """A number from 0 to below 1 for each new token of each row, [max_new_tokens, B] in float64."""
+    streams = [stream(options.seed, str(prompt)) for prompt in prompts]
+    return torch.stack([torch.rand(options.max_new_tokens, generator=row, dtype=torch.float64) for row in streams], 1)
+
+
 def penalize(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
     """Repetition penalty of CTRL (arXiv 1909.05858): logits [B, V] of tokens marked in `seen` [B, V] become less likely."""
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
@@ -28,7 +34,11 @@ def narrow(logits: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
         worst = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < worst, -torch.inf)
     if top_p < 1:
-        ordered = logits.sort(descending=True).values
+        if top_k:
+            most = int(logits.isfinite().sum(-1).max())  # that a row has left: top_k, or more where tokens are equal
+            ordered = logits.topk(most).values
+        else:
+            ordered = logits.sort(descending=True).values
         shares = ordered.softmax(-1)
         before = (kernels.sums(shares) if shares.device.type == "cuda" and kernels.HERE else shares.cumsum(-1)) - shares
         count = (before < top_p).sum(-1, keepdim=True)
@@ -39,16 +49,19 @@ def narrow(logits: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
     return logits
 
 
-def choose(logits: torch.Tensor, options: Generate, streams: list[torch.Generator]) -> torch.Tensor:
-    """The next token of each row [B]: at temperature 0 the best one, else one drawn by inverting the distribution."""
+def choose(logits: torch.Tensor, options: Generate, draws: torch.Tensor | None) -> torch.Tensor:
+    """The next token of each row [B]: at temperature 0 the best one, else one drawn by inverting the distribution.
+
+    `draws` are random numbers in float64 [B], from 0 to below 1.
+    """
     here = logits.device.type == "cuda" and kernels.HERE
     if options.temperature == 0:
         return kernels.best(logits) if here else logits.argmax(-1)
     # drawn on the CPU unless by a kernel of our own: PyTorch's cumulative sums on a GPU are not deterministic
     scores = narrow((logits if here else logits.cpu()).float() / options.temperature, options.top_k, options.top_p)
-    draws = torch.stack([torch.rand((), generator=generator, dtype=torch.float64) for generator in streams])
+    draws = draws.to(scores.device)
     if here:
-        return kernels.draw(scores, draws.to(scores.device, non_blocking=True))
+        return kernels.draw(scores, draws)
     probabilities = scores.softmax(-1).double()
     totals = probabilities.cumsum(-1)
     chosen = torch.searchsorted(totals, draws[:, None] * totals[:, -1:], right=True).squeeze(1)
@@ -59,14 +72,13 @@ class Chooser:
     """What chooses the next token of every row of a batch, and remembers what it needs for that.
 
     Args:
+        draws: what `random_numbers` has drawn; None: the best token is taken.
         seen: which tokens [B, V] each row holds; None: nobody asks.
         ends: the tokens that end an answer.
     """
 
-    def __init__(self, options: Generate, prompts: list[list[int]], seen: torch.Tensor | None, ends: list[int]):
-        self.options, self.seen, self.ends, self.length = options, seen, ends, 0
-        drawn = options.temperature > 0
-        self.streams = [stream(options.seed, str(prompt)) for prompt in prompts] if drawn else []
+    def __init__(self, options: Generate, draws: torch.Tensor | None, seen: torch.Tensor | None, ends: list[int]):
+        self.options, self.draws, self.seen, self.ends, self.length = options, draws, seen, ends, 0
 
     def next(self, logits: torch.Tensor) -> torch.Tensor:
         """The next token of each row [B], by its logits [B, V]."""
@@ -74,7 +86,7 @@ class Chooser:
             logits = penalize(logits, self.seen[:, : logits.shape[-1]], self.options.repetition_penalty)
         if self.length < self.options.min_new_tokens:
             logits[:, self.ends] = -torch.inf
-        tokens = choose(logits, self.options, self.streams)
+        tokens = choose(logits, self.options, None if self.draws is None else self.draws[self.length])
         if self.seen is not None:
             self.seen.scatter_(1, tokens[:, None], True)
         self.length += 1
@@ -82,5 +94,5 @@ class Chooser:
 
     def keep(self, lines: torch.Tensor) -> None:
         """Go on with these rows of the batch alone."""
-        self.streams = [self.streams[line] for line in lines.tolist()] if self.streams else []
+        self.draws = None if self.draws is None else self.draws[:, lines]
         self.seen = None if self.seen is None else self.seen[lines]

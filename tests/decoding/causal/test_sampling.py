@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import RepetitionPenaltyLogitsProcessor, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from stages.decoding.causal.sampling import choose, narrow, penalize, stream
+from stages.decoding.causal.sampling import choose, narrow, penalize, random_numbers, stream
 from tests import tiny
 
 
@@ -52,14 +52,14 @@ def test_repetition_penalty_equals_transformers(penalty):
 
 def test_greedy_takes_the_best():
     options = tiny.generation(temperature=0, top_k=3, top_p=0.5)
-    assert torch.equal(choose(logits(), options, []), logits().argmax(-1))
+    assert torch.equal(choose(logits(), options, None), logits().argmax(-1))
 
 
 def drawn(options, count: int = 4000) -> torch.Tensor:
     """How often each of eight tokens is drawn."""
     line = logits(1, 8) / 3
-    streams = [stream(1, str(i)) for i in range(count)]
-    tokens = choose(line.repeat(count, 1), options, streams)
+    (draws,) = random_numbers(options.model_copy(update={"max_new_tokens": 1}), [[i] for i in range(count)])
+    tokens = choose(line.repeat(count, 1), options, draws)
     return torch.bincount(tokens, minlength=8) / count
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stages.decoding.causal.sampling import choose, stream
+from stages.decoding.causal.sampling import choose
 from tests import tiny
 from tests.decoding.causal.graphs import DEVICE, HERE, TYPES
 
@@ -31,10 +31,10 @@ def test_tokens_are_drawn_as_on_the_cpu(options, monkeypatch):
     torch.manual_seed(0)
     logits = torch.randn(40, 9001) * 3
     options = tiny.generation(temperature=0.8, **options)
-    expected = choose(logits, options, [stream(1, str(row)) for row in range(40)])
+    draws = torch.rand(40, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    expected = choose(logits, options, draws)
     if DEVICE == "cuda":
-        assert torch.equal(choose(logits.cuda(), options, [stream(1, str(row)) for row in range(40)]).cpu(), expected)
-    draws = torch.stack([torch.rand((), generator=stream(1, str(row)), dtype=torch.float64) for row in range(40)])
+        assert torch.equal(choose(logits.cuda(), options, draws).cpu(), expected)
     assert len(expected.unique()) > 20 or options.top_k
     if not options.top_k and options.top_p == 1:
         assert torch.equal(drawing.draw((logits / 0.8).to(DEVICE), draws.to(DEVICE)).cpu(), expected)
