@@ -50,9 +50,9 @@ class Letters:
 
 
 def random_prompts(asked: argparse.Namespace) -> Tokens:
-    """Random tokens, with Alpaca's lengths or all of one length."""
+    """Random tokens, with Alpaca's lengths or all of one length. They are sorted by length, as the stage does it."""
     if not asked.prompt_tokens:
-        return [row.prompt for row in rows(asked.rows)]
+        return sorted((row.prompt for row in rows(asked.rows)), key=len)
     return np.random.default_rng(1).integers(0, VOCABULARY, (asked.rows, asked.prompt_tokens)).tolist()
 
 
