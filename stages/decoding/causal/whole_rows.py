@@ -18,7 +18,7 @@ TOKENS = 4096  # that are read at once, padding counted
 class Whole:
     """Decoding by rows that are read whole. It has the methods of `caches.Growing`."""
 
-    at_once = 1
+    at_once, ahead = 1, 0
 
     def __init__(self, model: PreTrainedModel, _: int):
         self.model = model
