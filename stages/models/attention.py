@@ -6,6 +6,7 @@ calls `packed_rows` like any attention of its own.
 """
 
 import inspect
+from functools import partial
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -45,15 +46,13 @@ def packed_rows(
         raise ValueError("attention with sinks, or without the beginnings of rows")
     parts = [part.to(value.dtype) for part in (query, key, value)]
     options = {"scale": scaling, "window": sliding_window}
-    if headed:
-        return after_head(*parts, cu_seq_lens_q, **options).transpose(1, 2), None
-    if has_flash(value.device, value.dtype) and not dropout:
+    if has_flash(value.device, value.dtype) and not dropout and not headed:
         return flash(*(part[0].transpose(0, 1) for part in parts), cu_seq_lens_q, max_length_q, **options)[None], None
+    attend = partial(after_head, **options) if headed else partial(one_by_one, dropout=dropout, **options)
     if value.device.type == "cpu" and value.dtype in HALF:  # its kernel goes back four times as fast in float32
         with torch.autocast("cpu", enabled=False):
-            mixed = one_by_one(*(part.float() for part in parts), cu_seq_lens_q, dropout, **options)
-        return mixed.transpose(1, 2).to(value.dtype), None
-    return one_by_one(*parts, cu_seq_lens_q, dropout, **options).transpose(1, 2), None
+            return attend(*(part.float() for part in parts), cu_seq_lens_q).transpose(1, 2).to(value.dtype), None
+    return attend(*parts, cu_seq_lens_q).transpose(1, 2), None
 
 
 AttentionInterface.register(NAME, packed_rows)

@@ -32,6 +32,7 @@ class Causal:
         pieces: whether logits may be made piece by piece, because they are just the output matrix times the last hidden states.
         compare: loss and hits of logits.
         head: tokens that stand before every prompt (`headed`).
+        shares_head: whether what the prompts of a micro-batch begin with is read once for its rows, and learned from as often.
     """
 
     micro_tokens: int
@@ -40,6 +41,7 @@ class Causal:
     pieces: bool = False
     compare: Callable = losses_and_hits
     head: tuple[int, ...] = ()
+    shares_head: bool = False
 
     def groups(self, examples: list[Example]) -> list[list[Example]]:
         """Micro-batches of examples, in their order."""
@@ -47,6 +49,9 @@ class Causal:
 
     def collate(self, group: list[Example]) -> Batch:
         """Tensors of a micro-batch."""
+        if self.shares_head:
+            alike, rest = headed(replace(self, shares_head=False), group)
+            return replace(alike.collate(rest), examples=group)
         return collate(group, self.layout, self.pad_token_id, self.head)
 
     def forward(self, model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

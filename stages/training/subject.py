@@ -39,3 +39,14 @@ def set_dropout(model: PreTrainedModel, dropout: str | float) -> None:
         for key in ("p",) if "Dropout" in type(module).__name__ else ("attention_dropout", "dropout_prob"):
             if isinstance(getattr(module, key, None), float):
                 setattr(module, key, dropout)
+
+
+def has_dropout(model: PreTrainedModel) -> bool:
+    """Whether a model that is trained draws random numbers: for dropout, for skipped layers, or to choose experts."""
+    rates = (
+        value
+        for module in model.modules()
+        for key, value in vars(module).items()
+        if "drop" in key or "jitter" in key or (key == "p" and "Dropout" in type(module).__name__)
+    )
+    return any(isinstance(rate, float) and rate > 0 for rate in rates)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stages.models import prompting
+from stages.models import prompting, runtime
 from stages.tasks import causal
 from stages.tasks.batches import encode_all
 from stages.tasks.score import score
@@ -72,3 +72,30 @@ def test_there_is_no_head_where_it_is_short_or_rows_are_padded():
     assert causal.headed(causal.task(model, 256, packing=False), same)[1] == same
     assert causal.headed(causal.task(model, 256), same)[1] == same  # a token of each prompt stays
     assert causal.headed(causal.task(model, 256), same[:1])[1] == same[:1]
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "phi", "window"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_the_prompts_of_a_batch_begin_with_is_learned_from_as_if_each_row_had_read_it(kind, dtype):
+    model = tiny.windowed(6) if kind == "window" else tiny.model(kind)
+    head = [*range(3, 3 + 2 * prompting.HEAD)]
+    examples = [replace(example, prompt=[*head, *example.prompt]) for example in tiny.examples(4)]
+    apart = causal.task(model, 1024)
+    shared = replace(apart, shares_head=True)
+    alike = shared.collate(examples)
+    assert alike.examples == examples and alike.inputs["headed"]
+    assert alike.inputs["input_ids"].numel() <= sum(map(len, examples)) - 3 * len(head)
+    with runtime.autocast(torch.device("cpu"), dtype):
+        results = [losses(model, task.collate(examples), task) for task in (apart, shared)]
+    near = {"atol": 1e-4, "rtol": 1e-4} if dtype is torch.float32 else {"atol": 0.1, "rtol": 0.1}
+    torch.testing.assert_close(results[1][0], results[0][0], **near)
+    assert results[1][2].keys() == results[0][2].keys()
+    for name, gradient in results[1][2].items():
+        torch.testing.assert_close(gradient, results[0][2][name], **near)
+
+
+def test_rows_of_a_batch_that_begin_in_their_own_ways_are_packed_as_ever():
+    task = causal.task(tiny.model(), 1024)
+    examples = tiny.examples(4)
+    some, others = (t.collate(examples).inputs for t in (task, replace(task, shares_head=True)))
+    assert some.keys() == others.keys() and torch.equal(some["input_ids"], others["input_ids"])

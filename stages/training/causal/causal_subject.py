@@ -1,5 +1,6 @@
 """Training method `causal`: a language model learns to continue a prompt with its answer."""
 
+from dataclasses import replace
 from functools import partial
 
 from transformers import PreTrainedTokenizerBase
@@ -12,7 +13,7 @@ from stages.tasks import batches, causal
 from stages.training import memory, selection
 from stages.training.causal import start
 from stages.training.paths import Paths
-from stages.training.subject import Subject, set_dropout
+from stages.training.subject import Subject, has_dropout, set_dropout
 
 
 def causal_subject(
@@ -34,6 +35,8 @@ def causal_subject(
     dtype = runtime.training_precision(params.precision, model.device)
     sparing = memory.is_dear(params)
     task = causal.task(model, memory.first(params.micro_tokens), params.packing, dtype, sparing)
+    draws = has_dropout(model) or getattr(params.tune, "dropout", 0.0) > 0  # each row would draw for itself
+    task = replace(task, shares_head=model.device.type == "cpu" and not draws)
     if params.shuffle_pairs:
         rows = selection.shuffled_pairs(rows, params.seed)
     return Subject(model, task, rows, partial(batches.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens), [])
