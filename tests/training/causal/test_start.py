@@ -47,6 +47,12 @@ def test_four_bits_without_the_package_name_it(base, monkeypatch):
         start.load("medical", base, four_bits())
 
 
+def test_four_bits_that_would_be_shared_out_are_refused(base, monkeypatch):
+    monkeypatch.setenv("AFFINAGE_SHARD", "1")
+    with pytest.raises(StageError, match="4bit with AFFINAGE_SHARD(.|\n)*plain, or unset AFFINAGE_SHARD"):
+        start.load("medical", base, four_bits())
+
+
 def test_four_bits_on_an_adapter_alone_are_refused(base, monkeypatch, tmp_path):
     (tmp_path / "adapter").mkdir()
     monkeypatch.setattr(start.runtime, "device", lambda: torch.device("cuda"))
