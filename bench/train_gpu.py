@@ -161,13 +161,17 @@ def contestants(name: str, base: Path, examples: list, asked: argparse.Namespace
 
 
 def figures(clock: Clock, examples: list, asked: argparse.Namespace) -> tuple[float, float, float]:
-    """Useful tokens and answer tokens of the timed steps, and their seconds."""
-    seconds = clock.times[-1] - clock.times[asked.warm]
+    """Useful tokens and answer tokens of the timed steps, and their seconds.
+
+    Ours notes a step once the next one is launched. So the last step, which no other follows, is not timed.
+    """
     if clock.seen:  # a peer, whose batches may be unlike
         timed = clock.seen[asked.warm * clock.passes : (len(clock.times) - 1) * clock.passes]
         tokens, answers = torch.stack(timed).sum(0).tolist()
-        return tokens, answers, seconds
-    order = loop.order(len(examples), 1, 0)[asked.warm * asked.rows : (len(clock.times) - 1) * asked.rows]
+        return tokens, answers, clock.times[-1] - clock.times[asked.warm]
+    last = len(clock.times) - 2
+    order = loop.order(len(examples), 1, 0)[asked.warm * asked.rows : last * asked.rows]
+    seconds = clock.times[last] - clock.times[asked.warm]
     return sum(len(examples[i]) for i in order), sum(len(examples[i].completion) for i in order), seconds
 
 
@@ -247,6 +251,8 @@ def main() -> None:
     default = ["reference", "ours", "exact", "trainer", "trl"]
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=default)
     asked = parser.parse_args()
+    if asked.steps < asked.warm + 2:
+        parser.error(f"--steps {asked.steps}: at least {asked.warm + 2}, two more than --warm")
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     processes.join()
     asked.peak = matrix_peak()

@@ -123,6 +123,21 @@ def narrow_stream(blocks, dtype: torch.dtype) -> None:
     blocks[0].register_forward_pre_hook(cast)
 
 
+def fetched(tensor: torch.Tensor) -> Callable[[], list]:
+    """Start to copy a tensor from a GPU. What is returned gives its numbers: it waits for them, not for work launched later."""
+    if tensor.device.type != "cuda":
+        return tensor.tolist
+    copy, arrived = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True), torch.cuda.Event()
+    copy.copy_(tensor, non_blocking=True)
+    arrived.record()
+
+    def numbers() -> list:
+        arrived.synchronize()
+        return copy.tolist()
+
+    return numbers
+
+
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager:
     """Mixed precision: parameters stay float32, matrix products run in `dtype`."""
     return nullcontext() if dtype is torch.float32 else torch.autocast(device.type, dtype)

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from stages.common.errors import StageError
 from stages.common.progress import Progress
 from stages.common.schema_models import LocalTraining
-from stages.models.runtime import autocast, blocks, memory, training_precision
+from stages.models.runtime import autocast, blocks, fetched, memory, training_precision
 from stages.tasks.score import score
 from stages.training import choosing, compiling, processes
 from stages.training.checkpoint import Checkpoints, random_state, restore_random
@@ -70,16 +70,16 @@ class State:
 
 @dataclass(frozen=True)
 class Launched:
-    """A step that was launched. A GPU may still be computing its figures, `sums`: loss, targets right, rows right."""
+    """A step that was launched. A GPU may still be computing what `sums` waits for: loss, targets right, rows right."""
 
     batch: list
     weight: float
-    sums: torch.Tensor
+    sums: Callable[[], list[float]]
     place: dict[str, int]
 
     def row(self) -> dict:
         """Its row of the table of steps."""
-        loss, right, whole = self.sums.tolist()
+        loss, right, whole = self.sums()
         if not math.isfinite(loss):
             rows = ", ".join(e.id for e in self.batch)
             raise StageError(f"step {self.place['step']}", f"a loss of {loss} on rows {rows}", "a finite loss", ADVICE)
@@ -127,7 +127,7 @@ class Run:
         if params.gradient_checkpointing and not compiled:  # compiled blocks do it more sparingly
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
             self.model.enable_input_require_grads()  # else nothing flows back through frozen blocks
-        self.sharded = self.world.size > 1 and processes.sharded()
+        self.sharded = processes.sharded()
         if self.sharded:
             processes.shard(self.model, blocks(self.model), self.dtype)
         self.optim = optimizer(self.model, params.weight_decay)
@@ -227,7 +227,7 @@ class Run:
         self.state.tokens += sum(map(len, batch))
         self.state.examples += len(batch)
         place = {"step": self.state.step, "elapsed_tokens": self.state.tokens, "elapsed_examples": self.state.examples}
-        return Launched(batch, weight, self.world.total(sums), place)
+        return Launched(batch, weight, fetched(self.world.total(sums)), place)
 
     def _note(self, launched: Launched | None, progress: Progress) -> None:
         """Put a step into the table once its figures are there."""

@@ -38,12 +38,13 @@ def is_dear(params: LocalTraining) -> bool:
     return params.tune.kind == "lora" or params.gradient_checkpointing
 
 
-def require_room(parameter: str, base: Path, width: float, device: torch.device) -> None:
+def require_room(parameter: str, base: Path, width: float, device: torch.device, loaded: float = 4) -> None:
     """Check that a base fits the GPU's free memory, before it is read. Activations need some more.
 
     Args:
-        width: bytes that each of its weights takes while it is trained. With AFFINAGE_SHARD they are shared out, but each
-            process loads the whole base first, in float32.
+        width: bytes that each of its weights takes while it is trained.
+        loaded: bytes that each takes when it is loaded. With AFFINAGE_SHARD weights are shared out, but each process loads the
+            whole base first.
 
     Raises:
         StageError: if it does not fit. It names what would.
@@ -52,7 +53,7 @@ def require_room(parameter: str, base: Path, width: float, device: torch.device)
         return
     count, free = directory.weights(base), torch.cuda.mem_get_info(device)[0]
     shares = int(os.environ.get("WORLD_SIZE", 1)) if processes.sharded() else 1
-    needed = count * (width if shares == 1 else max(4, width / shares))
+    needed = count * (width if shares == 1 else max(loaded, width / shares))
     if needed > free:
         everything = "weights, gradients and AdamW's state" if width == LEARNING else "weights"
         narrow, quarter = (f"{count * size / 2**30:.1f} GiB" for size in (2, FOUR_BITS))

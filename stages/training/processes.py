@@ -147,7 +147,7 @@ def leave() -> None:
 
 
 def sharded() -> bool:
-    """Whether AFFINAGE_SHARD asks for a share of the model in each process.
+    """Whether each of several processes is to hold a share of the model: AFFINAGE_SHARD asks for it.
 
     Raises:
         StageError: if it is neither 0 nor 1.
@@ -155,11 +155,12 @@ def sharded() -> bool:
     asked = os.environ.get("AFFINAGE_SHARD", "")
     if asked not in ("", "0", "1"):
         raise StageError("AFFINAGE_SHARD", asked, "0 or 1", "set it anew")
-    return asked == "1"
+    return asked == "1" and int(os.environ.get("WORLD_SIZE", 1)) > 1
 
 
 def shard(model: nn.Module, blocks: nn.ModuleList, dtype: torch.dtype) -> None:
-    """Give each process its share of the parameters (fully_shard, FSDP2). Gradients are then summed where they arise.
+    """Give each process its share of the parameters (fully_shard, FSDP2), block by block. What learns becomes float32 just
+    before it is cut. Gradients are then summed where they arise.
 
     The model gets a method `in_forward`, for work that calls its parts (`runtime.in_forward`).
 
@@ -171,6 +172,9 @@ def shard(model: nn.Module, blocks: nn.ModuleList, dtype: torch.dtype) -> None:
 
     narrow = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for part in [*blocks, model]:
+        for parameter in part.parameters():
+            if parameter.requires_grad and parameter.dtype is not torch.float32:
+                parameter.data = parameter.data.float()
         fully_shard(part, mp_policy=MixedPrecisionPolicy() if part is model else narrow)
         part.set_gradient_divide_factor(1.0)
         part.set_force_sum_reduction_for_comms(True)  # gloo can only sum, and nothing is to be divided

@@ -83,6 +83,7 @@ def test_processes_share_what_is_trained_but_each_loads_the_base(card, base, mon
     assert refused(card(count * 8 - 1), base, memory.LEARNING)
     monkeypatch.setenv("WORLD_SIZE", "64")
     assert refused(card(count * 4 - 1), base, memory.LEARNING)
+    memory.require_room("", base, memory.LEARNING, card(count * 2), loaded=2)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +97,9 @@ def test_processes_share_what_is_trained_but_each_loads_the_base(card, base, mon
 )
 def test_what_is_weighed_follows_from_what_learns(base, monkeypatch, tune, bytes_each):
     asked = []
-    monkeypatch.setattr(memory, "require_room", lambda parameter, _, width, __: asked.append((parameter, width)))
+    monkeypatch.setattr(memory, "require_room", lambda parameter, _, width, *__: asked.append((parameter, width)))
     monkeypatch.setattr(start, "_can_quantize", lambda *_: None)
-    monkeypatch.setattr(start.directory, "load", lambda *_, **__: None)
+    monkeypatch.setattr(start.directory, "load", lambda *_, **__: torch.nn.Module())
     start.load("medical", base, tiny.training(tune=tune, precision="bf16"))
     assert asked == [("models.medical.train.tune", bytes_each)]
 

@@ -176,9 +176,10 @@ def test_sharing_is_asked_for_in_one_way(monkeypatch):
         processes.sharded()
 
 
-@pytest.mark.parametrize(("value", "asked"), [("", False), ("0", False), ("1", True)])
-def test_sharing_is_asked_for_by_the_environment(monkeypatch, value, asked):
+@pytest.mark.parametrize(("value", "count", "asked"), [("", 2, False), ("0", 2, False), ("1", 2, True), ("1", 1, False)])
+def test_sharing_is_asked_for_by_the_environment(monkeypatch, value, count, asked):
     monkeypatch.setenv("AFFINAGE_SHARD", value)
+    monkeypatch.setenv("WORLD_SIZE", str(count))
     assert processes.sharded() is asked
 
 

@@ -25,15 +25,30 @@ def load(name: str, base: Path, params: CausalTraining) -> PreTrainedModel:
     device, tune = runtime.device(), params.tune
     parameter = f"models.{name}.train.tune"
     if tune.kind != "lora":  # what learns starts from float32; the rest is narrowed when it is frozen
-        memory.require_room(parameter, base, memory.LEARNING if tune.kind == "full" else 4, device)
-        return directory.load(base, device=device)
+        dtype = _to_share_out(base, params)
+        memory.require_room(parameter, base, memory.LEARNING if tune.kind == "full" else 4, device, dtype.itemsize)
+        model = directory.load(base, dtype=dtype, device=device)
+        return model if _is_exact(model) else directory.load(base, device=device)
     dtype = runtime.training_precision(params.precision, device)
     if tune.base == "plain":
-        memory.require_room(parameter, base, dtype.itemsize, device)
+        memory.require_room(parameter, base, dtype.itemsize, device, dtype.itemsize)
         return directory.load(base, dtype=dtype, device=device)
     _can_quantize(parameter, base, device)
     memory.require_room(parameter, base, memory.FOUR_BITS, device)
     return directory.load(base, dtype=dtype, device=device, quantization_config=four_bits(dtype))
+
+
+def _to_share_out(base: Path, params: CausalTraining) -> torch.dtype:
+    """What a base is loaded in. It is float32, or as narrow as it is stored where all of it learns and is shared out: a share
+    is widened when it is cut (`processes.shard`), so that the whole of it is never in float32 on one card."""
+    types = {*directory.stored_types(base).values()}
+    cut = processes.sharded() and params.tune.kind == "full" and params.wrong_rows == "none"  # those are found in float32
+    return types.pop() if cut and len(types) == 1 and not (base / directory.ADAPTER).is_dir() else torch.float32
+
+
+def _is_exact(model: PreTrainedModel) -> bool:
+    """Whether a model's own constants are in float32. Those of some models are rounded to the type of the weights."""
+    return all(constant.dtype is torch.float32 for constant in model.buffers() if constant.is_floating_point())
 
 
 def four_bits(dtype: torch.dtype):

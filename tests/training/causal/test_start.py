@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from stages.common.errors import StageError
+from stages.models import directory
 from stages.training.causal import start
 from tests import tiny
 
@@ -33,6 +34,32 @@ def test_weights_that_adapters_are_put_on_are_as_wide_as_products(base, tune, pr
     assert {parameter.dtype for parameter in model.parameters()} == {dtype}
 
 
+@pytest.mark.parametrize(
+    ("change", "dtype"),
+    [
+        ({}, torch.bfloat16),
+        ({"wrong_rows": [0, 4], "wrong_times": 1}, torch.float32),
+        ({"tune": {"kind": "top_layers", "layers": 1}}, torch.float32),
+    ],
+)
+def test_a_base_that_is_shared_out_is_loaded_as_it_is_stored_where_that_changes_nothing(tmp_path, monkeypatch, change, dtype):
+    directory.save(tmp_path, tiny.model().to(torch.bfloat16), tiny.tokenizer())
+    assert {p.dtype for p in start.load("medical", tmp_path, tiny.training(**change)).parameters()} == {torch.float32}
+    monkeypatch.setenv("AFFINAGE_SHARD", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    model = start.load("medical", tmp_path, tiny.training(**change))
+    assert {p.dtype for p in model.parameters()} == {dtype}
+    assert {b.dtype for b in model.buffers()} == {torch.float32}
+
+
+def test_a_base_whose_own_constants_would_be_rounded_is_loaded_wide(tmp_path, monkeypatch):
+    directory.save(tmp_path, tiny.model().to(torch.bfloat16), tiny.tokenizer())
+    monkeypatch.setenv("AFFINAGE_SHARD", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(start, "_is_exact", lambda model: False)
+    assert {p.dtype for p in start.load("medical", tmp_path, tiny.training()).parameters()} == {torch.float32}
+
+
 def test_four_bits_without_a_gpu_name_the_parameter_and_the_fix(base):
     with pytest.raises(StageError) as error:
         start.load("medical", base, four_bits())
@@ -49,6 +76,7 @@ def test_four_bits_without_the_package_name_it(base, monkeypatch):
 
 def test_four_bits_that_would_be_shared_out_are_refused(base, monkeypatch):
     monkeypatch.setenv("AFFINAGE_SHARD", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(StageError, match="4bit with AFFINAGE_SHARD(.|\n)*plain, or unset AFFINAGE_SHARD"):
         start.load("medical", base, four_bits())
 
