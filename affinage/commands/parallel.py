@@ -111,7 +111,7 @@ class Plan:
     ):
         self.needs, self.before, self.first = needs, before, first
         all_before = {name: needed | {before[name]} if name in before else needed for name, needed in needs.items()}
-        way = ways(all_before, seconds)
+        way = ways(all_before, seconds) | ways({name: all_before[name] & first for name in first}, seconds)
         self.waiting = sorted(needs, key=lambda name: (name not in first, -way[name]))
         self.running: set[str] = set()
         self.failed: list[str] = []

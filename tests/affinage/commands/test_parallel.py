@@ -240,6 +240,17 @@ def test_what_goes_first_goes_before_longer_ways_and_the_others_leave_it_the_mac
     assert not plan.aside("train@a")
 
 
+def test_among_those_that_go_first_the_ways_of_the_others_do_not_count():
+    needs = {"base@x": set(), "base@y": set(), "train@a": {"base@x"}, "train@b": {"base@x", "base@y"}}
+    assert Plan(needs, {}, {"train@a": 9.0, "train@b": 5.0}).next() == "base@x"
+    assert Plan(needs, {}, {"train@a": 9.0, "train@b": 5.0}, {"base@y", "train@b"}).waiting == [
+        "base@y",
+        "train@b",
+        "base@x",
+        "train@a",
+    ]
+
+
 def test_what_needs_a_failed_stage_does_not_run_and_what_only_comes_after_it_does():
     plan = Plan(NEEDS, in_turn(list(NEEDS), MODELS), {})
     assert set(order(plan, 2, failing="train@a")) == {"base@r", "train@a", "train@b", "generate@b"}
