@@ -57,6 +57,10 @@ def generate_text(name: str, params: Generate, paths: Paths) -> None:
     answers_of, speeds = {}, {}
     field = contestants(paths.model, paths.base, paths.root, shots)
     field += forms(field[0], params.exports, params.servers)
+    if params.exports:  # told before minutes are spent on the others' answers
+        from stages.decoding.causal.exported.export_answers import require_programs
+
+        require_programs(params.exports)
     with Progress(len(rows) * len(field), f"generate {name}", "answer") as progress:
         for contestant in field:
             make = entry(ANSWERING, contestant.way)

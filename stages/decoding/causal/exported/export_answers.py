@@ -21,6 +21,18 @@ from stages.decoding.contestants import Contestant
 from stages.models import runtime
 
 
+def require_programs(exports: list[str]) -> None:
+    """Check that what exports of these types need is there.
+
+    Raises:
+        StageError: if llama.cpp, or its program that quantizes, is missing.
+    """
+    if exports:
+        llama_cpp.package()
+    if any(kind in BY_LLAMA_CPP for kind in exports):
+        quantizing.program()
+
+
 def answers(
     contestant: Contestant, rows: list[FormattedText], options: Generate, progress: Progress
 ) -> tuple[list[Answer], dict]:

@@ -10,6 +10,19 @@ from stages.common.schema_models import Generate
 WHOLE = 2**16  # tokens that a penalty looks back: prompt and answer
 
 
+def package():
+    """xllamacpp.
+
+    Raises:
+        StageError: if it is missing.
+    """
+    try:
+        import xllamacpp
+    except ImportError:
+        raise StageError("xllamacpp", "not installed", "llama.cpp as a package", "pip install xllamacpp") from None
+    return xllamacpp
+
+
 def serve(file: Path, context: int, exact: bool = False):
     """A server of the GGUF file `file`; `listening_address` says where. It answers one request at a time, on the CPU, and ends
     with the object.
@@ -17,14 +30,8 @@ def serve(file: Path, context: int, exact: bool = False):
     Args:
         context: tokens of prompt and answer.
         exact: keys and values in float32, and plain attention, as transformers computes; else as llama.cpp has them.
-
-    Raises:
-        StageError: if the package is missing.
     """
-    try:
-        import xllamacpp
-    except ImportError:
-        raise StageError("xllamacpp", "not installed", "llama.cpp as a package", "pip install xllamacpp") from None
+    xllamacpp = package()
     options = xllamacpp.CommonParams()
     options.model.path, options.n_ctx, options.n_parallel = str(file), context, 1
     if exact:

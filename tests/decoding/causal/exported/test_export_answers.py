@@ -82,7 +82,12 @@ def test_the_end_token_is_no_part_of_an_answer(work, monkeypatch, stop_type, tok
     assert (answer["text"], answer["tokens"], answer["finish"]) == ("Blue.", tokens, finish)
 
 
-def test_a_missing_package_is_named(work, monkeypatch):
+def test_what_is_missing_is_named_before_anything_is_answered(work, monkeypatch):
+    monkeypatch.setattr("stages.decoding.causal.answering.answers", lambda *_: pytest.fail("answered first"))
+    with monkeypatch.context() as without:
+        without.setenv("PATH", "")
+        with pytest.raises(StageError, match="llama-quantize.*\n.*not on the PATH"):
+            run(work, exports=["f16", "q4_k_m"])
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     with pytest.raises(StageError, match="pip install xllamacpp"):
         run(work, exports=["f16"])
