@@ -28,6 +28,7 @@ from stages.tasks.batches import Example
 from stages.tasks.score import Score, score
 
 MICRO_TOKENS = 1024  # in memory at once; changes no figure
+ANSWER_TOKENS = 256  # of expected answers that are read at once after their prompts; more would be of unlike lengths
 NONE = Score(0.0, 0, 0)  # of an expected answer that was not read
 
 
@@ -91,7 +92,7 @@ def after_prompts(decoder: caches.Growing, logits: torch.Tensor, examples: list[
     """A Score for each expected answer. Those of like length are read together, after the keys and values of their prompts."""
     rows = sorted((row for row, example in enumerate(examples) if example), key=lambda row: examples[row].targets)
     scores = [NONE] * len(examples)
-    for answers in batches.micro_batches([examples[row].completion for row in rows], MICRO_TOKENS, False):
+    for answers in batches.micro_batches([examples[row].completion for row in rows], ANSWER_TOKENS, False):
         group, rows = rows[: len(answers)], rows[len(answers) :]
         losses, hits = _read(decoder, logits, torch.tensor(group, device=logits.device), answers)
         for row, loss, hit in zip(group, losses, hits, strict=True):

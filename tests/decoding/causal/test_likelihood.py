@@ -34,10 +34,10 @@ def after_prompts(model, examples: list[Example | None]) -> list[Score]:
         return likelihood.after_prompts(decoder, logits, examples)
 
 
-@pytest.mark.parametrize("micro_tokens", [1, 12, 1024])
+@pytest.mark.parametrize("at_once", [1, 12, 1024])
 @pytest.mark.parametrize("model", [tiny.model(), tiny.model("gpt2"), tiny.windowed(6)], ids=["llama", "gpt2", "windowed"])
-def test_reading_after_the_prompts_is_reading_both(monkeypatch, model, micro_tokens):
-    monkeypatch.setattr(likelihood, "MICRO_TOKENS", micro_tokens)
+def test_reading_after_the_prompts_is_reading_both(monkeypatch, model, at_once):
+    monkeypatch.setattr(likelihood, "ANSWER_TOKENS", at_once)
     plain = tiny.examples(9)
     examples = [None, *plain[:4], replace(plain[4], completion=plain[4].completion[:1]), None, *plain[5:]]
     scores, expected = after_prompts(model, examples), likelihood.alone(model, examples)
