@@ -17,11 +17,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import (
-    AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -30,6 +28,7 @@ from transformers.utils import logging
 from stages.common.errors import StageError
 from stages.common.scratch import content_hash
 from stages.models.contract import write_config
+from stages.models.loading import read_config, read_tokenizer, read_whole, require_finite
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -55,22 +54,37 @@ def _stable(data: dict) -> dict:
 
 
 def load_fetched(weights: Path, architecture: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A fetched model with its tokenizer. Its weights stay as wide as they came; GGUF files are de-quantized to float32."""
-    folder, extra = (weights, {}) if weights.is_dir() else (weights.parent, {"gguf_file": weights.name})
-    tokenizer = AutoTokenizer.from_pretrained(folder, **extra)
-    dtype = "auto" if weights.is_dir() else torch.float32
-    return _CLASSES[architecture].from_pretrained(folder, dtype=dtype, **_safe(extra)), tokenizer
+    """A fetched model with its tokenizer. Its weights stay as wide as they came; GGUF files are de-quantized to float32.
+
+    A pickled pytorch_model.bin can run code: it is never opened. GGUF files are read by their own parser.
+
+    Raises:
+        StageError: if either is not whole.
+    """
+    folder, gguf = (weights, {}) if weights.is_dir() else (weights.parent, {"gguf_file": weights.name})
+    tokenizer, kind = read_tokenizer(folder, **gguf), _CLASSES[architecture]
+    if gguf:
+        model = read_whole(kind, folder, dtype=torch.float32, **gguf)
+    else:
+        read_config(folder)
+        model = read_whole(kind, folder, ["pooler"] if architecture == "encoder" else [], dtype="auto", use_safetensors=True)
+        if architecture == "encoder" and _lacks_pooler(folder, model):
+            model = read_whole(kind, folder, dtype="auto", use_safetensors=True, add_pooling_layer=False)
+    require_finite(model, weights)
+    return model, tokenizer
 
 
-def _safe(extra: dict) -> dict:
-    # a pickled pytorch_model.bin can run code: never opened. GGUF files are read by their own parser.
-    return extra or {"use_safetensors": True}
+def _lacks_pooler(folder: Path, model: PreTrainedModel) -> bool:
+    """Whether a model's pooler, if it has one, was drawn at random: many encoders come without."""
+    return any(name.startswith("pooler.") for name in model.state_dict()) and not any(
+        "pooler." in name for name in _tensors(folder)
+    )
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a model directory."""
     _must_exist(folder)
-    return AutoTokenizer.from_pretrained(folder)
+    return read_tokenizer(folder)
 
 
 def load(
@@ -92,12 +106,18 @@ def load(
     if (folder / ADAPTER).is_dir():
         return _with_adapter(folder, architecture, dtype, device, config)
     place = {} if device is None or device.type == "cpu" else {"device_map": {"": device}}
-    return _CLASSES[architecture].from_pretrained(folder, dtype=dtype, use_safetensors=True, **place, **config).eval()
+    new = ["*"] if architecture == "classifier" and not _is_tuned(folder) else []
+    return read_whole(_CLASSES[architecture], folder, new, dtype=dtype, use_safetensors=True, **place, **config).eval()
+
+
+def _is_tuned(folder: Path) -> bool:
+    """Whether it is a classifier with a head of its own."""
+    return any(name.endswith("ForSequenceClassification") for name in read_config(folder).architectures or [])
 
 
 def _padding(folder: Path) -> dict[str, None]:
     """What overrides a padding token that is none of the model's rows (-1, or one past the last)."""
-    config = AutoConfig.from_pretrained(folder).get_text_config()
+    config = read_config(folder).get_text_config()
     pad = getattr(config, "pad_token_id", None)
     if config.model_type in _AFTER_PADDING:
         _has_padding(folder, config)
@@ -125,7 +145,7 @@ def _with_adapter(
     from peft import PeftModel
 
     base = adapter_base(folder)
-    labels = AutoConfig.from_pretrained(folder)
+    labels = read_config(folder)
     if architecture == "classifier":
         config = {"id2label": labels.id2label, "label2id": labels.label2id} | config
     plain = load(base, architecture, dtype, device, **config)
@@ -166,10 +186,9 @@ def load_classifier(folder: Path, labels: list[str], seed: int, dtype: torch.dty
         StageError: if it has a head for other labels.
     """
     _must_exist(folder)
-    before = AutoConfig.from_pretrained(folder)
-    tuned = any(name.endswith("ForSequenceClassification") for name in before.architectures or [])
+    before = read_config(folder)
     own_labels = [before.id2label[i] for i in range(len(before.id2label))]
-    if tuned and own_labels != labels:
+    if _is_tuned(folder) and own_labels != labels:
         differing = sorted({*own_labels} ^ {*labels})
         raise StageError(
             folder,
@@ -230,24 +249,20 @@ def save(
     Args:
         widths: by name, the type that a tensor is stored in. The others keep theirs.
     """
-    shards, name_at = defaultdict(dict), {}
-    for name, tensor in model.state_dict().items():
-        place = (tensor.data_ptr(), tensor.shape)
-        if name_at.setdefault(place, name) == name:  # tied tensors are stored once
-            shards[_shard(name)][name] = tensor.detach().to("cpu", (widths or {}).get(name, tensor.dtype)).contiguous()
-    names = {shard: f"model-{number:05}-of-{len(shards):05}.safetensors" for number, shard in enumerate(shards, 1)}
-    for shard, tensors in shards.items():
-        save_file(tensors, folder / names[shard], metadata={"format": "pt"})
-    write_config(
-        folder / "model.safetensors.index.json",
-        {
-            "metadata": {
-                "total_size": sum(t.numel() * t.element_size() for tensors in shards.values() for t in tensors.values())
-            },
-            "weight_map": {name: names[shard] for shard, tensors in shards.items() for name in tensors},
-        },
-    )
-    widest = max((t.dtype for tensors in shards.values() for t in tensors.values()), key=lambda dtype: dtype.itemsize)
+    state, names, name_at = model.state_dict(), defaultdict(list), {}
+    for name, tensor in state.items():
+        if name_at.setdefault((tensor.data_ptr(), tensor.shape), name) == name:  # tied tensors are stored once
+            names[_shard(name)].append(name)
+    file_of, size, widest = {}, 0, torch.int8
+    for number, shard in enumerate(names.values(), 1):
+        file = f"model-{number:05}-of-{len(names):05}.safetensors"
+        # a shard at a time, for what is narrowed is in memory twice
+        tensors = {name: state[name].detach().to("cpu", (widths or {}).get(name, state[name].dtype)) for name in shard}
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / file, metadata={"format": "pt"})
+        file_of |= dict.fromkeys(shard, file)
+        size += sum(tensor.nbytes for tensor in tensors.values())
+        widest = max((widest, *(tensor.dtype for tensor in tensors.values())), key=lambda dtype: dtype.itemsize)
+    write_config(folder / "model.safetensors.index.json", {"metadata": {"total_size": size}, "weight_map": file_of})
     _write_settings(folder, model, tokenizer, widest)
 
 
@@ -276,7 +291,7 @@ def is_hosted(folder: Path) -> bool:
 def context_length(folder: Path) -> int:
     """Tokens that the model in a directory can attend to."""
     _must_exist(folder)
-    config = AutoConfig.from_pretrained(folder).get_text_config()
+    config = read_config(folder).get_text_config()
     places = getattr(config, "max_position_embeddings", None) or 1 << 30
     # RoBERTa's family counts positions from the one after padding's
     if config.model_type in _AFTER_PADDING:

@@ -123,7 +123,7 @@ def test_a_pickle_is_never_opened(tmp_path, read, alone):
     if alone:
         for file in [*folder.glob("*.safetensors"), folder / "model.safetensors.index.json"]:
             file.unlink()
-        with pytest.raises(OSError, match="safetensors"):
+        with pytest.raises(StageError, match="safetensors"):
             read(folder)
     else:
         read(folder)

@@ -14,13 +14,14 @@ from pathlib import Path
 import gguf
 import numpy as np
 import torch
-from transformers import AutoConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from stages.common.errors import StageError
 from stages.common.files import atomic_directory
 from stages.decoding.causal.exported.quantizing import quantize
 from stages.decoding.causal.exported.tensors import shapes, tensors
 from stages.models.directory import load_tokenizer, stored_types
+from stages.models.loading import read_config
 from stages.models.templates import turn
 
 CONVERTER = "llama.cpp's own convert_hf_to_gguf.py reads the same directory"
@@ -57,7 +58,7 @@ def write_gguf(folder: Path, out: Path, name: str, kind: str) -> Path:
             quantize(whole, partial / f"{name}.gguf", BY_LLAMA_CPP[kind])
             shutil.rmtree(whole.parent)
         return out / f"{name}.gguf"
-    config = AutoConfig.from_pretrained(folder)
+    config = read_config(folder)
     if config.model_type not in ARCHITECTURES:
         raise StageError(folder, f"architecture {config.model_type}", f"one of {', '.join(ARCHITECTURES)}", CONVERTER)
     architecture = ARCHITECTURES[config.model_type]
