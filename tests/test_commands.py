@@ -87,6 +87,7 @@ RUN = [
     Run("affinage plots", "", "affinage plots && ls plots/index.html"),
     Run("affinage parallel -j 2"),
     Run("affinage parallel"),
+    Run("affinage parallel -j 1", "had nothing to do"),
     Run("git checkout params.yaml", "1 path"),
     Run("affinage table", "train.learning_rate 0.003 → 0.0001", before=BACK),
     Run("affinage check", "ALARM", "affinage check || test $? = 1"),  # random weights never end
