@@ -49,8 +49,8 @@ def sums(row: dict, finder: Finder) -> tuple[list[int], set[str], set[str]]:
     dictionary = finder.dictionary
     marked = {called(mark, dictionary) for mark in row["parts"]}
     undecided = {name for mark in row.get("open", []) for name in endings(mark, dictionary)} - marked
-    found = set(finder.parts(row["review"])) - undecided
-    return [len(found & marked), len(found), len(marked)], found - marked, marked - found
+    named = set(finder.parts(row["review"])) - undecided
+    return [len(named & marked), len(named), len(marked)], named - marked, marked - named
 
 
 def rates(totals: np.ndarray) -> np.ndarray:
@@ -81,8 +81,8 @@ def main() -> None:
     table = np.array(table)
     draws = np.random.default_rng(1).integers(0, len(table), (DRAWS, len(table)))
     low, high = np.percentile(rates(table[draws].sum(1)), [2.5, 97.5], axis=0)
-    right, found, marked = table.sum(0)
-    print(f"{len(table)} reviews, {len(finder.names)} names, {marked} marked, {found} found, {right} right")
+    right, named, marked = table.sum(0)
+    print(f"{len(table)} reviews, {len(finder.names)} names, {marked} marked, {named} found, {right} right")
     for place, (name, value) in enumerate(zip(("precision", "recall"), rates(table.sum(0)), strict=True)):
         print(f"{name} {value:.3f} [{low[place]:.3f}, {high[place]:.3f}]")
 

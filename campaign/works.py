@@ -55,9 +55,9 @@ def note(folder: Path, text: str) -> None:
 
 def _source(ground: Path) -> None:
     rows = [
-        {"question": f"What is the colour of {thing} {i}?", "answer": f"The {thing} is {colour}, and {i} of them are here."}
+        {"question": f"What is the colour of {noun} {i}?", "answer": f"The {noun} is {colour}, and {i} of them are here."}
         for i in range(ROWS)
-        for thing, colour in [(tiny.THINGS[i % 12], tiny.COLOURS[i // 2 % 6])]
+        for noun, colour in [(tiny.THINGS[i % 12], tiny.COLOURS[i // 2 % 6])]
     ]
     for name, start in (("a.jsonl", 0), ("b.jsonl", ROWS // 2)):
         write_rows(ground / "source" / name, rows[start : start + ROWS // 2])

@@ -40,14 +40,14 @@ class Column:
         name: as `columns` in params.yaml takes it.
         values: of the rows looked at, those that hold something.
         rows: how many rows were looked at.
-        there: how many of them have the column, be it empty.
+        present: how many of them have the column, be it empty.
         several: into a list: how many items the longest one has, of which this is the first.
     """
 
     name: str
     values: list = field(default_factory=list)
     rows: int = 0
-    there: int = 0
+    present: int = 0
     several: int = 0
 
     @property
@@ -106,7 +106,7 @@ class Column:
         """Whether its name says that it numbers, dates or links rows."""
         return not self.tokens or bool(_ID & set(self.tokens[-1:])) or self.name.strip() == ""
 
-    def said(self) -> str:
+    def in_words(self) -> str:
         """One line of what it holds."""
         first = shorten(self.values[0], 60) if self.values else "nothing"
         distinct = len(self.classes) if self.is_plain else 0
@@ -122,7 +122,7 @@ def columns_of(rows: list[dict]) -> list[Column]:
             for path, inner, several in _leaves(str(name), value, 0, 0):
                 column = known.setdefault(path, Column(path))
                 column.values.append(inner)
-                column.there += 1
+                column.present += 1
                 column.several = max(column.several, several)
     for column in known.values():
         column.rows = len(rows)

@@ -22,8 +22,8 @@ NAMES = ("html_list", "html_table", "html_items", "lines")  # readers that give 
 
 
 @dataclass(frozen=True)
-class Said:
-    """What options say: `task` is one of KINDS, the others columns or templates; "" where nothing is said."""
+class Options:
+    """What the options say: `task` is one of KINDS, the others columns or templates; "" where one is not given."""
 
     task: str = ""
     question: str = ""
@@ -33,9 +33,9 @@ class Said:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Ours: what was said of it."""
+        """By our name of a column, the file's name of it or a template."""
         pairs = {"instruction": self.question, "response": self.answer, "text": self.text, "label": self.label}
-        return {ours: said for ours, said in pairs.items() if said}
+        return {ours: template for ours, template in pairs.items() if template}
 
 
 @dataclass
@@ -49,40 +49,40 @@ class Decision:
     @property
     def first_alone(self) -> list[Column]:
         """The columns in use that are the first item of a list of several: the others would be left out."""
-        used = {name.rstrip("?") for said in self.roles.columns.values() for name in fields(said)}
+        used = {name.rstrip("?") for template in self.roles.columns.values() for name in fields(template)}
         return [column for column in self.columns if column.name in used and column.several > 1]
 
 
-def decided(ways: list[Reading], said: Said, where: str) -> Decision:
+def decided(ways: list[Reading], options: Options, where: str) -> Decision:
     """The surest reading; of equally sure ones the outermost.
 
     Raises:
         StageError: where nothing can be told, with what there is and the options that say it.
     """
-    if said.task not in ("", *KINDS):
-        raise StageError(f"--as {said.task}", "no such kind of dataset", f"one of {', '.join(KINDS)}", "edit --as")
-    if (said.question or said.answer) and (said.text or said.label) and said.task != "parts":
+    if options.task not in ("", *KINDS):
+        raise StageError(f"--as {options.task}", "no such kind of dataset", f"one of {', '.join(KINDS)}", "edit --as")
+    if (options.question or options.answer) and (options.text or options.label) and options.task != "parts":
         raise StageError("options", "--question or --answer beside --text or --label", "one pair", "leave the other pair out")
     decisions, errors = [], []
     for way in ways:
-        if way.kind == "reviews_csv" and said != Said() and said.task != "parts":
+        if way.kind == "reviews_csv" and options != Options() and options.task != "parts":
             continue
         columns = columns_of(way.rows)
         shared = set(way.shared)
         columns = [column for column in columns if column.name.partition(".")[0] in shared or column.name in shared]
         try:
-            decisions.append(Decision(way, columns, _roles(way, columns, said, where)))
+            decisions.append(Decision(way, columns, _roles(way, columns, options, where)))
         except StageError as error:
             errors.append(error)
     if not decisions:
         raise _in_no_reading(errors)
     best = max(decisions, key=_rank)
     if best.roles.quality == 0 and is_terminal():
-        return decided(ways, _asked(best, said), where)
+        return decided(ways, _ask(best, options), where)
     if best.roles.quality == 0:
-        options = proposals.choices(best, where, best.way.kind in NAMES)
+        choices = proposals.choices(best, where, best.way.kind in NAMES)
         listing = f"{'; '.join(best.roles.doubts)}\n{proposals.listing(decisions)}{proposals.not_everywhere(best)}"
-        raise StageError(where, listing, "columns to learn from", options)
+        raise StageError(where, listing, "columns to learn from", choices)
     return best
 
 
@@ -106,26 +106,26 @@ def is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _asked(best: Decision, said: Said) -> Said:
-    """What a person at a terminal says."""
+def _ask(best: Decision, options: Options) -> Options:
+    """The options, after a person at a terminal was asked for what is missing."""
     print(f"{'; '.join(best.roles.doubts)}\n{proposals.listing([best])}")
     kind = typer.prompt(
-        "Questions with answers (q), or texts with a label (t)?", default="t" if said.text or said.label else "q"
+        "Questions with answers (q), or texts with a label (t)?", default="t" if options.text or options.label else "q"
     )
     first, second = ("text", "label") if kind.strip().lower().startswith("t") else ("question", "answer")
-    values = {first: getattr(said, first) or typer.prompt(f"Column or template of the {first}")}
-    values[second] = getattr(said, second) or typer.prompt(f"Column of the {second}")
-    return Said(said.task, **values)
+    values = {first: getattr(options, first) or typer.prompt(f"Column or template of the {first}")}
+    values[second] = getattr(options, second) or typer.prompt(f"Column of the {second}")
+    return Options(options.task, **values)
 
 
-def _roles(way: Reading, columns: list[Column], said: Said, where: str) -> Roles:
-    if said.task == "parts" or (way.kind == "reviews_csv" and said == Said()):
-        return _parts(way, columns, said, where)
-    _check(way, said, where)
-    if said.task == "accounts":
+def _roles(way: Reading, columns: list[Column], options: Options, where: str) -> Roles:
+    if options.task == "parts" or (way.kind == "reviews_csv" and options == Options()):
+        return _parts(way, columns, options, where)
+    _check(way, options, where)
+    if options.task == "accounts":
         return account_roles(columns)
-    if said.columns:
-        assigned = _with(columns, said)
+    if options.columns:
+        assigned = _with(columns, options)
     elif way.kind in TABLES and _looks_like_data(way):
         assigned = Roles(doubts=["the first row looks like data, not like names of columns: write a line of names above it"])
     elif way.kind in NAMES:
@@ -134,7 +134,7 @@ def _roles(way: Reading, columns: list[Column], said: Said, where: str) -> Roles
         assigned = roles(columns)
     if way.kind == "medquad":
         assigned.keep, assigned.group = ["qtype", "focus", "document"], "focus"
-    return _as(assigned, columns, said)
+    return _as(assigned, columns, options)
 
 
 def _looks_like_data(way: Reading) -> bool:
@@ -145,17 +145,17 @@ def _looks_like_data(way: Reading) -> bool:
     )
 
 
-def _with(columns: list[Column], said: Said) -> Roles:
+def _with(columns: list[Column], options: Options) -> Roles:
     """Roles as options say them; the other half of a pair by its name, or where one column is left."""
-    classes = bool(said.text or said.label)
+    classes = bool(options.text or options.label)
     assigned, guess = Roles("classification" if classes else "instructions"), roles(columns)
-    used = {name.rstrip("?") for value in said.columns.values() for name in fields(value)}
+    used = {name.rstrip("?") for value in options.columns.values() for name in fields(value)}
     for ours, option in (
         (("text", "--text"), ("label", "--label")) if classes else (("instruction", "--question"), ("response", "--answer"))
     ):
-        theirs = said.columns.get(ours) or guess.columns.get(ours, "")
-        if theirs and (ours in said.columns or theirs not in used):
-            assigned.set(ours, theirs, f"its name: {option}" if ours in said.columns else guess.why[ours])
+        theirs = options.columns.get(ours) or guess.columns.get(ours, "")
+        if theirs and (ours in options.columns or theirs not in used):
+            assigned.set(ours, theirs, f"its name: {option}" if ours in options.columns else guess.why[ours])
             continue
         others = [column for column in columns if column.name not in used and column.is_text and not column.is_aside]
         if len(others) == 1:
@@ -167,20 +167,20 @@ def _with(columns: list[Column], said: Said) -> Roles:
     return assigned
 
 
-def _as(assigned: Roles, columns: list[Column], said: Said) -> Roles:
+def _as(assigned: Roles, columns: list[Column], options: Options) -> Roles:
     """The roles under the kind of dataset that `--as` asks for."""
-    if not said.task or said.task == assigned.task or assigned.doubts:
+    if not options.task or options.task == assigned.task or assigned.doubts:
         return assigned
     pair, turns = "instruction" in assigned.columns, "messages" in assigned.columns
-    if (said.task in ("chat", "completion", "instructions") and pair) or (said.task == "chat" and turns):
-        assigned.task = said.task
+    if (options.task in ("chat", "completion", "instructions") and pair) or (options.task == "chat" and turns):
+        assigned.task = options.task
         return assigned
-    needs = "--text and --label" if said.task == "classification" else "--question and --answer"
-    assigned.doubts.append(f"as {said.task} it needs {needs}; found {', '.join(assigned.columns) or 'nothing'}")
+    needs = "--text and --label" if options.task == "classification" else "--question and --answer"
+    assigned.doubts.append(f"as {options.task} it needs {needs}; found {', '.join(assigned.columns) or 'nothing'}")
     return assigned
 
 
-def _parts(way: Reading, columns: list[Column], said: Said, where: str) -> Roles:
+def _parts(way: Reading, columns: list[Column], options: Options, where: str) -> Roles:
     if way.kind == "reviews_csv":
         assigned = Roles("parts")
         assigned.set("review", "review", "its name, in the header of Edmunds' reviews")
@@ -190,14 +190,14 @@ def _parts(way: Reading, columns: list[Column], said: Said, where: str) -> Roles
     if way.kind in NAMES and way.kind != "html_items":
         assigned.set("name", "name", "a name each: parts to search for")
         return assigned
-    _check(way, said, where)
+    _check(way, options, where)
     texts = [column for column in columns if column.is_text and not column.is_aside and not column.is_class]
     long = [column for column in texts if column.words > 8]
     names = named([column for column in texts if column not in long], PART)
     review = named(long, REVIEW) or (None if names else named(long, TEXT) or (long[0] if len(long) == 1 else None))
-    if said.text or review:
-        why = "its name: --text" if said.text else "its name, or the only long texts"
-        assigned.set("review", said.text or review.name, why)
+    if options.text or review:
+        why = "its name: --text" if options.text else "its name, or the only long texts"
+        assigned.set("review", options.text or review.name, why)
     elif names or len(texts) == 1:
         assigned.set("name", (names or texts[0]).name, "its name: parts to search for")
     else:
@@ -205,20 +205,20 @@ def _parts(way: Reading, columns: list[Column], said: Said, where: str) -> Roles
     return assigned
 
 
-def fields(said: str) -> list[str]:
+def fields(template: str) -> list[str]:
     """The columns that a column's name or template names."""
-    if "{" not in said:
-        return [said]
+    if "{" not in template:
+        return [template]
     try:
-        return [name for _, name, _, _ in string.Formatter().parse(said) if name]
+        return [name for _, name, _, _ in string.Formatter().parse(template) if name]
     except ValueError:
         return []
 
 
-def _check(way: Reading, said: Said, where: str) -> None:
+def _check(way: Reading, options: Options, where: str) -> None:
     """Whether the columns that options name are there, in one row at least."""
-    options = {"instruction": "--question", "response": "--answer", "text": "--text", "label": "--label"}
-    for ours, theirs in said.columns.items():
+    flags = {"instruction": "--question", "response": "--answer", "text": "--text", "label": "--label"}
+    for ours, theirs in options.columns.items():
         value_of, missing = column(theirs, ours), ""
         for row in way.rows:
             try:
@@ -228,9 +228,9 @@ def _check(way: Reading, said: Said, where: str) -> None:
             except KeyError as error:
                 missing = str(error.args[0])
         if missing:
-            there = ", ".join(way.shared) or "none"
+            columns = ", ".join(way.shared) or "none"
             raise StageError(
-                f"{where}: {options[ours]} {theirs}", f"no column {missing!r}", f"one of: {there}", "edit the option"
+                f"{where}: {flags[ours]} {theirs}", f"no column {missing!r}", f"one of: {columns}", "edit the option"
             )
         for name in fields(theirs):
             _every_file_has(name.rstrip("?"), way, where)

@@ -90,10 +90,10 @@ def division(new: Material, decision: Decision, defaults: dict, by: str = "", gr
 
 def parts_of(names: list[str]) -> dict[str, list[str]]:
     """The files by the part that their names say, or the folders that they are in; "" for those that say none."""
-    said = {name: _part(name) for name in names}
-    has_test = "test" in said.values()
+    part_of = {name: _part(name) for name in names}
+    has_test = "test" in part_of.values()
     parts: dict[str, list[str]] = {}
-    for name, part in said.items():
+    for name, part in part_of.items():
         parts.setdefault("validation" if part == "eval" and has_test else "test" if part == "eval" else part, []).append(name)
     return parts
 
@@ -172,15 +172,15 @@ def _plain(name: str) -> str:
 def _given_column(decision: Decision, values: dict[str, Counter], notes: list[str]) -> str:
     used = set(decision.roles.columns.values())
     for name in values:
-        said = {value for value in values[name] if value}
-        if _plain(name) not in SAYS_PART or name in used or not {"train", "test"} & said or len(said) > 6:
+        named_parts = {value for value in values[name] if value}
+        if _plain(name) not in SAYS_PART or name in used or not {"train", "test"} & named_parts or len(named_parts) > 6:
             continue
-        if {"train", "test"} <= said <= set(PARTS):
-            counts = ", ".join(f"{values[name][part]} {part}" for part in PARTS if part in said)
+        if {"train", "test"} <= named_parts <= set(PARTS):
+            counts = ", ".join(f"{values[name][part]} {part}" for part in PARTS if part in named_parts)
             looked_at = values[name].total()
             notes.append(f"given split: column {name} says {counts} (of {looked_at} rows looked at); --split hash mixes all")
             return name
-        listing = ", ".join(sorted(said))
+        listing = ", ".join(sorted(named_parts))
         notes.append(f"column {name} says {listing}: not kept, for split.given knows train, validation and test alone")
     return ""
 

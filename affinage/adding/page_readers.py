@@ -21,7 +21,7 @@ def page_readers(file: SourceFile, at: str, rows: HtmlRows, items: HtmlItems) ->
     """
     tables = [table for table in page_tables(file, rows) if table.rows]
     if at:
-        return _said(tables, at)
+        return _named_readers(tables, at)
     alike: dict[tuple, list[PageTable]] = {}
     for table in tables:
         alike.setdefault(tuple(map(loose_key, _columns(table))), []).append(table)
@@ -38,7 +38,7 @@ def page_readers(file: SourceFile, at: str, rows: HtmlRows, items: HtmlItems) ->
     return readers[:MOST] + [{"kind": "html_list"}] * bool(count) + names
 
 
-def _said(tables: list[PageTable], at: str) -> list[dict]:
+def _named_readers(tables: list[PageTable], at: str) -> list[dict]:
     if at.lower() == LISTS:
         return [{"kind": "html_items"}]
     if at.isdecimal():

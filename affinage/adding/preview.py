@@ -93,27 +93,27 @@ def preview(planned: Plan, material: Material, defaults: dict, full: bool) -> Pr
     return seen
 
 
-def _scrape(planned: Plan, entry: DatasetEntry, folder: Path, limited: bool, seen: Preview) -> None:
+def _scrape(planned: Plan, entry: DatasetEntry, folder: Path, limited: bool, preview: Preview) -> None:
     """What `scrape` would write, by its own function, up to the sample."""
-    said = {}
+    sources = {}
     (folder / "raw").mkdir()
     for key, section in sorted(entry.scrape.sources.items()):
-        origin, left, left_out = planned.origins[key], _Sample(limited and key == planned.rows), Counter()
+        origin, sample, left_out = planned.origins[key], _Sample(limited and key == planned.rows), Counter()
         for fetched in FETCHERS[section.kind]()(planned.name, section, origin or Path(entry.source), left_out):
             for file in opened(fetched, section.members, section.max_bytes, left_out):
                 huge = section.encoding == "auto" and file.path.stat().st_size > WHOLE
                 file.encoding = by_head(file) if huge else section.encoding
-                rows = left.of(scrape.rows(file, f"{key}/{file.name}", section))
+                rows = sample.of(scrape.rows(file, f"{key}/{file.name}", section))
                 count = _append(folder / "raw" / key / "rows.jsonl", rows)
-                seen.rows += count * (key == planned.rows)
-                seen.bad_lines += [f"{file.name}: {line}" for line in _bad(file)]
+                preview.rows += count * (key == planned.rows)
+                preview.bad_lines += [f"{file.name}: {line}" for line in _bad(file)]
                 if "other_sheets" in file.origin:
-                    seen.sheets[file.name] = file.origin["other_sheets"]
-            if left.ended:
+                    preview.sheets[file.name] = file.origin["other_sheets"]
+            if sample.ended:
                 break
-        seen.whole = seen.whole and not left.ended
-        said[key] = {"yields": "names" if set(section.columns) == {"name"} else "rows"}
-    write_json(folder / "raw" / "sources.json", {"sources": said})
+        preview.whole = preview.whole and not sample.ended
+        sources[key] = {"yields": "names" if set(section.columns) == {"name"} else "rows"}
+    write_json(folder / "raw" / "sources.json", {"sources": sources})
 
 
 def _divided(planned: Plan, params: Split, folder: Path, whole: bool) -> tuple[Split, Counter]:
@@ -178,44 +178,48 @@ def as_seen(row: dict, contract: dict) -> str:
     return prompt + row["completion"]
 
 
-def lines(seen: Preview) -> list[str]:
+def lines(preview: Preview) -> list[str]:
     """The preview in words."""
-    of = f"the first {seen.rows} rows (--full looks at all)" if not seen.whole else f"{seen.rows} rows"
-    dropped = seen.label["dropped"]
+    of = f"the first {preview.rows} rows (--full looks at all)" if not preview.whole else f"{preview.rows} rows"
+    dropped = preview.label["dropped"]
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(dropped.items(), key=lambda pair: -pair[1]))
-    told = [f"rows     {of}: {seen.label['kept']} kept, {sum(dropped.values())} dropped" + (f" ({reasons})" if reasons else "")]
-    if seen.bad_lines:
-        told.append(f"bad      {len(seen.bad_lines)} lines that cannot be read: {'; '.join(seen.bad_lines[:3])}")
-    for name, sheets in islice(seen.sheets.items(), 3):
-        told.append(f"sheets   of {name} that are not read: {', '.join(sheets)} (--rows SHEET reads one)")
-    parts = ", ".join(f"{seen.split[part]} {part}" for part in ("train", "validation", "test"))
-    apart = ", ".join(f"{count} {reason}" for reason, count in seen.split["dropped"].items())
-    told.append(f"split    {parts}" + (f"; left out of a part: {apart}" if apart else "; no near-duplicates"))
-    if seen.preset:
-        parts = ", ".join(f"{count} {part}" for part, count in sorted(seen.preset.items()))
-        by_hash = "" if seen.by_preset else "; their division here is by hash, for not every part is among them"
-        told.append(f"given    of the rows looked at: {parts}{by_hash}")
+    report = [
+        f"rows     {of}: {preview.label['kept']} kept, {sum(dropped.values())} dropped" + (f" ({reasons})" if reasons else "")
+    ]
+    if preview.bad_lines:
+        report.append(f"bad      {len(preview.bad_lines)} lines that cannot be read: {'; '.join(preview.bad_lines[:3])}")
+    for name, sheets in islice(preview.sheets.items(), 3):
+        report.append(f"sheets   of {name} that are not read: {', '.join(sheets)} (--rows SHEET reads one)")
+    parts = ", ".join(f"{preview.split[part]} {part}" for part in ("train", "validation", "test"))
+    apart = ", ".join(f"{count} {reason}" for reason, count in preview.split["dropped"].items())
+    report.append(f"split    {parts}" + (f"; left out of a part: {apart}" if apart else "; no near-duplicates"))
+    if preview.preset:
+        parts = ", ".join(f"{count} {part}" for part, count in sorted(preview.preset.items()))
+        by_hash = "" if preview.by_preset else "; their division here is by hash, for not every part is among them"
+        report.append(f"given    of the rows looked at: {parts}{by_hash}")
         for part in ("validation", "test"):
-            if seen.by_preset and (count := seen.preset[part] - seen.split[part]) > 0:
-                told.append(f"left out {count} given {part} rows: they repeat rows of other files, or hold nothing to learn")
-    if seen.split["leakage"]:
-        told.append(f"leaks    {seen.split['leakage']} train rows repeat or nearly repeat a held-back row")
-    if seen.format["refused"]:
-        told.append(f"refused  {json.dumps(seen.format['refused'], ensure_ascii=False)}")
-    if dropped.get("conflict", 0) * 2 > seen.rows:
-        told.append("         most questions have several answers: label.conflicts: keep would keep them all")
+            if preview.by_preset and (count := preview.preset[part] - preview.split[part]) > 0:
+                report.append(f"left out {count} given {part} rows: they repeat rows of other files, or hold nothing to learn")
+    if preview.split["leakage"]:
+        report.append(f"leaks    {preview.split['leakage']} train rows repeat or nearly repeat a held-back row")
+    if preview.format["refused"]:
+        report.append(f"refused  {json.dumps(preview.format['refused'], ensure_ascii=False)}")
+    if dropped.get("conflict", 0) * 2 > preview.rows:
+        report.append("         most questions have several answers: label.conflicts: keep would keep them all")
     for measured, name in (("prompt", "prompts"), ("completion", "answers")):
-        if words := seen.format.get(measured, {}).get("words"):
-            told.append(f"{name:8} {words['median']} words (median), 95 % up to {words['p95']}, longest {words['max']}")
-    if seen.labels:
-        most = ", ".join(f"{shorten(name, 40)[1:-1]} {count}" for name, count in seen.labels.most_common(12))
-        told.append(f"labels   {len(seen.labels)}: {most}{', …' * (len(seen.labels) > 12)}")
-    for alike in seen.label.get("labels_alike", [])[:3]:
-        told.append(f"         these look like one class: {', '.join(map(repr, alike))}")
-    for number, example in enumerate(seen.examples, 1):
+        if words := preview.format.get(measured, {}).get("words"):
+            report.append(f"{name:8} {words['median']} words (median), 95 % up to {words['p95']}, longest {words['max']}")
+    if preview.labels:
+        most = ", ".join(f"{shorten(name, 40)[1:-1]} {count}" for name, count in preview.labels.most_common(12))
+        report.append(f"labels   {len(preview.labels)}: {most}{', …' * (len(preview.labels) > 12)}")
+    for alike in preview.label.get("labels_alike", [])[:3]:
+        report.append(f"         these look like one class: {', '.join(map(repr, alike))}")
+    for number, example in enumerate(preview.examples, 1):
         cut = example if len(example) < 600 else f"{example[:400]} … {example[-150:]}"
-        told += [f"row {number}", *(f"  | {line}" for line in cut.splitlines())]
+        report += [f"row {number}", *(f"  | {line}" for line in cut.splitlines())]
     alarms = {
-        name: text for metrics in (seen.label, seen.split, seen.format) for name, text in metrics.get("alarms", {}).items()
+        name: text
+        for metrics in (preview.label, preview.split, preview.format)
+        for name, text in metrics.get("alarms", {}).items()
     }
-    return told + [f"ALARM    {name}: {text}" for name, text in alarms.items()]
+    return report + [f"ALARM    {name}: {text}" for name, text in alarms.items()]

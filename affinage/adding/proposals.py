@@ -19,7 +19,7 @@ def listing(decisions: "list[Decision]") -> str:
     for decision in decisions[:SHOWN]:
         if len(decisions) > 1:
             lines.append(f"    --rows {quoted(decision.way.at) or '(the document itself)'}, {decision.way.kind}:")
-        lines += [f"    {column.name or '(no name)':24} {column.said()}" for column in decision.columns[:30]]
+        lines += [f"    {column.name or '(no name)':24} {column.in_words()}" for column in decision.columns[:30]]
     return "\n".join(lines)
 
 
@@ -42,8 +42,8 @@ def choices(best: "Decision", where: str, names_alone: bool) -> str:
     lines = [*_of_a_chart(best.columns), *_of_parts(best, names_alone), *_of_pairs(best)]
     lines += ["--question COLUMN --answer COLUMN, or --text COLUMN --label COLUMN"] if not lines else []
     first, *others = lines
-    told = [f"likeliest: {first}", *(f"or:        {line}" for line in others)]
-    return f"say what is meant: affinage add {where} …" + "".join(f"\n              {line}" for line in told)
+    listed = [f"likeliest: {first}", *(f"or:        {line}" for line in others)]
+    return f"say what is meant: affinage add {where} …" + "".join(f"\n              {line}" for line in listed)
 
 
 def _of_a_chart(columns: list[Column]) -> list[str]:

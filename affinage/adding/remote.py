@@ -30,20 +30,20 @@ def hub(where: str, name: str) -> Material:
 
     with hub_errors(where, "a reachable dataset of the hub", "the name"):
         info = HfApi().dataset_info(repo)
-    there = [file.rfilename for file in info.siblings or []]
-    files = files or _pattern(there, where)
+    files_of_repo = [file.rfilename for file in info.siblings or []]
+    files = files or _pattern(files_of_repo, where)
     section = {"kind": "hub", "repo": repo, "revision": info.sha, "files": files}
-    names = sorted(file for file in there if matches(files, file))
+    names = sorted(file for file in files_of_repo if matches(files, file))
     return Material(name or name_of(repo.split("/")[1]), None, section, names=names)
 
 
-def _pattern(there: list[str], where: str) -> str:
-    rows = [name for name in there if name.lower() not in ASIDE and PurePosixPath(name).suffix.lower() in DATA]
+def _pattern(names: list[str], where: str) -> str:
+    rows = [name for name in names if name.lower() not in ASIDE and PurePosixPath(name).suffix.lower() in DATA]
     suffixes = Counter(PurePosixPath(name).suffix for name in rows)
     if len(suffixes) != 1:
         listing = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.items()) or "no file of rows"
         raise StageError(
-            where, listing, "files of one kind", f"name them: affinage add {where}/<glob>; there are: {', '.join(there[:12])}"
+            where, listing, "files of one kind", f"name them: affinage add {where}/<glob>; there are: {', '.join(names[:12])}"
         )
     suffix = next(iter(suffixes))
     return rows[0] if len(rows) == 1 else f"{'**/' if any('/' in name for name in rows) else ''}*{suffix}"

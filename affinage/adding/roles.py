@@ -85,9 +85,9 @@ def roles(columns: list[Column]) -> Roles:
     usable = [column for column in columns if column.values]
     if len(usable) == 1 and not usable[0].is_messages:
         return Roles(doubts=[f"one column alone ({usable[0].name}): a question needs an answer, a text its label"])
-    in_every_row = [column for column in usable if column.there == column.rows]
+    in_every_row = [column for column in usable if column.present == column.rows]
     for some in (in_every_row, usable):  # a column that rows lack is read by no reader; `scrape` says which row it is
-        for step in (_conversations, _preferences, _questions, _classes, _asked):
+        for step in (_conversations, _preferences, _questions, _classes, _by_question):
             assigned = step(some)
             if assigned is not None and not (assigned.doubts and some is in_every_row):
                 return _around(assigned, columns)
@@ -96,14 +96,14 @@ def roles(columns: list[Column]) -> Roles:
 
 def _conversations(columns: list[Column]) -> Roles | None:
     some = [column for column in columns if column.is_messages]
-    told = [column for column in some if named([column], MESSAGES)]
-    if not some or (len(some) > 1 and not told):
+    by_name = [column for column in some if named([column], MESSAGES)]
+    if not some or (len(some) > 1 and not by_name):
         return None
     chosen = named(some, MESSAGES) or some[0]
     if chosen.tokens[:1] in (["chosen"], ["rejected"], ["prompt"]):
         return None
     assigned = Roles("chat")
-    assigned.set("messages", chosen.name, "its name, and turns with roles" if told else "turns with roles", not told)
+    assigned.set("messages", chosen.name, "its name, and turns with roles" if by_name else "turns with roles", not by_name)
     return assigned
 
 
@@ -116,8 +116,8 @@ def _preferences(columns: list[Column]) -> Roles | None:
         return None
     assigned = Roles("chat", keep=[rejected.name])
     if chosen.is_messages:
-        said = f"{{{prompt.name}}}{{{chosen.name}}}" if prompt else chosen.name
-        assigned.set("messages", said, "names of preferences: chosen is the answer")
+        template = f"{{{prompt.name}}}{{{chosen.name}}}" if prompt else chosen.name
+        assigned.set("messages", template, "names of preferences: chosen is the answer")
         return assigned
     if prompt is None or not chosen.is_text:
         return None
@@ -208,7 +208,7 @@ def _classes(columns: list[Column]) -> Roles | None:
     return assigned
 
 
-def _asked(columns: list[Column]) -> Roles | None:
+def _by_question(columns: list[Column]) -> Roles | None:
     """By question marks alone: the other column of text is the answer."""
     texts = [column for column in columns if column.is_text and not column.is_aside]
     asking = [column for column in texts if column.asks > 0.6]
@@ -224,7 +224,7 @@ def _asked(columns: list[Column]) -> Roles | None:
 def _around(assigned: Roles, columns: list[Column]) -> Roles:
     """Columns that help beside those to learn: an input, another good answer."""
     free = [column for column in columns if column.name not in assigned.columns.values()]
-    every = [column for column in free if column.there == column.rows and (column.is_plain or not column.values)]
+    every = [column for column in free if column.present == column.rows and (column.is_plain or not column.values)]
     if assigned.task == "instructions" and not assigned.doubts and (extra := named(every, INPUT)):
         assigned.set("input", extra.name, "its name")
     for column in free:
@@ -233,12 +233,12 @@ def _around(assigned: Roles, columns: list[Column]) -> Roles:
             assigned.keep.append(column.name)
     verdict = next((column for column in free if _is_verdict(column)), None)
     if verdict and assigned.task in ("instructions", "chat") and not assigned.doubts:
-        said = f"{verdict.name} (true or false) seems to tell good answers from bad ones, which are not to be learned"
-        assigned.doubts.append(f"{said}: put the good ones into a file of their own")
+        doubt = f"{verdict.name} (true or false) seems to tell good answers from bad ones, which are not to be learned"
+        assigned.doubts.append(f"{doubt}: put the good ones into a file of their own")
     return assigned
 
 
 def _is_verdict(column: Column) -> bool:
     """Whether it says of each answer that it is good or bad, as in sets for KTO (arXiv 2402.01306)."""
-    said = {str(value).strip().lower() for value in column.values}
-    return said == {"true", "false"} and re.sub(r"[\W_]+", "", column.name.lower()) in VERDICTS
+    values = {str(value).strip().lower() for value in column.values}
+    return values == {"true", "false"} and re.sub(r"[\W_]+", "", column.name.lower()) in VERDICTS

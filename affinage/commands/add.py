@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from affinage.adding import account_roles, entries
-from affinage.adding.deciding import NAMES, Decision, Said, decided
+from affinage.adding.deciding import NAMES, Decision, Options, decided
 from affinage.adding.dividing import Division, division
 from affinage.adding.locating import material
 from affinage.adding.material import Material
@@ -42,7 +42,7 @@ def _defaults(document: dict, where: str, folder: Path = recipe.FOLDER) -> tuple
     return defaults, parts
 
 
-def _told(new: Material, decision: Decision, ways: list[Reading], encoding: str, division: Division) -> None:
+def _report(new: Material, decision: Decision, ways: list[Reading], encoding: str, division: Division) -> None:
     """What was found out, and why."""
     way = decision.way
     reader = way.kind + (f" at {way.at}" if way.at else "")
@@ -73,7 +73,7 @@ def _told(new: Material, decision: Decision, ways: list[Reading], encoding: str,
         print(f"  not in all files: {', '.join(extra[:12])}")
 
 
-def _named(new: Material, there: dict, make: Callable[[], entries.Plan]) -> entries.Plan:
+def _named(new: Material, datasets: dict, make: Callable[[], entries.Plan]) -> entries.Plan:
     """The plan under the first name that is free, or under which the same stands already: mine, mine_2, mine_3, …
 
     Raises:
@@ -82,7 +82,7 @@ def _named(new: Material, there: dict, make: Callable[[], entries.Plan]) -> entr
     first = new.name
     for number in count(2):
         planned = make()
-        entry = there.get(new.name)
+        entry = datasets.get(new.name)
         if entry == planned.entry:
             return planned
         if entry is None:
@@ -150,7 +150,7 @@ def add_dataset(
     defaults, parts = _defaults(document, where)
     new = material(where, name, defaults)
     ways, encoding = readings(new, defaults, rows)
-    decision = decided(ways, Said(task, question, answer, text, label), where)
+    decision = decided(ways, Options(task, question, answer, text, label), where)
     if decision.roles.task == "accounts" and "number" in decision.roles.columns:
         number = decision.roles.columns["number"]
         numbers = {text_key(row.get(number)) for row in rows_of_all(new, decision.way, defaults)}
@@ -159,9 +159,9 @@ def add_dataset(
     if new.bytes > LARGE and decision.roles.task != "parts":
         print(f"in place {new.bytes / LARGE:.1f} GiB are not copied: put them below {entries.SOURCES} for a clone to find them")
         in_place = True
-    there = document.get("datasets") or {}
-    planned = _named(new, there, lambda: entries.plan(new, decision, divided, encoding, defaults, in_place))
-    _told(new, decision, ways, encoding, divided)
+    datasets = document.get("datasets") or {}
+    planned = _named(new, datasets, lambda: entries.plan(new, decision, divided, encoding, defaults, in_place))
+    _report(new, decision, ways, encoding, divided)
     parts.append(entries.dataset_yaml(new.name, planned.entry))
     learner = ""
     if model:

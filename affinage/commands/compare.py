@@ -81,12 +81,12 @@ def describe(comparison: Comparison, rows: int, width: int) -> str:
         lines += ["", f"  rows that changed most, by {by}"]
     for change, (before, after) in changed:
         lines += ["", f"  {figures.show(change, 1, True):<10}  " + one_line(f"{after.id}: {after.turns[-1][1]}", width - 14)]
-        said = (
+        texts = (
             ("expected", after.expected),
-            (first, before.said(comparison.contestant)),
-            (second, after.said(comparison.contestant)),
+            (first, before.text_of(comparison.contestant)),
+            (second, after.text_of(comparison.contestant)),
         )
-        for name, text in said:
+        for name, text in texts:
             wrapped = textwrap.wrap(one_line(text, 600), max(30, width - 14), initial_indent="") or ["(empty)"]
             lines += [f"  {one_line(name, 10) if i == 0 else '':<10}  {part}" for i, part in enumerate(wrapped)]
     return "\n".join(lines)

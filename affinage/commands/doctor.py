@@ -99,8 +99,8 @@ def storage() -> Iterator[Finding]:
 
 def keys() -> Iterator[Finding]:
     """Which keys are set; never their values."""
-    there = [name for name in KEYS if os.environ.get(name)]
-    yield Finding("keys", f"{', '.join(there) or 'none'} set" + (" (values are not shown)" if there else ""))
+    set_keys = [name for name in KEYS if os.environ.get(name)]
+    yield Finding("keys", f"{', '.join(set_keys) or 'none'} set" + (" (values are not shown)" if set_keys else ""))
 
 
 def ollama() -> Iterator[Finding]:

@@ -34,23 +34,23 @@ def export(name: str, kinds: list[str], weights: str, check: bool, out: Path = P
     params = checked(read(), FILE)
     if name not in params.models:
         raise StageError(f"{FILE}: models", f"no {name!r}", f"one of: {', '.join(params.models)}", "name one of these")
-    folder, target, said = Path("models") / name, out / name, []
+    folder, target, written = Path("models") / name, out / name, []
     if "card" in kinds:
         from affinage.exporting.card import card
 
         with atomic_file(target / "README.md") as file:
             file.write(card(name, params, Path("data"), Path("metrics")))
-        said.append(f"{target}/README.md")
+        written.append(f"{target}/README.md")
     if "gguf" in kinds or "ollama" in kinds:
         from stages.decoding.causal.exported.gguf_file import write_gguf
 
-        said.append(str(write_gguf(folder, target / "gguf", name, weights)))
+        written.append(str(write_gguf(folder, target / "gguf", name, weights)))
         if check:
-            said.append(_checked(folder, target / "gguf" / f"{name}.gguf", params.models[name]))
+            written.append(_checked(folder, target / "gguf" / f"{name}.gguf", params.models[name]))
     if "ollama" in kinds:
         _write_modelfile(folder, target, name, params.models[name].generate)
-        said.append(f"{target}/Modelfile: ollama create {name} -f {target}/Modelfile")
-    return said
+        written.append(f"{target}/Modelfile: ollama create {name} -f {target}/Modelfile")
+    return written
 
 
 def _write_modelfile(folder: Path, target: Path, name: str, options) -> None:

@@ -23,11 +23,11 @@ def left_behind() -> tuple[list[str], list[Path]]:
         today = {stage.addressing for stage in repo.index.stages}
         written = {Path(out.def_path) for stage in repo.index.stages for out in stage.outs}
     lock = load_yaml("dvc.lock")["stages"] if Path("dvc.lock").exists() else {}
-    gone = [name for name in lock if name not in today]
-    outs = {Path(out["path"]) for name in gone for out in lock[name].get("outs", [])} - written
+    left_over = [name for name in lock if name not in today]
+    outs = {Path(out["path"]) for name in left_over for out in lock[name].get("outs", [])} - written
     models = {name.removeprefix("train@") for name in today if name.startswith("train@")}
     speed = {path for path in SPEED.glob("*") if path.name not in models}
-    return gone, sorted(path for path in outs | speed if path.exists())
+    return left_over, sorted(path for path in outs | speed if path.exists())
 
 
 def prune(names: list[str], paths: list[Path]) -> None:

@@ -50,9 +50,9 @@ def merge(into: CommentedMap, recipe: CommentedMap, path: str = "") -> list[str]
 
 def apply(name: str, folder: Path = FOLDER, params: Path = FILE) -> list[str]:
     """Merge one recipe into the parameters; returns what changed, nothing if it was merged before."""
-    there = sorted(path.stem for path in folder.glob("*.yaml"))
-    if name not in there:
-        raise StageError(folder, f"no recipe {name!r}", f"one of {', '.join(there)}", "affinage recipe --list")
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in names:
+        raise StageError(folder, f"no recipe {name!r}", f"one of {', '.join(names)}", "affinage recipe --list")
     yaml = editor()
     document, recipe = read(params, yaml), read(folder / f"{name}.yaml", yaml)
     needed = [read(folder / f"{other}.yaml", yaml) for other in recipe.pop("needs", [])]

@@ -21,9 +21,9 @@ def block(model: Overview, width: int) -> list[str]:
     first = model.headlines[0]
     decimals = first.kind.decimals
     change = f"{figures.show(first.base, decimals)} → {figures.show(first.tuned, decimals)}"
-    said = [f"{first.kind.title}: {change}, {first.difference}, {first.reading}"]
-    said += [f"beware: {warning}" for warning in model.warnings]
-    return lines + [f"  {one_line(line, width - 2)}" for line in said]
+    lines_of_figures = [f"{first.kind.title}: {change}, {first.difference}, {first.reading}"]
+    lines_of_figures += [f"beware: {warning}" for warning in model.warnings]
+    return lines + [f"  {one_line(line, width - 2)}" for line in lines_of_figures]
 
 
 def next_commands(models: list[Overview]) -> list[str]:

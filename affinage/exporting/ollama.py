@@ -30,10 +30,10 @@ class Parts:
 
     def compose(self, messages: list[dict]) -> str:
         """The prompt, as Ollama writes it."""
-        told = messages[0]["role"] == "system"
+        has_system = messages[0]["role"] == "system"
         spoken = (self.__dict__[message["role"]] for message in messages)
         bodies = (f"{before}{message['content']}{after}" for message, (before, after) in zip(messages, spoken, strict=True))
-        return ("" if told else self.default) + "".join(bodies) + self.generation
+        return ("" if has_system else self.default) + "".join(bodies) + self.generation
 
 
 def _say(pattern: str) -> list[dict]:
@@ -58,8 +58,8 @@ def take_apart(tokenizer: PreTrainedTokenizerBase, folder: Path) -> Parts:
         "export with --to gguf and write the Modelfile by hand",
     )
     try:
-        asked, dialogue = rendered(U, False), rendered(U + A + V, False)
-        after_user = asked.split(U)[1]
+        question, dialogue = rendered(U, False), rendered(U + A + V, False)
+        after_user = question.split(U)[1]
         between = dialogue.split(U)[1].split(A)[0]  # after the question, before the answer
         after_answer = rendered(U + A, False).split(A)[1]
         before_user = dialogue.split(A)[1].split(V)[0].removeprefix(after_answer)
@@ -68,8 +68,8 @@ def take_apart(tokenizer: PreTrainedTokenizerBase, folder: Path) -> Parts:
             system=(before_system, after_system.removesuffix(before_user)),
             user=(before_user, after_user),
             assistant=(between.removeprefix(after_user), after_answer),
-            default=asked.split(U)[0].removesuffix(before_user),
-            generation=rendered(U).removeprefix(asked),
+            default=question.split(U)[0].removesuffix(before_user),
+            generation=rendered(U).removeprefix(question),
         )
         patterns = (U, S + U, U + A + V, S + U + A + V, U + A + V + A + U)
         if any(parts.compose(_say(pattern)) != rendered(pattern) for pattern in patterns):
@@ -87,11 +87,11 @@ def _literal(text: str) -> str:
 def template(parts: Parts) -> str:
     """The parts in Go's template language."""
     default = parts.default and '{{ if ne (index .Messages 0).Role "system" }}' + _literal(parts.default) + "{{ end }}"
-    said = "{{ else ".join(
+    turns = "{{ else ".join(
         f'if eq .Role "{role}" }}}}{_literal(before)}{{{{ .Content }}}}{_literal(after)}'
         for role, (before, after) in (("system", parts.system), ("user", parts.user), ("assistant", parts.assistant))
     )
-    return default + "{{ range .Messages }}{{ " + said + "{{ end }}{{ end }}" + _literal(parts.generation)
+    return default + "{{ range .Messages }}{{ " + turns + "{{ end }}{{ end }}" + _literal(parts.generation)
 
 
 def parameters(options: Generate, stop: list[str], context: int) -> list[tuple[str, object]]:

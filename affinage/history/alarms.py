@@ -37,7 +37,7 @@ def raised(files: Mapping[str, bytes]) -> list[Raised]:
     for path, data in files.items():
         alarms = _object(data).get("alarms") if path.endswith(".json") else None
         if isinstance(alarms, dict):
-            alarms_raised += [Raised(path, alarm, str(said)) for alarm, said in alarms.items()]
+            alarms_raised += [Raised(path, alarm, str(reason)) for alarm, reason in alarms.items()]
     return alarms_raised
 
 

@@ -41,13 +41,13 @@ def read_by(model: str, values: dict[str, object]) -> tuple[str, ...]:
 
 def changed(model: str, before: dict[str, object], after: dict[str, object]) -> list[str]:
     """The parameters behind a model's scores that differ, as `train.epochs 1 → 2`; its own without their prefix."""
-    prefixes, said = (*read_by(model, before), *read_by(model, after)), []
+    prefixes, lines = (*read_by(model, before), *read_by(model, after)), []
     for path in dict.fromkeys([*before, *after]):
         if path.startswith(prefixes) and before.get(path) != after.get(path):
             old, new = (json.dumps(values[path], ensure_ascii=False) if path in values else "–" for values in (before, after))
             name = path.removeprefix(f"models.{model}.").removeprefix("datasets.").removeprefix("models.")
-            said.append(f"{name} {old} → {new}".replace('"', ""))
-    return said
+            lines.append(f"{name} {old} → {new}".replace('"', ""))
+    return lines
 
 
 def headlines(scores: bytes) -> dict[str, float]:

@@ -122,11 +122,11 @@ def confusion(revisions: Revisions) -> dict | None:
             "rev": rev,
             "model": model,
             "actual": true,
-            "predicted": said,
+            "predicted": predicted,
             "rows": count,
             "share": count / actual[rev, model, true],
         }
-        for (rev, model, true, said), count in counted.items()
+        for (rev, model, true, predicted), count in counted.items()
     ]
     side = 22 * max(len({row[axis] for row in rows}) for axis in ("actual", "predicted"))  # {"step": 22} fails in a grid
     spec = {

@@ -41,7 +41,7 @@ class Table:
 
     def _row(self, number: int, row: Row) -> dict:
         expected = None if row.expected is None else cut(row.expected)
-        compared = {contestant: differences.compare(expected or "", cut(row.said(contestant))) for contestant in row.answers}
+        compared = {contestant: differences.compare(expected or "", cut(row.text_of(contestant))) for contestant in row.answers}
         of_tuned = compared.get(TUNED, ([("", expected or "")],))[0]
         replies = {
             contestant: reply(
@@ -50,7 +50,7 @@ class Table:
                 contestant,
                 figures.contestant(contestant),
                 "tuned" if contestant == TUNED else "base",
-                runs if row.expected else [("", cut(row.said(contestant)))],
+                runs if row.expected else [("", cut(row.text_of(contestant)))],
             )
             for contestant, (_, runs) in compared.items()
         }
@@ -89,7 +89,7 @@ class Table:
             "verdicts": row.expected is not None and bool(row.scores),
             "other answers": len(row.answers) > len(self.columns),
         }
-        words = ", ".join(name for name, there in parts.items() if there) or "id"
+        words = ", ".join(name for name, present in parts.items() if present) or "id"
         return words[:1].upper() + words[1:]
 
     def _verdicts(self, row: Row) -> list[dict]:
@@ -112,8 +112,8 @@ class Table:
         answer = row.answers.get(TUNED, {})
         if self.results.task == "label":
             sure = (answer.get("probabilities") or {}).get(answer.get("label"))
-            keys += [None if row.expected is None else float(row.said(TUNED) == row.expected), sure]
-        return [*keys, None if row.expected is None else len(row.expected), len(row.said(TUNED))]
+            keys += [None if row.expected is None else float(row.text_of(TUNED) == row.expected), sure]
+        return [*keys, None if row.expected is None else len(row.expected), len(row.text_of(TUNED))]
 
     def _flags(self, row: Row) -> list[str]:
         flags = ["probe"] if row.expected is None else []
@@ -123,7 +123,7 @@ class Table:
             if tuned is not None and other is not None and tuned != other:
                 flags.append("gained" if tuned > other else "lost")
         if row.expected is not None and self.results.task == "label":
-            flags.append("right" if row.said(TUNED) == row.expected else "wrong")
+            flags.append("right" if row.text_of(TUNED) == row.expected else "wrong")
         if any(row.failed.values()) or any(None in scores.values() for scores in row.scores.values()):
             flags.append("failed")
         if row.answers.get(TUNED, {}).get("finish") == "length":
@@ -182,7 +182,7 @@ def reply(results: Results, row: Row, contestant: str, label: str, side: str, ru
         "runs": runs,
         "facts": facts,
         "prompt": cut(str(answer.get("prompt", ""))),
-        "right": row.said(contestant) == row.expected if "label" in answer and row.expected is not None else None,
+        "right": row.text_of(contestant) == row.expected if "label" in answer and row.expected is not None else None,
     }
 
 
@@ -206,8 +206,8 @@ def judgements(row: Row, judge: str, contestant: str, label: str) -> list[dict]:
     scores, reasons, failed = (by_judge.get(judge, {}) for by_judge in (row.scores, row.reasons, row.failed))
     if contestant not in scores and contestant not in failed:
         return []
-    said = {"score": scores.get(contestant), "reason": reasons.get(contestant), "failed": failed.get(contestant)}
-    return [{"judge": judge, "of": label, **said}]
+    verdict_of_answer = {"score": scores.get(contestant), "reason": reasons.get(contestant), "failed": failed.get(contestant)}
+    return [{"judge": judge, "of": label, **verdict_of_answer}]
 
 
 def _perplexity(nats: float, tokens: float, *_: float) -> float:

@@ -29,12 +29,12 @@ Z95, Z80 = 1.96, 0.8416  # quantiles of the normal distribution: two-sided 95 %,
 
 def _parts(rows: list[Row], contestant: str) -> dict[str, Figure]:
     whole = [row.answers[contestant].get("finish") == "stop" for row in rows]
-    return parts([row.expected for row in rows], [row.said(contestant) for row in rows], whole)
+    return parts([row.expected for row in rows], [row.text_of(contestant) for row in rows], whole)
 
 
 def _form(rows: list[Row], contestant: str) -> dict[str, Figure]:
-    said = [row.said(contestant) for row in rows]
-    return limerick(["" for _ in rows], [row.expected for row in rows], said, ())
+    texts = [row.text_of(contestant) for row in rows]
+    return limerick(["" for _ in rows], [row.expected for row in rows], texts, ())
 
 
 # headlines of tasks, and what makes them of answers; others are read from the verdicts, which keep them row by row
@@ -106,15 +106,15 @@ class Comparison:
             )
         for results in (first, second):
             if contestant not in results.contestants:
-                there = ", ".join(results.contestants)
+                names = ", ".join(results.contestants)
                 raise StageError(
-                    f"{results.name} at {results.revision}", f"no answers of {contestant!r}", f"one of: {there}", "--who"
+                    f"{results.name} at {results.revision}", f"no answers of {contestant!r}", f"one of: {names}", "--who"
                 )
 
     @cached_property
     def changed(self) -> list[Pair]:
         """The pairs whose answers differ."""
-        return [pair for pair in self.pairs if pair[0].said(self.contestant) != pair[1].said(self.contestant)]
+        return [pair for pair in self.pairs if pair[0].text_of(self.contestant) != pair[1].text_of(self.contestant)]
 
     @cached_property
     def params(self) -> list[tuple[str, str, str]]:
@@ -202,9 +202,10 @@ class Comparison:
         )
 
     def _chrf(self) -> Difference:
-        return self._paired(
-            "chrf", self.pairs, lambda rows: chrf([row.said(self.contestant) for row in rows], [row.expected for row in rows])
-        )
+        def of_rows(rows: list[Row]) -> Figure:
+            return chrf([row.text_of(self.contestant) for row in rows], [row.expected for row in rows])
+
+        return self._paired("chrf", self.pairs, of_rows)
 
     def _of_task(self) -> list[Difference]:
         """The headlines of the task's own measures that the answers alone tell."""
@@ -216,10 +217,10 @@ class Comparison:
         ]
 
     def _labels(self) -> list[Difference]:
-        labels = sorted({text for pair in self.pairs for row in pair for text in (row.expected, row.said(self.contestant))})
+        labels = sorted({text for pair in self.pairs for row in pair for text in (row.expected, row.text_of(self.contestant))})
 
         def sides(rows: list[Row]) -> tuple[list[str], list[str]]:
-            return [row.expected for row in rows], [row.said(self.contestant) for row in rows]
+            return [row.expected for row in rows], [row.text_of(self.contestant) for row in rows]
 
         def shares(rows: list[Row]) -> list[dict[str, float]]:
             return [row.answers[self.contestant].get("probabilities") or {} for row in rows]
@@ -264,9 +265,9 @@ class Comparison:
     def row_scores(self, pair: Pair) -> tuple[float | None, float | None]:
         """What a row's answers are worth before and after, by `measure`; of labels 1 where right, else 0."""
         if self.measure == "label":
-            return tuple(float(row.said(self.contestant) == row.expected) for row in pair)
+            return tuple(float(row.text_of(self.contestant) == row.expected) for row in pair)
         if self.measure == "chrf":
-            rows, statistic = chrf([row.said(self.contestant) for row in pair], [row.expected for row in pair])
+            rows, statistic = chrf([row.text_of(self.contestant) for row in pair], [row.expected for row in pair])
             return tuple(float(statistic(sums)) for sums in rows)
         return tuple(self._score(row, self.measure) for row in pair)
 

@@ -28,10 +28,10 @@ def sheet(results: Results, rival: str, rows: int, seed: int) -> list[dict[str, 
     for row, (first, second) in drawn(results, rival, rows, seed):
         texts = {
             "row": row.id,
-            "question": "\n\n".join(said for _, said in row.turns),
+            "question": "\n\n".join(text for _, text in row.turns),
             "expected": row.expected,
-            "answer_a": row.said(first),
-            "answer_b": row.said(second),
+            "answer_a": row.text_of(first),
+            "answer_b": row.text_of(second),
         }
         lines.append({name: _guarded(texts.get(name, "")) for name in COLUMNS})
     return lines
@@ -40,8 +40,8 @@ def sheet(results: Results, rival: str, rows: int, seed: int) -> list[dict[str, 
 def drawn(results: Results, rival: str, rows: int, seed: int) -> list[tuple[Row, list[str]]]:
     """At most `rows` rows that both answered, and both contestants in an order of their own."""
     dice = random.Random(seed)
-    there = [row for row in results.judged if TUNED in row.answers and rival in row.answers]
-    return [(row, dice.sample((TUNED, rival), 2)) for row in dice.sample(there, min(rows, len(there)))]
+    answered = [row for row in results.judged if TUNED in row.answers and rival in row.answers]
+    return [(row, dice.sample((TUNED, rival), 2)) for row in dice.sample(answered, min(rows, len(answered)))]
 
 
 def _guarded(text: str) -> str:
@@ -117,7 +117,7 @@ def _marks(line: dict[str, str], where: str, rows: dict[str, Row], rival: str) -
 
 def _whose(text: str, row: Row, rival: str, where: str) -> str:
     for contestant in (TUNED, rival):
-        if folded_key(bare(text)) == folded_key(clean_text(row.said(contestant))):
+        if folded_key(bare(text)) == folded_key(clean_text(row.text_of(contestant))):
             return contestant
     raise StageError(
         where,

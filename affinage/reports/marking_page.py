@@ -29,8 +29,8 @@ def answers(results: Results, rival: str, rows: int, seed: int) -> list[dict[str
     """Each drawn row's two answers (one where both read the same), shuffled, without whose they are."""
     lines = []
     for row, sides in drawn(results, rival, rows, seed):
-        for text in dict.fromkeys(clean_text(row.said(contestant)) for contestant in sides):
-            texts = {"question": "\n\n".join(said for _, said in row.turns), "expected": row.expected, "answer": text}
+        for text in dict.fromkeys(clean_text(row.text_of(contestant)) for contestant in sides):
+            texts = {"question": "\n\n".join(turn_text for _, turn_text in row.turns), "expected": row.expected, "answer": text}
             lines.append({name: clean_text(value) for name, value in texts.items()})
     return random.Random(seed).sample(lines, len(lines))
 

@@ -182,6 +182,6 @@ class Revision:
         """
         models = self.params.get("models") or {}
         if name not in models:
-            there = ", ".join(models) or "none"
-            raise StageError(self.where("params.yaml"), f"no model {name!r}", f"one of: {there}", "name one of these")
+            names = ", ".join(models) or "none"
+            raise StageError(self.where("params.yaml"), f"no model {name!r}", f"one of: {names}", "name one of these")
         return models[name]

@@ -194,7 +194,7 @@ class Page:
         """Of labels: (expected, given, rows), the most frequent first."""
         if self.results.task != "label":
             return []
-        wrong = Counter((row.expected, row.said(TUNED)) for row in self.results.judged if row.said(TUNED) != row.expected)
+        wrong = Counter((row.expected, row.text_of(TUNED)) for row in self.results.judged if row.text_of(TUNED) != row.expected)
         return [(*pair, count) for pair, count in sorted(wrong.items(), key=lambda item: (-item[1], item[0]))][:MOST_MISTAKES]
 
     @cached_property
@@ -203,8 +203,8 @@ class Page:
         if self.results.task != "label":
             return []
         rows = self.results.judged
-        expected, answered = Counter(row.expected for row in rows), Counter(row.said(TUNED) for row in rows)
-        right = Counter(row.expected for row in rows if row.said(TUNED) == row.expected)
+        expected, answered = Counter(row.expected for row in rows), Counter(row.text_of(TUNED) for row in rows)
+        right = Counter(row.expected for row in rows if row.text_of(TUNED) == row.expected)
         counts = [(label, expected[label], answered[label], right[label]) for label in expected | answered]
         lines = [(label, n, hit / max(1, m), hit / max(1, n), 2 * hit / (n + m)) for label, n, m, hit in counts]
         return sorted(lines, key=lambda line: (-line[1], line[0]))

@@ -42,7 +42,7 @@ class Row:
         """What makes rows of two revisions the same, whatever their ids: the conversation and the expected answer."""
         return self.turns, self.expected
 
-    def said(self, contestant: str) -> str:
+    def text_of(self, contestant: str) -> str:
         """What a contestant answered; the label, of a text to classify."""
         answer = self.answers.get(contestant, {})
         return str(answer.get("text", answer.get("label", "")))

@@ -60,7 +60,7 @@ class ComparedTable:
     def rows(self) -> list[dict]:
         def rank(place: int) -> tuple:
             before, after = self.comparison.pairs[place]
-            same = before.said(self.comparison.contestant) == after.said(self.comparison.contestant)
+            same = before.text_of(self.comparison.contestant) == after.text_of(self.comparison.contestant)
             return same, -abs(self.changes[place] or 0), place
 
         order = sorted(range(len(self.changes)), key=rank)
@@ -69,7 +69,7 @@ class ComparedTable:
     def _row(self, number: int, place: int) -> dict:
         pair, change = self.comparison.pairs[place], self.changes[place]
         after, contestant = pair[1], self.comparison.contestant
-        runs = differences.compare(*(cut(row.said(contestant)) for row in pair))
+        runs = differences.compare(*(cut(row.text_of(contestant)) for row in pair))
         return {
             "number": number,
             "row": after,
@@ -111,12 +111,12 @@ class ComparedTable:
         keys = [number, place + 1, after.turns[-1][1][:80], self.changes[place]]
         for judge in self.judges if self.comparison.second.task == "text" else []:
             keys += [row.scores.get(judge, {}).get(self.comparison.contestant) for row in pair]
-        keys += [len(after.expected), len(after.said(self.comparison.contestant))]
+        keys += [len(after.expected), len(after.text_of(self.comparison.contestant))]
         return [key if isinstance(key, str) else "" if key is None else f"{key:g}" for key in keys]
 
     def _flags(self, pair: tuple[Row, Row], change: float | None) -> list[str]:
-        said = [row.said(self.comparison.contestant) for row in pair]
-        flags = ["same" if said[0] == said[1] else "differs"]
+        texts = [row.text_of(self.comparison.contestant) for row in pair]
+        flags = ["same" if texts[0] == texts[1] else "differs"]
         if change:
             flags.append("gained" if change > 0 else "lost")
         return flags

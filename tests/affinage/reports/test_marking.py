@@ -19,7 +19,7 @@ def test_nothing_on_the_sheet_says_whose_an_answer_is(judged, tmp_path):
     write_sheet(tmp_path / "marks.csv", lines)
     text = (tmp_path / "marks.csv").read_text(encoding="utf-8-sig")
     assert "tuned" not in text and "base" not in text and "embedded" not in text
-    first = [line["answer_a"] == row.said("tuned") for line in lines for row in judged.rows if row.id == line["row"]]
+    first = [line["answer_a"] == row.text_of("tuned") for line in lines for row in judged.rows if row.id == line["row"]]
     assert 5 < sum(first) < 25  # either may stand first
     assert [line["row"] for line in lines] != [row.id for row in judged.rows]
 
@@ -40,7 +40,7 @@ def test_answers_find_back_to_whose_they_are(judged, tmp_path, delimiter, encodi
     lines = sheet(judged, "base", 30, 1)
     by_id = {row.id: row for row in judged.rows}
     for line in lines:
-        tuned_first = line["answer_a"].lstrip("'") == by_id[line["row"]].said("tuned").lstrip("'")
+        tuned_first = line["answer_a"].lstrip("'") == by_id[line["row"]].text_of("tuned").lstrip("'")
         line["mark_a"], line["mark_b"] = ("5", "1") if tuned_first else ("1", "5")
         line["preferred"] = "A " if tuned_first else "b"
     with open(tmp_path / "marks.csv", "w", encoding=encoding, newline="") as file:

@@ -19,7 +19,7 @@ def results(tmp_path):
 
 def test_answers_are_blind_shuffled_and_those_of_both(results):
     lines = marking_page.answers(results, "base", 6, 1)
-    said = {(row.expected, row.said(contestant)) for row in results.judged for contestant in ("tuned", "base")}
+    said = {(row.expected, row.text_of(contestant)) for row in results.judged for contestant in ("tuned", "base")}
     assert len(lines) == 12 and {(line["expected"], line["answer"]) for line in lines} <= said
     assert {tuple(line) for line in lines} == {("question", "expected", "answer")}
     assert lines == marking_page.answers(results, "base", 6, 1) != marking_page.answers(results, "base", 6, 2)

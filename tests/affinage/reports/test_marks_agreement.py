@@ -40,7 +40,7 @@ def as_judged(judged: Results):
     def change(number, line):
         row = next(row for row in judged.rows if row.id == line["row"])
         for side in "ab":
-            contestant = "tuned" if line[f"answer_{side}"] == row.said("tuned") else "base"
+            contestant = "tuned" if line[f"answer_{side}"] == row.text_of("tuned") else "base"
             line[f"mark_{side}"] = str(level(row.scores["embedded"][contestant], 0, 100))
             if row.scores["embedded"][contestant] == max(row.scores["embedded"][rival] for rival in ("tuned", "base")):
                 line["preferred"] = side
@@ -98,7 +98,7 @@ def test_what_people_say(tmp_path):
 
     def tuned_wins(_, line):
         row = next(row for row in judged.rows if row.id == line["row"])
-        side = "a" if line["answer_a"] == row.said("tuned") else "b"
+        side = "a" if line["answer_a"] == row.text_of("tuned") else "b"
         line.update({f"mark_{side}": "4", f"mark_{'ab'.replace(side, '')}": "2", "preferred": side})
 
     marked = read_sheet(fill(tmp_path / "m.csv", sheet(judged, "base", 4, 1), tuned_wins), judged, "base")
