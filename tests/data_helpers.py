@@ -2,10 +2,13 @@
 
 import copy
 import json
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from hypothesis import strategies as st
 
+from stages.common.params import read
 from stages.common.schema_data import Accounts, AlpacaFormat, ChatFormat, ClassificationFormat, Clean, CompletionFormat, Split
 from stages.common.schema_sources import Scrape
 from stages.sources import SourceFile, rows_of
@@ -20,6 +23,32 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd_text, inner, max_size=3),
     max_leaves=6,
 )
+
+
+def leaves(tree: dict, path: tuple = ()) -> Iterator[tuple]:
+    """The paths of all leaves; an empty mapping has none."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+@cache
+def committed() -> dict:
+    """`params.yaml` as it is in the repository, unchecked."""
+    return read(ROOT / "params.yaml")
+
+
+def put(path: str, value: object, params: dict | None = None) -> dict:
+    """The parameters (the committed ones) with one value put at a dotted path; mappings on the way are made."""
+    params = copy.deepcopy(committed() if params is None else params)
+    place = params
+    *keys, last = path.split(".")
+    for key in keys:
+        place = place.setdefault(key, {})
+    place[last] = value
+    return params
 
 
 def read_file(choice, path: Path, encoding: str = "utf-8") -> list[dict]:

@@ -96,7 +96,7 @@ def test_facts_are_complete():
 def test_facts_agree_with_a_real_table(real_data):
     table = json.loads((real_data / "elements" / "PeriodicTableJSON.json").read_text(encoding="utf-8"))["elements"]
     spelt = {"cesium": "caesium", "aluminum": "aluminium", "sulphur": "sulfur"}
-    for fact, real in zip(facts(), table, strict=False):
+    for fact, real in zip(facts(), table[:118], strict=True):
         name = real["name"].casefold()
         assert (int(fact["number"]), fact["symbol"], fact["name"]) == (real["number"], real["symbol"], spelt.get(name, name))
         assert int(fact["period"]) == real["period"]

@@ -1,11 +1,8 @@
 """dvc.yaml and params.yaml fit each other and the code: nothing read goes undeclared, nothing declared goes unread."""
 
-import ast
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +10,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from tests.data_helpers import leaves
 from tests.imports import BY_METHOD, METHODS, ROOT, closure, of_all_methods
+from tests.processes import dvc
 
 STAGES = ("base", "scrape", "label", "split", "format", "train", "generate", "judge")
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -128,30 +127,6 @@ def test_the_command_names_the_paths_of_the_stage(stage):
     assert command[4::2] == [f"--{field.name}" for field in fields(import_module(f"stages.{stage}").Paths)]
 
 
-# named from outside: by an interface of transformers, or as the options of `affinage add`; a kernel's are as many as it needs
-MANY_PARAMETERS = {"_attend", "attend", "packed_rows", "add_dataset"}
-
-
-def is_kernel(function: ast.FunctionDef) -> bool:
-    return any("triton.jit" in ast.unparse(decorator) for decorator in function.decorator_list)
-
-
-def test_no_function_takes_more_than_seven_parameters():
-    for path in [*(ROOT / "stages").rglob("*.py"), *(ROOT / "affinage").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef) and node.name not in MANY_PARAMETERS and not is_kernel(node):
-                names = [parameter.arg for parameter in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
-                assert len([name for name in names if name not in ("self", "cls")]) <= 7, f"{path}: {node.name}"
-
-
-def leaves(tree: dict, path: tuple = ()):
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from leaves(value, (*path, key))
-        else:
-            yield (*path, key)
-
-
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory) -> Path:
     """A repository with this one's graph and parameters, whose commands write a checksum of the parameters; run once."""
@@ -175,12 +150,6 @@ def twin(tmp_path_factory) -> Path:
     for command in (["init", "-q", "--no-scm"], ["config", "core.analytics", "false"], ["repro", "-q"]):
         dvc(folder, *command)
     return folder
-
-
-def dvc(folder: Path, *command: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "dvc", *command], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def ran(output: str) -> set[str]:

@@ -1,9 +1,6 @@
 import io
-import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 from ruamel.yaml import YAML
@@ -13,7 +10,8 @@ from stages.common.check_params import check
 from stages.common.defaults import resolve
 from stages.common.errors import StageError
 from stages.common.params import read
-from tests.data_helpers import ROOT, names
+from tests.data_helpers import ROOT, leaves, names
+from tests.processes import module
 
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 COMMITTED = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -35,15 +33,6 @@ def write(tmp_path):
         return folder
 
     return write
-
-
-def leaves(tree: dict, path: tuple = ()):
-    """The paths of all leaves; an empty mapping has none."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from leaves(value, (*path, key))
-        else:
-            yield (*path, key)
 
 
 def without(tree: dict, path: tuple) -> dict:
@@ -195,27 +184,17 @@ def test_an_unknown_recipe_names_the_known_ones(params, name):
         recipe.apply(name, ROOT / "recipes", params)
 
 
-def command(folder, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "affinage", "recipe", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-
-
 def test_on_the_command_line(params, tmp_path):
     shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
-    listed = command(tmp_path, "--list")
+    listed = module(tmp_path, "affinage", "recipe", "--list")
     named = [line.split()[0] for line in listed.stdout.splitlines() if not line.startswith(" ")]
     assert named == RECIPES and all(len(line) <= 100 for line in listed.stdout.splitlines())
-    first = command(tmp_path, RECIPES[0])
+    first = module(tmp_path, "affinage", "recipe", RECIPES[0])
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout.startswith("set ")
     assert params.read_text(encoding="utf-8") != COMMITTED
-    assert command(tmp_path, RECIPES[0]).stdout == f"{RECIPES[0]}: already merged\n"
-    unknown = command(tmp_path, "nothing")
+    assert module(tmp_path, "affinage", "recipe", RECIPES[0]).stdout == f"{RECIPES[0]}: already merged\n"
+    unknown = module(tmp_path, "affinage", "recipe", "nothing")
     assert unknown.returncode == 1
     assert unknown.stderr.startswith("error: recipes\n")
     assert "Traceback" not in unknown.stderr

@@ -3,11 +3,8 @@ import decimal
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 
 import openpyxl
@@ -20,6 +17,7 @@ from stages.common.errors import StageError
 from stages.common.files import read_json
 from stages.sources import SourceFile
 from tests.data_helpers import ROOT, folder_with, jsonl, names, scrape_params
+from tests.processes import module
 
 XML = "<Document><QAPair><Question>q</Question><Answer>a</Answer></QAPair></Document>"
 
@@ -269,16 +267,6 @@ def test_a_source_may_be_one_file(tmp_path):
     assert run(tmp_path, "csv", files="")["source.jsonl"] == [{"id": "local/source#1", "instruction": "1", "response": "2"}]
 
 
-def stage(folder, *arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "stages.scrape", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-
-
 @pytest.fixture
 def project(tmp_path):
     shutil.copy(ROOT / "params.yaml", tmp_path)
@@ -287,7 +275,7 @@ def project(tmp_path):
 
 
 def test_on_the_command_line(project):
-    done = stage(project, "medical_qa", "--source", "source", "--out", "raw")
+    done = module(project, "stages.scrape", "medical_qa", "--source", "source", "--out", "raw")
     assert (done.returncode, done.stdout) == (0, "")
     assert jsonl(project / "raw/local/a.jsonl.jsonl") == [
         {"id": "local/a.jsonl#1", "instruction": "q", "response": "a", "focus": "f"}
@@ -297,7 +285,7 @@ def test_on_the_command_line(project):
 def test_wrong_parameters_on_the_command_line_end_with_a_message_and_no_traceback(project):
     text = (project / "params.yaml").read_text(encoding="utf-8")
     (project / "params.yaml").write_text(text.replace("reader: jsonl", "raeder: jsonl", 1), encoding="utf-8")
-    done = stage(project, "medical_qa", "--source", "source", "--out", "raw")
+    done = module(project, "stages.scrape", "medical_qa", "--source", "source", "--out", "raw")
     assert done.returncode == 1
     assert done.stderr.startswith("error: params.yaml\n")
     assert "datasets.medical_qa.scrape.sources.local.raeder: unknown key; did you mean 'reader'?" in done.stderr
@@ -308,7 +296,7 @@ def test_wrong_parameters_on_the_command_line_end_with_a_message_and_no_tracebac
 
 def test_broken_yaml_on_the_command_line_ends_with_a_message_and_no_traceback(project):
     (project / "params.yaml").write_text("a: [")
-    done = stage(project, "medical_qa", "--source", "source", "--out", "raw")
+    done = module(project, "stages.scrape", "medical_qa", "--source", "source", "--out", "raw")
     assert done.returncode == 1
     assert done.stderr.startswith("error: params.yaml\n")
     assert "Traceback" not in done.stderr

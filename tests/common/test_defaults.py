@@ -1,7 +1,5 @@
 """Entries are filled in from `defaults` of the same file, and from nowhere else."""
 
-import copy
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,20 +8,9 @@ from stages.common.check_params import check
 from stages.common.defaults import ENTRIES, TASKS, as_read, resolve
 from stages.common.errors import StageError
 from stages.common.params import read, section
-from tests.data_helpers import ROOT
+from tests.data_helpers import ROOT, put
 
 COMMITTED = read(ROOT / "params.yaml")
-
-
-def put(path: str, value: object, params: dict = COMMITTED) -> dict:
-    """The parameters with one value put at a path of keys; mappings on the way are made."""
-    params = copy.deepcopy(params)
-    place = params
-    *keys, last = path.split(".")
-    for key in keys:
-        place = place.setdefault(key, {})
-    place[last] = value
-    return params
 
 
 def trained(params: dict, model: str = "medical") -> dict:

@@ -11,21 +11,10 @@ from stages.common.errors import StageError
 from stages.common.params import read, section
 from stages.common.schema import Split
 from stages.common.schema_models import Judge
-from tests.data_helpers import ROOT, as_checked, web_params
+from tests.data_helpers import ROOT, as_checked, put, web_params
 
 COMMITTED = read(ROOT / "params.yaml")
 RESOLVED = as_checked(resolve(COMMITTED)[0])
-
-
-def changed(path: str, value: object, params: dict = COMMITTED) -> dict:
-    """The parameters with one value put at a dotted path."""
-    params = copy.deepcopy(params)
-    *folders, last = path.split(".")
-    place = params
-    for key in folders:
-        place = place[key]
-    place[last] = value
-    return params
 
 
 def problems(params: object) -> str:
@@ -84,13 +73,13 @@ def test_no_is_text_and_no_truth_value(params_file):
 
 
 def test_an_unknown_key_is_refused_with_a_suggestion():
-    text = problems(changed("datasets.medical_qa.split.tset", 0.1))
+    text = problems(put("datasets.medical_qa.split.tset", 0.1))
     assert "datasets.medical_qa.split.tset: unknown key; did you mean 'test'?" in text
     assert "legal: exact, given, group, near_duplicate, sample, seed, stratify, test, train, validation" in text
 
 
 def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
-    text = problems(changed("datasets.format", COMMITTED["datasets"]["medical_qa"] | {"splt": 1}))
+    text = problems(put("datasets.format", COMMITTED["datasets"]["medical_qa"] | {"splt": 1}))
     assert "datasets.format.splt: unknown key; did you mean 'split'? (legal: format, label, scrape, source, split)" in text
 
 
@@ -152,7 +141,7 @@ def test_the_legal_keys_are_those_of_the_place_whatever_an_entry_is_called():
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(path, value, message):
-    assert message in problems(changed(path, value))
+    assert message in problems(put(path, value))
 
 
 def test_a_missing_parameter_is_named():
@@ -164,64 +153,64 @@ def test_a_missing_parameter_is_named():
 
 
 def test_fractions_must_sum_to_one():
-    text = problems(changed("datasets.medical_qa.split.train", 0.83))
+    text = problems(put("datasets.medical_qa.split.train", 0.83))
     assert "datasets.medical_qa.split: train + validation + test must be 1, not 1.1" in text
 
 
 @pytest.mark.parametrize(("test", "train"), [(0.2, 0.73), (0.3, 0.63), (0, 0.93), (0.93, 0)])
 def test_train_is_what_validation_and_test_leave(test, train):
-    checked = check(changed("datasets.medical_qa.split.test", test), Path("params.yaml"))
+    checked = check(put("datasets.medical_qa.split.test", test), Path("params.yaml"))
     assert checked.datasets["medical_qa"].split.train == train
 
 
 @pytest.mark.parametrize("share", ["much", None, [0.2], True, -0.5])
 def test_a_share_that_is_no_number_is_named_for_itself(share):
-    assert "1 problem\n" in (text := problems(changed("datasets.medical_qa.split.test", share)))
+    assert "1 problem\n" in (text := problems(put("datasets.medical_qa.split.test", share)))
     assert "datasets.medical_qa.split.test: found" in text
 
 
 @pytest.mark.parametrize("value", ["nothing", ["smollm2"], {}, None, 7])
 @pytest.mark.parametrize("field", ["dataset", "base", "root"])
 def test_a_wire_that_leads_nowhere_is_refused(field, value):
-    assert f"models.medical.{field}: " in problems(changed(f"models.medical.{field}", value))
+    assert f"models.medical.{field}: " in problems(put(f"models.medical.{field}", value))
 
 
 def test_a_wire_that_leads_nowhere_names_where_it_may_lead():
-    text = problems(changed("models.medical.dataset", "nothing"))
+    text = problems(put("models.medical.dataset", "nothing"))
     assert "models.medical.dataset: no dataset 'nothing'; expected one of medical_qa, instructions" in text
-    text = problems(changed("models.medical.base", "nothing"))
+    text = problems(put("models.medical.base", "nothing"))
     assert "models.medical.base: no base or model 'nothing'; expected one of smollm2, minilm, medical, assistant" in text
 
 
 def test_an_encoder_cannot_be_tuned_as_a_causal_model():
     assert "'minilm' cannot be tuned by method causal; expected one of smollm2" in problems(
-        changed("models.medical.base", "minilm")
+        put("models.medical.base", "minilm")
     )
 
 
 def test_a_later_round_may_start_from_an_earlier_one():
-    rounds = changed("models.later", COMMITTED["models"]["medical"] | {"base": "medical"})
+    rounds = put("models.later", COMMITTED["models"]["medical"] | {"base": "medical"})
     assert check(rounds, Path("params.yaml")).models["later"].base == "medical"
 
 
 def test_rounds_in_a_circle_are_refused():
-    params = changed("models.later", COMMITTED["models"]["medical"] | {"base": "medical"})
-    text = problems(changed("models.medical.base", "later", params))
+    params = put("models.later", COMMITTED["models"]["medical"] | {"base": "medical"})
+    text = problems(put("models.medical.base", "later", params))
     assert "models.medical.base: rounds in a circle: medical -> later -> medical" in text
     assert "models.later.base: rounds in a circle: later -> medical -> later" in text
 
 
 def test_a_round_on_itself_is_refused():
-    assert "rounds in a circle: medical -> medical" in problems(changed("models.medical.base", "medical"))
+    assert "rounds in a circle: medical -> medical" in problems(put("models.medical.base", "medical"))
 
 
 def test_a_wrong_root_is_refused_with_the_right_one():
-    params = changed("models.later", COMMITTED["models"]["medical"] | {"base": "medical", "root": "minilm"})
+    params = put("models.later", COMMITTED["models"]["medical"] | {"base": "medical", "root": "minilm"})
     assert "models.later.root: found 'minilm', expected 'smollm2', where its chain of rounds starts" in problems(params)
 
 
 def test_names_that_would_share_a_folder_are_refused():
-    params = changed("models.smollm2", COMMITTED["models"]["medical"])
+    params = put("models.smollm2", COMMITTED["models"]["medical"])
     assert "smollm2: names two things that would share models/smollm2; rename one" in problems(params)
 
 
@@ -235,19 +224,19 @@ def test_names_that_are_no_plain_folder_are_refused(kind, name):
 
 @pytest.mark.parametrize("name", ["id", "task", "reason"])
 def test_columns_that_stages_write_cannot_be_overwritten(name):
-    kept = problems(changed("datasets.medical_qa.scrape.sources.local.keep", [name]))
+    kept = problems(put("datasets.medical_qa.scrape.sources.local.keep", [name]))
     assert f"datasets.medical_qa.scrape.sources.local: column '{name}' in columns or keep is written by the stages" in kept
     columns = {"instruction": "question", "response": "answer", name: "number"}
-    assert f"column '{name}'" in problems(changed("datasets.medical_qa.scrape.sources.local.columns", columns))
+    assert f"column '{name}'" in problems(put("datasets.medical_qa.scrape.sources.local.columns", columns))
 
 
 def test_a_kept_column_cannot_take_the_place_of_ours():
-    text = problems(changed("datasets.medical_qa.scrape.sources.local.keep", ["response"]))
+    text = problems(put("datasets.medical_qa.scrape.sources.local.keep", ["response"]))
     assert "column 'response' in columns or keep is named twice" in text
 
 
 def test_every_dataset_needs_a_question_and_an_answer():
-    text = problems(changed("datasets.medical_qa.scrape.sources.local.columns", {"instruction": "question"}))
+    text = problems(put("datasets.medical_qa.scrape.sources.local.columns", {"instruction": "question"}))
     assert "datasets.medical_qa.scrape.sources.local.columns: no response" in text
 
 
@@ -306,20 +295,20 @@ def test_every_dataset_needs_a_question_and_an_answer():
     ],
 )
 def test_labels_and_styles(path, value, message):
-    assert message in problems(changed(path, value))
+    assert message in problems(put(path, value))
 
 
 def test_every_row_may_be_trained_on_and_held_back_besides():
-    params = changed("datasets.medical_qa.split.train", 1.0)
+    params = put("datasets.medical_qa.split.train", 1.0)
     assert check(params, Path("params.yaml")).datasets["medical_qa"].split.test == 0.2
-    assert "validation + test must be at most 1" in problems(changed("datasets.medical_qa.split.test", 0.95, params))
+    assert "validation + test must be at most 1" in problems(put("datasets.medical_qa.split.test", 0.95, params))
 
 
 def test_all_problems_come_in_one_message():
-    params = changed("datasets.medical_qa.split.tset", 1)
-    params = changed("models.assistant.train.epochs", 0, params)
-    params = changed("judge_base", "nothing", params)
-    params = changed("datasets.instructions.split.test", 0.95, params)
+    params = put("datasets.medical_qa.split.tset", 1)
+    params = put("models.assistant.train.epochs", 0, params)
+    params = put("judge_base", "nothing", params)
+    params = put("datasets.instructions.split.test", 0.95, params)
     text = problems(params)
     assert text.startswith("4 problems")
     for part in ("split.tset", "assistant.train.epochs", "judge_base: no encoder", "must be at most 1"):
@@ -386,11 +375,11 @@ WEB = web_params({"a.html": "https://example.org/a"}, {"kind": "html_list", "wit
 )
 def test_a_wrong_source_is_named_by_its_place_in_the_file(changes, message):
     source = WEB | {"columns": {"name": "name"}} | changes
-    assert message in problems(changed("datasets.medical_qa.scrape.sources.parts", source))
+    assert message in problems(put("datasets.medical_qa.scrape.sources.parts", source))
 
 
 def test_a_right_source_is_taken():
-    params = changed("datasets.medical_qa.scrape.sources.web", WEB | {"columns": {"name": "name"}})
+    params = put("datasets.medical_qa.scrape.sources.web", WEB | {"columns": {"name": "name"}})
     kinds = [source.kind for source in check(params, Path("params.yaml")).datasets["medical_qa"].scrape.sources.values()]
     assert kinds == ["local", "web"]
 
@@ -429,7 +418,7 @@ def test_a_source_is_named_like_a_folder(name):
     ],
 )
 def test_what_numpy_a_shell_or_the_scores_cannot_take_is_refused(path, value, message):
-    assert message in problems(changed(path, value))
+    assert message in problems(put(path, value))
 
 
 def test_content_is_the_name_of_the_embedded_judge_alone():
@@ -449,15 +438,15 @@ def test_a_judge_with_a_dot_in_its_name_is_refused_for_dvc_could_not_reach_it():
 
 @pytest.mark.parametrize("name", ["my data", "R&D", "a;b", "it's", "data (2)", "*", "é", "/absolute/path"])
 def test_a_source_with_any_name_that_quotes_protect_is_taken(name):
-    assert check(changed("datasets.medical_qa.source", name), Path("params.yaml")).datasets["medical_qa"].source == name
+    assert check(put("datasets.medical_qa.source", name), Path("params.yaml")).datasets["medical_qa"].source == name
 
 
 def test_columns_that_keep_their_names_are_a_list():
-    params = changed("datasets.medical_qa.scrape.sources.local.columns", ["instruction", "response"])
+    params = put("datasets.medical_qa.scrape.sources.local.columns", ["instruction", "response"])
     source = check(params, Path("params.yaml")).datasets["medical_qa"].scrape.sources["local"]
     assert source.columns == {"instruction": "instruction", "response": "response"}
-    params = changed("datasets.medical_qa.scrape.sources.local.columns", ["response", "response", "instruction"])
+    params = put("datasets.medical_qa.scrape.sources.local.columns", ["response", "response", "instruction"])
     assert "sources.local.columns: found ['response', 'response', 'instruction'], expected a mapping" in problems(params)
     assert "sources.local.columns: no instruction" in problems(
-        changed("datasets.medical_qa.scrape.sources.local.columns", ["response"])
+        put("datasets.medical_qa.scrape.sources.local.columns", ["response"])
     )

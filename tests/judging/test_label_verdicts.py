@@ -134,6 +134,7 @@ def test_a_tie_of_the_rivals_and_the_same_answers_gain_nothing():
     result = compare(
         {contestant: figures(rows, contestant, CLASSES) for contestant in rows[0]["answers"]}, Bootstrap(4, 100, 0.95, 1)
     )
+    assert {"accuracy", "macro_f1"} <= result["gain"].keys()
     for gain in result["gain"].values():
         assert gain == {"over": "majority", "value": 0, "low": 0, "high": 0}
 

@@ -75,15 +75,19 @@ def test_an_empty_thought_is_learned_and_no_part_of_the_answer():
     assert turn(tokenizer).lead == "<think>\n\n</think>\n\n"
 
 
+def control_tokens(tokenizer, messages: list[dict], answer: str) -> list[int]:
+    """The tokens of a conversation and its answer that are marks of the tokenizer."""
+    encoded = encode_turn(tokenizer, messages, answer)
+    return [token for token in encoded.prompt + encoded.answer if token in marks(tokenizer).numbers]
+
+
 @pytest.mark.parametrize("shape", shapes.SHAPES)
 def test_halves_of_marks_make_no_mark_with_what_the_template_writes(shape):
     """A mark that is split over a text and the template's own text stays in two pieces, or the row is refused."""
     tokenizer = adopted(shape)
-    numbers = marks(tokenizer).numbers
 
     def control(question: str, answer: str) -> list[int]:
-        said = encode_turn(tokenizer, [{"role": "user", "content": question}], answer)
-        return [token for token in said.prompt + said.answer if token in numbers]
+        return control_tokens(tokenizer, [{"role": "user", "content": question}], answer)
 
     plain = control("What?", "Red.")
     for mark in marks(tokenizer).tokens:
@@ -95,11 +99,9 @@ def test_halves_of_marks_make_no_mark_with_what_the_template_writes(shape):
 @pytest.mark.parametrize("shape", shapes.SHAPES)
 def test_marks_in_texts_open_and_end_no_turn(shape):
     tokenizer = adopted(shape)
-    numbers = marks(tokenizer).numbers
 
     def control(messages: list[dict], answer: str) -> list[int]:
-        said = encode_turn(tokenizer, messages, answer)
-        return [token for token in said.prompt + said.answer if token in numbers]
+        return control_tokens(tokenizer, messages, answer)
 
     plain = control(ASKED, ANSWER)
 

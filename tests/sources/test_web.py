@@ -235,7 +235,8 @@ def test_so_many_hosts_at_once_and_each_alone(tmp_path, server, naps, at_once, t
 
 def test_the_operators_are_told_whom_to_ask(tmp_path, site):
     names(tmp_path, site, contact="me@example.org")
-    assert all("affinage" in said["user-agent"] and "me@example.org" in said["user-agent"] for _, said in site.requests)
+    agents = [headers["user-agent"] for _, headers in site.requests]
+    assert agents and all("affinage" in agent and "me@example.org" in agent for agent in agents)
 
 
 # failures that pass --------------------------------------------------------------------------------------------------

@@ -1,14 +1,13 @@
 """Rounds under DVC: with this repository's own graph, rows that come later train a new round and no other."""
 
 import shutil
-import subprocess
-import sys
 
 import pytest
 from ruamel.yaml import YAML
 
 from tests import tiny
 from tests.imports import ROOT
+from tests.processes import dvc
 
 # what each stage does here: the least that gives its outputs; train says which model it trained
 COMMANDS = {
@@ -36,15 +35,9 @@ def repository(tmp_path):
     shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     tiny.formatted(tmp_path / "source")
     dump(tmp_path / "dvc.yaml", {"stages": stages})
-    run(tmp_path, "init", "-q", "--no-scm")
-    run(tmp_path, "config", "core.analytics", "false")
+    dvc(tmp_path, "init", "-q", "--no-scm")
+    dvc(tmp_path, "config", "core.analytics", "false")
     return tmp_path
-
-
-def run(folder, *command: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "dvc", *command], cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def repro(folder, *rounds: tuple[str, str, str]) -> list[str]:
@@ -57,7 +50,7 @@ def repro(folder, *rounds: tuple[str, str, str]) -> list[str]:
     defaults = {"format": {"all": {}, "alpaca": {}}, "train": {"all": {}, "causal": {}}}
     params = {"defaults": defaults, "bases": {"b": {"base": {"kind": "x"}}}, "datasets": datasets, "models": models}
     dump(folder / "params.yaml", params)
-    run(folder, "repro", "-q")
+    dvc(folder, "repro", "-q")
     return (folder / "trained.txt").read_text().split()
 
 

@@ -61,7 +61,9 @@ def test_it_is_the_likelihood_that_the_judge_measures(here):
 def test_a_model_that_is_its_base_lost_nothing(here):
     shutil.rmtree(here / "models" / "medical")
     shutil.copytree(here / "models" / "smollm2", here / "models" / "medical")
-    for on in elsewhere.elsewhere("medical", [])["on"].values():
+    by_dataset = elsewhere.elsewhere("medical", [])["on"]
+    assert by_dataset
+    for on in by_dataset.values():
         assert on["prompts"].keys() == {"formatted", "own"}
         for of in on["prompts"].values():
             assert set(of["perplexity"]["change"].values()) == set(of["token_accuracy"]["change"].values()) == {0.0}

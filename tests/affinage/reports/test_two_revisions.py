@@ -5,6 +5,7 @@ from affinage.reports.outputs import Revision
 from affinage.reports.results import Results
 from affinage.reports.two_revisions import ComparedPage, render_compared
 from tests.affinage.reports import made_up
+from tests.affinage.reports.fixtures import better
 from tests.affinage.reports.test_comparison import labelled
 from tests.affinage.reports.test_page import CONTRAST, choose, shown, texts
 
@@ -43,17 +44,11 @@ def test_rows_that_differ_come_first_the_most_changed_before_the_others(tmp_path
 
 
 def test_figures_and_parameters_of_both_are_shown(tmp_path):
-    comparison = compared(tmp_path, made_better)
+    comparison = compared(tmp_path, better)
     comparison.second.params["train"]["learning_rate"] = 1e-4
     text = " ".join(render_compared(comparison).split())
     assert ">better</b> in perplexity, chrF and score by judge embedded." in text
     assert '<th scope="row">models.model.train.learning_rate</th><td dir="auto">0.0002</td><td dir="auto">0.0001</td>' in text
-
-
-def made_better(answered, verdict):
-    answered["answers"]["tuned"]["text"] = answered["expected"]
-    verdict["scores"]["embedded"]["tuned"] = 99.0
-    verdict["likelihood"]["tuned"][0] = 12.0
 
 
 def test_the_same_results_have_no_plot_and_no_changed_parameter(tmp_path):
