@@ -2,7 +2,6 @@ import json
 
 import pytest
 
-from stages import generate
 from stages.common.files import read_rows, write_rows
 from stages.common.speed import read_times, times_file
 from stages.decoding.causal import batch_answers
@@ -10,7 +9,7 @@ from stages.models import directory
 from stages.models.prompting import encode_turn
 from stages.tasks.batches import Example
 from stages.tasks.score import score
-from tests import tiny, trained
+from tests import answered, tiny, trained
 
 PROBES = ["What is the colour of the sea?", "Why?"]
 
@@ -51,19 +50,7 @@ def groups(monkeypatch):
 
 
 def run(work, models, model="tuned", base="base", out="answers.jsonl", **options) -> list[dict]:
-    generate.main(
-        "model",
-        tiny.generation(**options),
-        generate.Paths(
-            formatted=work / "formatted",
-            model=models / model,
-            base=models / base,
-            root=models / "base",
-            out=work / out,
-            speed=work / "speed.json",
-        ),
-    )
-    return list(read_rows(work / out))
+    return answered.run(work, tiny.generation(**options), models / model, models / base, models / "base", out)
 
 
 def test_every_row_and_probe_is_answered_by_everyone(work, models):

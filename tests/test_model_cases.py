@@ -12,7 +12,7 @@ from stages.common.errors import StageError
 from stages.common.files import read_rows, write_rows
 from stages.models.directory import load_tokenizer
 from stages.models.prompting import encode_turn
-from tests import labelled, tiny, trained
+from tests import answered, labelled, tiny, trained
 from tests.data_helpers import (
     chat_params,
     classification_params,
@@ -84,11 +84,9 @@ def base(folder: Path, chat: str = tiny.CHAT) -> Path:
     return folder
 
 
-def answered(work: Path) -> list[dict]:
+def answered_rows(work: Path) -> list[dict]:
     """What `generate` writes of the trained model."""
-    places = {"formatted": work / "formatted", "model": work / "model", "base": work / "base", "root": work / "base"}
-    generate.main("m", tiny.generation(), generate.Paths(**places, out=work / "answers.jsonl", speed=work / "speed.json"))
-    return list(read_rows(work / "answers.jsonl"))
+    return answered.run(work, tiny.generation(), work / "model", work / "base")
 
 
 @pytest.mark.parametrize("name", ["special_in_answer", "special_trained"])
@@ -103,7 +101,7 @@ def test_a_mark_in_an_answer_is_letters_and_is_counted(tmp_path, rows_of, name):
         *inside, end = encode_turn(tokenizer, row["messages"], row["completion"]).answer
         assert end == tokenizer.eos_token_id and not marks & {*inside}
         assert tokenizer.decode(inside).strip() == row["completion"]
-    answers = [answer for row in answered(tmp_path) for answer in row["answers"].values()]
+    answers = [answer for row in answered_rows(tmp_path) for answer in row["answers"].values()]
     assert {answer["finish"] for answer in answers} <= {"stop", "length"}
 
 
@@ -123,7 +121,7 @@ def test_a_template_that_passes_over_the_prompt_is_led_up_to_the_answer(tmp_path
     rows_of("nogen")
     base(tmp_path / "base", NO_GENERATION)
     trained.run(tmp_path, tiny.training(epochs=1))
-    rows = answered(tmp_path)
+    rows = answered_rows(tmp_path)
     assert rows and all(row["answers"]["tuned"]["prompt"].endswith("<assistant> ") for row in rows)
 
 

@@ -7,14 +7,13 @@ import shutil
 import pytest
 import torch
 
-from stages import generate, judge
+from stages import judge
 from stages.common.errors import StageError
-from stages.common.files import read_rows
 from stages.common.scratch import content_hash
 from stages.models import directory
 from stages.tasks.batches import encode_all
 from stages.tasks.score import score
-from tests import tiny, trained
+from tests import answered, tiny, trained
 
 LORA = {"kind": "lora", "rank": 4, "alpha": 8, "dropout": 0.1, "base": "plain"}
 ADAPTER, MERGED = {**LORA, "save": "adapter"}, {**LORA, "save": "merged"}
@@ -125,19 +124,7 @@ def test_two_runs_give_the_same_bytes(tmp_path, monkeypatch, architecture):
 
 
 def answers(models, model, out) -> list[dict]:
-    generate.main(
-        "model",
-        tiny.generation(),
-        generate.Paths(
-            formatted=models / "formatted",
-            model=models / model,
-            base=models / "base",
-            root=models / "base",
-            out=models / out,
-            speed=models / "speed.json",
-        ),
-    )
-    return list(read_rows(models / out))
+    return answered.run(models, tiny.generation(), models / model, models / "base", out=out)
 
 
 def test_it_answers_as_the_merged_model_does(models):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from affinage.adding.deciding import Said, decided
+from affinage.adding.deciding import Options, decided
 from affinage.adding.locating import material
 from affinage.adding.reading import reader_of, readings
 from stages.common.params import read
@@ -19,7 +19,7 @@ from stages.sources.columns import column
 from tests.data_helpers import ROOT
 
 NAMES = [("Frage", "Antwort"), ("user_query", "BotReply"), ("prompt", "completion"), ("x", "z")]
-NOTHING = Said()
+NOTHING = Options()
 DEFAULTS = read(ROOT / "params.yaml")["defaults"]
 # letters that every encoding below has, signs that dialects quote, and line ends within fields
 texts = st.text("abcdefgxyzäöüéèàçß ,;\t|\"'\n", min_size=3, max_size=30).map(lambda text: f"ab{text}yz")
@@ -27,7 +27,7 @@ answers = st.lists(st.tuples(texts, texts), min_size=4, max_size=12)
 words = st.sampled_from(["rows", "data", "qa", "items", "entries"])
 
 
-def read_back(file: Path, said: Said = NOTHING) -> list[tuple[str, str]]:
+def read_back(file: Path, said: Options = NOTHING) -> list[tuple[str, str]]:
     """Question and answer of every row, by the reader, encoding and columns that were found out."""
     material_read = material(str(file), "", DEFAULTS)
     ways, encoding = readings(material_read, DEFAULTS, "")
@@ -37,7 +37,7 @@ def read_back(file: Path, said: Said = NOTHING) -> list[tuple[str, str]]:
     return [tuple(value_of(row) for value_of in columns) for row in rows_of(source, reader_of(decision.way.reader, DEFAULTS))]
 
 
-def written(name: str, content: bytes, said: Said = NOTHING) -> list[tuple[str, str]]:
+def written(name: str, content: bytes, said: Options = NOTHING) -> list[tuple[str, str]]:
     with TemporaryDirectory() as folder:
         (Path(folder) / name).write_bytes(content)
         return read_back(Path(folder) / name, said)
@@ -90,7 +90,7 @@ def test_instances_one_a_task(rows):
 )
 def test_columns_of_any_name(rows, names):
     """Those of no telling name are said by options."""
-    said = Said() if names[0] != "x" else Said(question="x", answer="z")
+    said = Options() if names[0] != "x" else Options(question="x", answer="z")
     lines = (json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)
     assert written("a.jsonl", "".join(lines).encode(), said) == rows
 

@@ -5,15 +5,13 @@ import shutil
 import pytest
 
 from affinage.commands import recipe
-from stages import generate
 from stages.common.check_params import check
 from stages.common.errors import StageError
-from stages.common.files import read_rows
 from stages.common.params import read
 from stages.decoding.causal.exported import llama_cpp
 from stages.decoding.causal.exported.gguf_file import write_gguf
 from stages.models.directory import load_tokenizer
-from tests import tiny
+from tests import answered, tiny
 from tests.imports import ROOT
 from tests.servers.loopback import Fault, Said
 
@@ -29,13 +27,7 @@ def work(tmp_path, monkeypatch):
 
 def run(work, address, kind="vllm", out="answers.jsonl", **options) -> list[dict]:
     server = {"name": "fast", "kind": kind, "base_url": f"{address}/v1", "model": "mine"}
-    paths = {"model": work / "tuned", "base": work / "root", "root": work / "root", "formatted": work / "formatted"}
-    generate.main(
-        "model",
-        tiny.generation(servers=[server], **options),
-        generate.Paths(**paths, out=work / out, speed=work / "speed.json"),
-    )
-    return list(read_rows(work / out))
+    return answered.run(work, tiny.generation(servers=[server], **options), work / "tuned", work / "root", out=out)
 
 
 def counted(work):

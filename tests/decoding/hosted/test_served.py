@@ -5,13 +5,13 @@ import threading
 
 import pytest
 
-from stages import generate, judge
+from stages import judge
 from stages.common.errors import StageError
-from stages.common.files import read_rows, write_json, write_rows
+from stages.common.files import write_json, write_rows
 from stages.common.speed import read_times
 from stages.decoding.hosted.served import context
 from stages.models.prompting import write_prompt
-from tests import tiny
+from tests import answered, tiny
 from tests.servers.loopback import Fault, Said, killed
 
 BOTH = pytest.mark.parametrize("provider", ["ollama", "openai"])
@@ -45,19 +45,7 @@ def hosted(work, server, provider, name, contract=None):
 
 def run(work, server, provider="openai", contract=COMPLETION, out="answers.jsonl", **options) -> list[dict]:
     model, root = hosted(work, server, provider, "tuned", contract), hosted(work, server, provider, "root")
-    generate.main(
-        "model",
-        tiny.generation(**options),
-        generate.Paths(
-            formatted=work / "formatted",
-            model=model,
-            base=root,
-            root=root,
-            out=work / out,
-            speed=work / "speed.json",
-        ),
-    )
-    return list(read_rows(work / out))
+    return answered.run(work, tiny.generation(**options), model, root, out=out)
 
 
 @BOTH

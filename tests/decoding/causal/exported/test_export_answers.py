@@ -5,11 +5,10 @@ import sys
 
 import pytest
 
-from stages import generate
 from stages.common.errors import StageError
-from stages.common.files import read_rows, write_rows
+from stages.common.files import write_rows
 from stages.decoding.causal.exported import export_answers, llama_cpp
-from tests import tiny
+from tests import answered, tiny
 
 
 @pytest.fixture
@@ -21,9 +20,7 @@ def work(tmp_path):
 
 
 def run(work, out="answers.jsonl", **options) -> list[dict]:
-    paths = {"model": work / "tuned", "base": work / "root", "root": work / "root", "formatted": work / "formatted"}
-    generate.main("model", tiny.generation(**options), generate.Paths(**paths, out=work / out, speed=work / "speed.json"))
-    return list(read_rows(work / out))
+    return answered.run(work, tiny.generation(**options), work / "tuned", work / "root", out=out)
 
 
 def test_an_export_answers_as_the_tuned_model_does(work):
