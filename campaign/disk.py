@@ -49,7 +49,7 @@ class Trial:
         self.findings.expect(not leftovers, f"{self.name}, {fault_name}: left over {leftovers}")
 
     def heals(self, fault_name: str, run_folder: Path, fault: Callable[[], None] | None = None) -> None:
-        """A run that must end in the bytes of the undisturbed one: the rerun with the fault gone, or one under a harmless fault."""
+        """A run that must end in the bytes of the undisturbed one: the fault is gone, or harmless."""
         end = works.run(self.work, self.ground, run_folder, fault)
         healed = end.status == 0 and works.outputs(self.work, run_folder) == self.calm
         self.findings.expect(healed, f"{self.name}, {fault_name}: the run ends with {end.status}, {end.output[-500:]}")

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from affinage.adding import account_roles, entries
+from affinage.adding import account_roles, entries, writing
 from affinage.adding.deciding import NAMES, Decision, Options, decided
 from affinage.adding.dividing import Division, division
 from affinage.adding.locating import material
@@ -162,22 +162,22 @@ def add_dataset(
     datasets = document.get("datasets") or {}
     planned = _named(new, datasets, lambda: entries.plan(new, decision, divided, encoding, defaults, in_place))
     _report(new, decision, ways, encoding, divided)
-    parts.append(entries.dataset_yaml(new.name, planned.entry))
+    parts.append(writing.dataset_yaml(new.name, planned.entry))
     learner = ""
     if model:
         entry = {"dataset": new.name, **entries.model_entry(model, decision.roles.task, document.get("bases") or {})}
         learner = _learner(new.name, entry, document)
-        parts.append(entries.model_yaml(learner, entry))
-    before, after = entries.merged(parts)
+        parts.append(writing.model_yaml(learner, entry))
+    before, after = writing.merged(parts)
     print("\n".join(lines(preview(planned, new, defaults, full))))
     if dry_run:
         print(
             "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), "params.yaml", "params.yaml")), end=""
         )
         return
-    copied = entries.copy(planned)
+    copied = writing.copy(planned)
     if before != after:
-        entries.write(after)
+        writing.write(after)
         names = f"datasets.{new.name}" + (f", models.{learner}" if learner else "")
         print(f"wrote    {_full_lines(after) - _full_lines(before)} lines to params.yaml: {names}")
     if copied:
