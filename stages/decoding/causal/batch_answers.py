@@ -110,7 +110,7 @@ def answer(
             change: it need not set everything up again. None: a new one.
         meanwhile: is called once the prompts are read, with the logits after them [B, V]. Its time does not count.
     """
-    runtime.check_rows(model, tokenizer, (token for prompt in prompts for token in prompt), "a prompt")
+    runtime.check_rows(model, tokenizer, chain.from_iterable(prompts), "a prompt")
     ends = end_tokens(model, tokenizer)
     count = len(prompts)
     fresh = ([[] for _ in prompts], ["length"] * count, [0.0] * count)

@@ -13,9 +13,6 @@ import triton.language as tl
 from stages.decoding.causal.graphs.heads import flags, read
 from stages.decoding.causal.graphs.turn import Turn
 
-LINES = 16  # the fewest lines that a matrix product takes
-PROGRAMS = 512  # four for each multiprocessor of an H100
-
 
 def attend(
     heads: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
@@ -40,29 +37,18 @@ def attend(
     (rows, count, size), (groups, columns) = query.shape, kept.shape[2:4]
     mixed = query.new_empty(query.shape)
     arguments, options = flags(turn, query)
-    together = _together(rows, groups, count // groups)
-    _kernel[(rows, groups // together)](
+    _kernel[(rows, groups)](
         *(query, key, value, *kept, places, mixed, *arguments),
         *(query.stride(0), query.stride(1), key.stride(0), key.stride(1), value.stride(0), value.stride(1)),
         *(columns, window or 0, size**-0.5 if scale is None else scale),
         HEADS=count // groups,
-        TOGETHER=together,
-        LINES=max(LINES, triton.next_power_of_2(count // groups)),
+        LINES=max(16, triton.next_power_of_2(count // groups)),  # the least that a matrix product takes
         SIZE=size,
         WIDE=max(16, triton.next_power_of_2(size)),
         BLOCK=64,
         **options,
     )
     return mixed
-
-
-def _together(rows: int, groups: int, heads: int) -> int:
-    """How many heads of keys a program takes, one after the other, each with its `heads` of queries.
-
-    The more, the less often it begins, but there must be programs enough to keep a GPU busy.
-    """
-    fitting = [n for n in range(1, groups + 1) if groups % n == 0 and n * heads <= LINES and rows * groups // n >= PROGRAMS]
-    return max(fitting, default=1)
 
 
 @triton.jit(do_not_specialize=["columns", "window"])
@@ -89,7 +75,6 @@ def _kernel(
     window,
     scale,
     HEADS: tl.constexpr,
-    TOGETHER: tl.constexpr,
     LINES: tl.constexpr,
     SIZE: tl.constexpr,
     WIDE: tl.constexpr,
@@ -97,48 +82,43 @@ def _kernel(
     TURN: tl.constexpr,
     NORM: tl.constexpr,
 ):
-    """One program for a row and some heads of `key`, with the heads of `query` that share them: a line for each of these.
+    """One program for a row and the heads of `query` that share a head of `key`.
 
-    Rows are sorted by length, as a rule. The last are the longest, and begin first.
+    The rows of a batch are sorted by length. The last ones take longest, and begin first.
     """
-    row = (tl.num_programs(0) - 1 - tl.program_id(0)).to(tl.int64)
-    first_group, groups = tl.program_id(1) * TOGETHER, tl.num_programs(1) * TOGETHER
+    row, group = (tl.num_programs(0) - 1 - tl.program_id(0)).to(tl.int64), tl.program_id(1)
     place = tl.load(places + row).to(tl.int32)
     at, line = tl.arange(0, WIDE), tl.arange(0, LINES)
     inside = (at < SIZE)[None, :]
-    heads, mine = first_group * HEADS + line[:, None], (line < TOGETHER * HEADS)[:, None] & inside
-    group = first_group + line[:, None] // HEADS
+    heads, mine = group * HEADS + line[:, None], (line < HEADS)[:, None] & inside
     cos_here, sin_here = cos + place.to(tl.int64) * SIZE, sin + place.to(tl.int64) * SIZE
     query_at = query + row * query_row + heads * query_head
     q = read(query_at, at, mine, cos_here, sin_here, query_norm, eps, SIZE, TURN, NORM)
-    key_at = key + row * key_row + group * key_head
-    k = read(key_at, at, mine, cos_here, sin_here, key_norm, eps, SIZE, TURN, NORM)
-    v = tl.load(value + row * value_row + group * value_head + at[None, :], mask=mine, other=0.0)
-    keys += row * groups * columns * SIZE
-    values += row * groups * columns * SIZE
-    new = (group * columns + place) * SIZE + at[None, :]
-    leads = mine & (line % HEADS == 0)[:, None]
-    tl.store(keys + new, k, mask=leads)
-    tl.store(values + new, v, mask=leads)
+    nothing = tl.zeros([1, 1], tl.int32)
+    key_at = key + row * key_row + group * key_head + nothing
+    k = read(key_at, at, inside, cos_here, sin_here, key_norm, eps, SIZE, TURN, NORM)
+    v = tl.load(value + row * value_row + group * value_head + at[None, :], mask=inside, other=0.0)
+    offset = (row * tl.num_programs(1) + group) * columns * SIZE
+    new = offset + place.to(tl.int64) * SIZE + at[None, :]
+    tl.store(keys + new, k, mask=inside)
+    tl.store(values + new, v, mask=inside)
     best = tl.sum(q.to(tl.float32) * k.to(tl.float32), 1) * scale  # the new token's own score
     total = tl.full([LINES], 1.0, tl.float32)
     mixed = tl.zeros([LINES, WIDE], tl.float32) + v.to(tl.float32)
     first = tl.where(window > 0, tl.maximum(place + 1 - window, 0), 0)
-    blocks = tl.cdiv(place - first, BLOCK)
-    for step in range(0, TOGETHER * blocks):
-        current = first_group + step // blocks
-        column = first + step % blocks * BLOCK + tl.arange(0, BLOCK)
+    for start in range(first, place, BLOCK):
+        column = start + tl.arange(0, BLOCK)
         filled = column < place
-        index = (current * columns + column[:, None]) * SIZE + at[None, :]
+        index = offset + column[:, None].to(tl.int64) * SIZE + at[None, :]
         some = filled[:, None] & inside
         block = tl.load(keys + index, mask=some, other=0.0)
         scores = tl.dot(q, tl.trans(block)) * scale
-        scores = tl.where(filled[None, :] & (group == current), scores, -float("inf"))
+        scores = tl.where(filled[None, :], scores, -float("inf"))
         higher = tl.maximum(best, tl.max(scores, 1))
         weights, fade = tl.exp(scores - higher[:, None]), tl.exp(best - higher)
         block = tl.load(values + index, mask=some, other=0.0)
         mixed = mixed * fade[:, None] + tl.dot(weights.to(block.dtype), block)
         total, best = total * fade + tl.sum(weights, 1), higher
     mixed = mixed / total[:, None]
-    target_at = target + (row * groups * HEADS + heads) * SIZE + at[None, :]
+    target_at = target + (row * tl.num_programs(1) * HEADS + heads) * SIZE + at[None, :]
     tl.store(target_at, mixed.to(target.dtype.element_ty), mask=mine)

@@ -19,12 +19,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("programs", [1, 512], ids=["many heads a program", "one head a program"])
 @pytest.mark.parametrize("turned", ["as they are", "turned", "normed"])
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_attention_to_what_a_row_has_and_the_new_token(case, dtype, turned, programs, monkeypatch):
-    monkeypatch.setattr(one_query, "PROGRAMS", programs)
+def test_it_is_attention_to_what_a_row_has_and_the_new_token(case, dtype, turned):
     rows, count, groups, size, scale, window = CASES[case]
     torch.manual_seed(0)
     kept = torch.randn(2, rows, groups, 200, size, device=DEVICE, dtype=dtype)
