@@ -28,7 +28,7 @@ from transformers.utils import logging
 from stages.common.errors import StageError
 from stages.common.scratch import content_hash
 from stages.models.contract import write_config
-from stages.models.loading import read_config, read_tokenizer, read_whole, require_finite
+from stages.models.loading import alike_up_to, read_config, read_tokenizer, read_whole, require_finite
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
@@ -293,6 +293,7 @@ def context_length(folder: Path) -> int:
     _must_exist(folder)
     config = read_config(folder).get_text_config()
     places = getattr(config, "max_position_embeddings", None) or 1 << 30
+    places = min(places, alike_up_to(config) or places)
     # RoBERTa's family counts positions from the one after padding's
     if config.model_type in _AFTER_PADDING:
         _has_padding(folder, config)

@@ -98,6 +98,16 @@ def require_finite(model: PreTrainedModel, source: Path) -> None:
         raise StageError(source, f"weights that are no numbers: {_some(broken)}", "finite weights", "choose another base")
 
 
+def alike_up_to(config: PreTrainedConfig) -> int | None:
+    """Tokens up to which longrope (arXiv 2402.13753) turns all rows alike; None: it is not that.
+
+    Of longer rows, one in a batch would have the others turned otherwise.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = [part for part in (rope, *rope.values()) if isinstance(part, dict) and part.get("rope_type") == "longrope"]
+    return min((part["original_max_position_embeddings"] for part in kinds), default=None)
+
+
 def _check_shapes(folder: Path, mismatched: Iterable[tuple]) -> None:
     for name, stored, expected in sorted(mismatched):
         fix = "mend config.json (vocab_size and its like), or choose another base"

@@ -28,7 +28,7 @@ from stages.training.checkpoint import Checkpoints, random_state, restore_random
 from stages.training.loggers import Logger
 from stages.training.memory import enough_memory
 from stages.training.selection import order
-from stages.training.tune import optimizer, prepare, schedule, trainable
+from stages.training.tune import optimizer, prepare, require_numbers, schedule, trainable
 
 CHECKPOINT_SECONDS = 60
 STEPS_BETWEEN_ASKING = 10  # whether it is time for a checkpoint: processes must agree on it, and that takes time
@@ -275,7 +275,8 @@ class Run:
 
     def _save(self) -> None:
         random_states = self.world.gather(random_state(self.device))
-        tensors = {"weights": self._weights(), "optimizer": processes.optimizer_state(self.optim), "random": random_states}
+        weights = require_numbers(self._weights(), self.state.step)  # before the last good checkpoint is replaced
+        tensors = {"weights": weights, "optimizer": processes.optimizer_state(self.optim), "random": random_states}
         if self.world.first:
             self.checkpoints.save(tensors | {"scaler": self.scaler.state_dict(), "state": vars(self.state)})
         self.world.wait()

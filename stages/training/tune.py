@@ -1,12 +1,14 @@
 """Which parameters learn: all, the top layers, or low-rank adapters."""
 
 import re
+import sys
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from stages.common.errors import StageError
+from stages.common.errors import StageError, wording
 from stages.common.schema_models import Full, Lora, TopLayers
 from stages.models.runtime import blocks
 
@@ -61,19 +63,39 @@ def _lora(model: PreTrainedModel, tune: Lora, seed: int) -> PreTrainedModel:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)  # the adapters' random start
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=tune.rank,
-            lora_alpha=tune.alpha,
-            lora_dropout=tune.dropout,
-            target_modules="all-linear",
-            # a head learns as a whole: an adapter alone would leave the random start of its weights behind
-            exclude_modules="|".join(rf"{re.escape(name)}(\..*)?" for name in of_head) or None,
-            modules_to_save=of_head or None,
-            task_type="SEQ_CLS" if of_head else "CAUSAL_LM",
-        ),
+    config = LoraConfig(
+        r=tune.rank,
+        lora_alpha=tune.alpha,
+        lora_dropout=tune.dropout,
+        target_modules="all-linear",
+        # a head learns as a whole: an adapter alone would leave the random start of its weights behind
+        exclude_modules="|".join(rf"{re.escape(name)}(\..*)?" for name in of_head + _routers(model)) or None,
+        modules_to_save=of_head or None,
+        task_type="SEQ_CLS" if of_head else "CAUSAL_LM",
     )
+    try:
+        adapted = get_peft_model(model, config)
+    except ValueError as refused:
+        fix = "set tune: {kind: top_layers, …} or {kind: full}"
+        raise StageError("models.<name>.train.tune", wording(refused), "a model that adapters fit", fix) from None
+    if alone := _without_adapter(adapted):
+        print(f"{len(alone)} matrices inside the blocks get no adapter: {', '.join(alone[:3])}, …", file=sys.stderr)
+    return adapted
+
+
+def _routers(model: PreTrainedModel) -> list[str]:
+    """Linear layers that give more than their product, as those that choose experts do: no adapter fits them."""
+    linear = {name: type(part) for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+    own = "transformers.models."
+    return [name for name, kind in linear.items() if kind.__module__.startswith(own) and "forward" in vars(kind)]
+
+
+def _without_adapter(adapted: nn.Module) -> list[str]:
+    """Frozen matrices of blocks beside which nothing learns, such as experts that are kept as one tensor."""
+    beside = {name.partition(".lora_")[0] for name in trainable(adapted) if ".lora_" in name}
+    frozen = (name for name, weight in adapted.named_parameters() if weight.ndim > 1 and not weight.requires_grad)
+    inside = (name for name in frozen if re.search(r"\.\d+\.", name))
+    return [name for name in inside if not any(name.startswith(f"{place}.") for place in beside)]
 
 
 def _new_head(model: PreTrainedModel) -> list[str]:
@@ -94,16 +116,18 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def require_numbers(model: nn.Module, step: int) -> None:
-    """
+def require_numbers(weights: Mapping[str, torch.Tensor], step: int) -> Mapping[str, torch.Tensor]:
+    """The same weights.
+
     Raises:
-        StageError: if a parameter that learned holds NaN or an infinity after the last step, whose loss no step after it shows.
+        StageError: if one that learned holds NaN or an infinity after the last step, whose loss no step after it shows.
     """
-    broken = [name for name, parameter in trainable(model).items() if not torch.isfinite(parameter).all()]
+    broken = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
     if broken:
         names = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
         fix = "lower train.learning_rate, or set train.precision to fp32"
         raise StageError(f"step {step}", f"weights that are no numbers: {names}", "finite weights", fix)
+    return weights
 
 
 def optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:

@@ -125,3 +125,11 @@ def test_a_trained_classifier_without_its_head_is_refused_and_a_base_gets_a_new_
         directory.load(tmp_path, "classifier")
     configure(tmp_path, architectures=["BertModel"])
     assert directory.load(tmp_path, "classifier").classifier.weight.shape == (3, 32)
+
+
+def test_rows_of_longrope_are_no_longer_than_what_it_turns_alike(base):
+    scaled = {"rope_type": "longrope", "original_max_position_embeddings": 64, "rope_theta": 1e4, "factor": 4.0}
+    factors = {"short_factor": [1.0, 1.1], "long_factor": [2.0, 2.1], "partial_rotary_factor": 0.5}
+    assert directory.context_length(base) == tiny.CONTEXT
+    configure(base, rope_parameters=scaled | factors)
+    assert directory.context_length(base) == 64

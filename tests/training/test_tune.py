@@ -1,10 +1,12 @@
+import copy
+
 import pytest
 import torch
 
 from stages.common.errors import StageError
 from stages.common.schema_models import Full, Lora, TopLayers
 from stages.training.tune import finish, optimizer, prepare, schedule, trainable
-from tests import tiny
+from tests import kinds, tiny
 
 IDS = torch.tensor([[5, 40, 41, 7, 300, 12]])
 TOP = TopLayers(kind="top_layers", layers=1)
@@ -94,3 +96,15 @@ def test_frozen_weights_are_narrow_and_learning_ones_are_not(tune):
     model = prepare(tiny.model(), tune, 1, torch.bfloat16)
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
     assert {p.dtype for p in model.parameters() if not p.requires_grad} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("kind", ["mamba", "llama4_text", "gpt_oss", "glm"])
+def test_adapters_are_put_on_what_they_fit_and_the_rest_is_told(kind, capsys):
+    model, lora = copy.deepcopy(kinds.model(kind)), Lora(kind="lora", rank=2, alpha=4, dropout=0.0, base="plain", save="merged")
+    if kind == "mamba":
+        with pytest.raises(StageError, match="incompatible with Mamba"):
+            prepare(model, lora, 1)
+        return
+    adapted = prepare(model, lora, 1)
+    adapted(input_ids=torch.tensor([[5, 6, 7]])).logits.sum().backward()  # routers give more than a product
+    assert ("get no adapter" in capsys.readouterr().err) == (kind != "glm")

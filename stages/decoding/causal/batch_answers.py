@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from stages.common.errors import StageError
 from stages.common.schema_models import Generate
 from stages.common.text_keys import until
 from stages.decoding.answers import Answer
@@ -131,15 +132,18 @@ def answer(
     columns, unread = [tokens], deque()  # unread: columns on their way to the CPU, and whose they are
     while True:
         while len(columns) < decoder.at_once and chooser.length < options.max_new_tokens:
-            tokens = chooser.next(decoder.next(tokens))
+            logits = decoder.next(tokens)
+            tokens = chooser.next(logits)
             columns.append(tokens)
         if columns:
-            unread.append((alive, _sent(torch.stack(columns, 1))))
+            unread.append((alive, _sent(_told(torch.stack(columns, 1), logits))))
             columns = []
             if len(unread) <= decoder.ahead:
                 continue
         rows, arrived = unread.popleft()
-        writing.add(rows, arrived())
+        arrived_tokens = arrived()
+        _require_numbers(arrived_tokens, model)
+        writing.add(rows, arrived_tokens)
         lines = [line for line, row in enumerate(alive) if not writing.ended(row)]
         if not lines:
             return writing.answers(prompts)
@@ -157,6 +161,21 @@ def _sent(tokens: torch.Tensor) -> Callable[[], list[list[int]]]:
     here, copied = tokens.to("cpu", non_blocking=True), torch.cuda.Event()
     copied.record()
     return lambda: copied.synchronize() or here.tolist()
+
+
+def _told(tokens: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """Tokens [B, columns], or -1 in each row whose scores [B, V] are no numbers: those after them are not either."""
+    return tokens.masked_fill(logits[:, :4].isnan().any(1, keepdim=True), -1)
+
+
+def _require_numbers(tokens: list[list[int]], model: PreTrainedModel) -> None:
+    """
+    Raises:
+        StageError: if a row was told to have scores that are no numbers. Its answer would be one token again and again.
+    """
+    if any(-1 in row for row in tokens):
+        fix = "set models.<name>.generate.precision to fp32; if that does not help, train again at a lower learning rate"
+        raise StageError(model.name_or_path or "the model", "scores that are no numbers", "numbers for each next token", fix)
 
 
 def _padded(prompts: list[list[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

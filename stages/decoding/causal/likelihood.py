@@ -4,6 +4,7 @@
 """
 
 import copy
+import math
 import sys
 import time
 from dataclasses import astuple
@@ -14,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common import kept
+from stages.common.errors import StageError
 from stages.common.rows import FormattedText
 from stages.decoding import products
 from stages.decoding.causal import caches
@@ -84,6 +86,7 @@ class Reading:
             self.scores = after_prompts(self.decoder, logits, self.examples)
         else:
             self.scores = alone(self.decoder.model, self.examples)
+        require_numbers(self.scores, self.examples)
         self.seconds = time.perf_counter() - start
 
 
@@ -137,6 +140,18 @@ def alone(model: PreTrainedModel, examples: list[Example | None]) -> list[Score]
     return [next(scores) if example else NONE for example in examples]
 
 
+def require_numbers(scores: list[Score], examples: list[Example | None]) -> None:
+    """
+    Raises:
+        StageError: naming the rows whose expected answers have a likelihood that is no number.
+    """
+    pairs = zip(scores, examples, strict=True)
+    if broken := [example.id for row_score, example in pairs if example and not math.isfinite(row_score.nll)]:
+        fix = "set models.<name>.generate.precision to fp32; if that does not help, train again at a lower learning rate"
+        rows = f"rows {', '.join(broken[:3])}"
+        raise StageError(rows, "a likelihood of the expected answer that is no number", "a finite one", fix)
+
+
 def check_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: list[Example | None]) -> None:
     """Check that the model has an embedding of every token.
 
@@ -172,4 +187,6 @@ class Likelihoods:
     def _make(self, contestant: Contestant, examples: list[Example | None]) -> list[tuple]:
         self.model = self.model or products.lay_out(directory.load(self.folder, dtype=self.dtype, device=self.device))
         check_tokens(self.model, contestant.tokenizer, examples)
-        return [astuple(row_score) for row_score in alone(self.model, examples)]
+        scores = alone(self.model, examples)
+        require_numbers(scores, examples)
+        return [astuple(row_score) for row_score in scores]

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from stages.common import kept
+from stages.common.errors import StageError
 from stages.common.progress import Progress
 from stages.common.schema_models import Classify
 from stages.decoding import products
@@ -45,7 +46,11 @@ def classify(folder: Path, texts: list[str], labels: list[str], options: Classif
         group = order[start : start + options.batch_rows]
         batch = task.collate([examples[i] for i in group]).to(device)
         with runtime.autocast(device, runtime.precision(options.precision, device)):
-            shares = model(**batch.inputs).logits.float().softmax(-1).tolist()
+            logits = model(**batch.inputs).logits.float()
+        if logits.isnan().any():
+            fix = "set models.<name>.generate.precision to fp32; if that does not help, train again at a lower learning rate"
+            raise StageError(folder, "probabilities that are no numbers", "one for each label", fix)
+        shares = logits.softmax(-1).tolist()
         shares_of |= {i: rounded(dict(zip(labels, share, strict=True))) for i, share in zip(group, shares, strict=True)}
         progress.add(len(group))
     return [shares_of[i] for i in range(len(texts))]

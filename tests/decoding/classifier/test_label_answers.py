@@ -162,7 +162,7 @@ def test_a_changed_line_of_the_maker_labels_anew(tmp_path, models, loads, monkey
     run(tmp_path, models)
     assert loads == ["tuned"]  # kept
     plain = closure.read_source
-    changed = {"stages/decoding/classifier/classifying.py": (b".float().softmax(-1)", b".float().div(10).softmax(-1)")}
+    changed = {"stages/decoding/classifier/classifying.py": (b"logits.softmax(-1)", b"logits.div(10).softmax(-1)")}
     monkeypatch.setattr(closure, "read_source", lambda file: plain(file).replace(*changed.get(file, (b"", b""))))
     closure.code_hash.cache_clear()
     run(tmp_path, models)
