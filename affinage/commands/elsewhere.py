@@ -49,14 +49,14 @@ def datasets_for(name: str, named: list[str], known: Params) -> list[str]:
     return others
 
 
-def contestants(model: ModelEntry, name: str, contract: dict, models: Path) -> "dict[str, list[Contestant]]":
+def contestants(model: ModelEntry, name: str, contract: dict) -> "dict[str, list[Contestant]]":
     """The base before tuning and the model after, by prompt: as a dataset is formatted (`contract`), and the base's own."""
     from stages.decoding.contestants import Contestant, usable
     from stages.models.directory import load_tokenizer
     from stages.models.prompting import adopt_template
 
-    sides = {"before": models / model.root, "after": models / name}
-    formatted, own = load_tokenizer(models / model.root), load_tokenizer(models / model.root)
+    sides = {"before": Path("models", model.root), "after": Path("models", name)}
+    formatted, own = (load_tokenizer(sides["before"]) for _ in range(2))
     adopt_template(formatted, contract["chat_template"])
     prompts = {"formatted": formatted}
     if own.chat_template and usable(own) and own.chat_template != formatted.chat_template:
@@ -90,7 +90,7 @@ def measured(model: ModelEntry, sides: "list[Contestant]", rows: list[dict], lik
     return result
 
 
-def elsewhere(name: str, named: list[str], models: Path = Path("models"), data: Path = Path("data")) -> dict:
+def elsewhere(name: str, named: list[str]) -> dict:
     """What to write: by dataset, what `measured` gives, beside the content hashes of what was read."""
     known = params.load()
     chosen = datasets_for(name, named, known)
@@ -102,17 +102,17 @@ def elsewhere(name: str, named: list[str], models: Path = Path("models"), data: 
     model = known.models[name]
     likelihoods, by_dataset = Likelihoods(model.generate.precision), {}
     for dataset in chosen:
-        formatted = data / dataset / "formatted"
+        formatted = Path("data", dataset, "formatted")
         if not (formatted / "prompt.json").is_file():
             raise StageError(formatted, "no formatted rows", "those of the dataset", f"dvc repro format@{dataset}, or dvc pull")
         rows = [row | {"expected": row["completion"]} for row in read_rows(formatted / "test")]
         if len(rows) < 2:
             fix = f"raise datasets.{dataset}.split.test"
             raise StageError(formatted / "test", f"{len(rows)} rows", "at least two held-back rows", fix)
-        by_prompt = contestants(model, name, read_json(formatted / "prompt.json"), models)
+        by_prompt = contestants(model, name, read_json(formatted / "prompt.json"))
         figures_of = {prompt: measured(model, sides, rows, likelihoods) for prompt, sides in by_prompt.items()}
         by_dataset[dataset] = {"rows": len(rows), "sha256": content_hash(formatted / "test"), "prompts": figures_of}
-    return {"base": model.root, "sha256": content_hash(models / name), "on": by_dataset}
+    return {"base": model.root, "sha256": content_hash(Path("models", name)), "on": by_dataset}
 
 
 def table(result: dict) -> list[str]:

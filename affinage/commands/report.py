@@ -61,7 +61,7 @@ def _write(page: str, out: Path) -> Path:
     return out
 
 
-def write_all(rev: str = WORKSPACE, folder: Path = Path("reports")) -> tuple[Path, dict[str, StageError]]:
+def write_all(rev: str = WORKSPACE) -> tuple[Path, dict[str, StageError]]:
     """Write every model's page, and index.html that leads to them; returns the index, and why a model has no page.
 
     Raises:
@@ -69,13 +69,13 @@ def write_all(rev: str = WORKSPACE, folder: Path = Path("reports")) -> tuple[Pat
     """
     entries, failed = [], {}
     for model in overviews(Revision(rev)):
-        out = folder / default_out(model.name, rev).name
+        out = default_out(model.name, rev)
         try:
             write(model.name, rev, out)
         except StageError as error:
             failed[model.name] = error
         entries.append(Entry(model, "" if model.name in failed else quote(out.name), _why(failed.get(model.name))))
-    index = _write(render_index(entries, source_in_words(Revision(rev))), folder / default_out("index", rev).name)
+    index = _write(render_index(entries, source_in_words(Revision(rev))), default_out("index", rev))
     return index, failed
 
 

@@ -8,7 +8,7 @@ dataset; several revisions differ by colour, or stand in columns.
 from collections import Counter
 
 from affinage.plotting.curves import accuracy, loss
-from affinage.plotting.shared import MOST_COLUMNS, Revisions, chart, columns, table, tables
+from affinage.plotting.shared import MOST_COLUMNS, Revisions, chart, columns, score_tables, table
 
 BIN = 10  # points of a judge's score
 
@@ -17,7 +17,7 @@ def scores(revisions: Revisions) -> dict | None:
     """Histograms of judge scores: how many answers in each ten points, tuned against base."""
     counted = Counter(
         (row["rev"], f"{row['key']}, {row['judge']}", row["answer"], min(int(row["score"] // BIN) * BIN, 100 - BIN))
-        for row in tables(revisions, "scores.csv")
+        for row in score_tables(revisions)
         if isinstance(row.get("score"), float)
     )
     if not counted:
@@ -109,7 +109,7 @@ def confusion(revisions: Revisions) -> dict | None:
     """Which class was taken for which, as shares of the actual class, a chart a model."""
     counted = Counter(
         (row["rev"], row["key"], _class(row["actual"]), _class(row["predicted"]))
-        for row in tables(revisions, "scores.csv")
+        for row in score_tables(revisions)
         if "actual" in row  # a classifier's; else they are a judge's
     )
     if not counted:

@@ -48,13 +48,13 @@ def _value(text: str) -> float | str | None:
         return text
 
 
-def tables(revisions: Revisions, name: str) -> list[dict]:
-    """Rows of every `metrics/<key>/<name>` of every revision, each with its `rev` and the `key` it belongs to."""
+def score_tables(revisions: Revisions) -> list[dict]:
+    """Rows of every `metrics/<key>/scores.csv` of every revision, each with its `rev` and the `key` it belongs to."""
     return [
         {"rev": rev, "key": path.split("/")[1], **row}
         for rev, files in revisions.items()
         for path, data in files.items()
-        if path.split("/")[2:] == [name]
+        if path.split("/")[2:] == ["scores.csv"]
         for row in table(data)
     ]
 
