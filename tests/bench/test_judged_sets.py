@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from bench import judged_sets
+from bench import judged_sets, judged_sources
 from bench.agreement import read_sets
 
 ASKED = """<All><NLM-QUESTION qid="TQ7"><NIST-PARAPHRASE>What helps?</NIST-PARAPHRASE><ReferenceAnswers><RefAnswer><ANSWER>
@@ -62,7 +62,7 @@ def copies(tmp_path, monkeypatch):
         content = content if isinstance(content, bytes) else content.encode()
         (tmp_path / name.replace(" ", "_")).write_bytes(content)
         sources[name] = (name.replace(" ", "_"), hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(judged_sets, "SOURCES", sources)
+    monkeypatch.setattr(judged_sources, "SOURCES", sources)
     return tmp_path
 
 

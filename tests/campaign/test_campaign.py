@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from campaign import fuzz, kills, suites, works
+from campaign import fuzz, kills, readers, suites, works
 from stages.common.files import remove, write_json
 from tests.imports import ROOT
 
@@ -41,10 +41,10 @@ def test_what_a_kill_leaves_is_seen(tmp_path):
     remove(tmp_path / "out" / ".x.partial")
 
 
-@pytest.mark.parametrize("name", fuzz.targets())
+@pytest.mark.parametrize("name", readers.targets())
 def test_some_inputs_for_every_reader(tmp_path, name, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    count, _, wrong, _ = fuzz.apart(fuzz.targets()[name], tmp_path, seed=2, seconds=0.3)
+    count, _, wrong, _ = fuzz.apart(readers.targets()[name], tmp_path, seed=2, seconds=0.3)
     assert count and not wrong
 
 
@@ -54,5 +54,5 @@ def fails(path: Path, data: bytes) -> None:
 
 
 def test_a_reader_that_breaks_is_seen(tmp_path):
-    count, _, wrong, _ = fuzz.apart(fuzz.Target(fails, [b"abcdef"]), tmp_path, seed=1, seconds=20)
+    count, _, wrong, _ = fuzz.apart(readers.Target(fails, [b"abcdef"]), tmp_path, seed=1, seconds=20)
     assert count and wrong.startswith("KeyError")
