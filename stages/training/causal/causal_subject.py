@@ -11,7 +11,7 @@ from stages.common.schema_models import CausalTraining
 from stages.models import architectures, prompting, runtime
 from stages.tasks import batches, causal
 from stages.training import memory, selection
-from stages.training.causal import start
+from stages.training.causal import norms, start
 from stages.training.paths import Paths
 from stages.training.subject import Subject, has_dropout, set_dropout
 
@@ -32,6 +32,7 @@ def causal_subject(
     prompting.end_at_turns(model, tokenizer)
     model.get_input_embeddings().padding_idx = None  # else a token that is padding and end at once would not learn
     set_dropout(model, params.dropout)
+    norms.combine(model)
     dtype = runtime.training_precision(params.precision, model.device)
     sparing = memory.is_dear(params)
     task = causal.task(model, memory.first(params.micro_tokens), params.packing, dtype, sparing)
