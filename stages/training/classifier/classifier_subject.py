@@ -8,7 +8,7 @@ from stages.common.errors import StageError
 from stages.common.files import read_json
 from stages.common.rows import FormattedLabel
 from stages.common.schema_models import ClassifierTraining
-from stages.models import directory, runtime
+from stages.models import architectures, directory, runtime
 from stages.tasks import classifier
 from stages.training import memory
 from stages.training.paths import Paths
@@ -36,6 +36,7 @@ def classifier_subject(
     model.get_input_embeddings().padding_idx = None  # else a token that is padding and end at once would not learn
     set_dropout(model, params.dropout)
     classifier.set_padding(model, tokenizer)
+    architectures.require_mask(model, paths.base)
     encode = partial(classifier.encode_all, tokenizer=tokenizer, max_tokens=params.max_tokens, labels=labels)
     weights = classifier.class_weights(encode(rows)[0], len(labels), params.class_weights)
     task = classifier.Classifier(memory.first(params.micro_tokens), tokenizer.pad_token_id, weights)
