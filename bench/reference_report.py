@@ -4,8 +4,8 @@
 
 A table for each system: the best that was not tuned, the tuned models of all seeds, what each gains with its 95 % interval,
 and the shuffled twin. A second one where the folder holds the data: content by how much of the expected answer stands in
-training answers, too. `--probes` writes probes.json to the folder: every model's answers to questions of our own, and the
-longest run of words that each shares with a training answer.
+training answers, too. Where it holds the answers: what a round brought over the one before. `--probes` writes probes.json to
+the folder: every model's answers to questions of our own, and the longest run of words that each shares with a training answer.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from bench.reference_runs import FOLDER, TWIN  # noqa: E402
 from stages.common.files import read_json, read_rows, write_json  # noqa: E402
 from stages.common.params import read  # noqa: E402
 from stages.judging.intervals import Bootstrap, mean, with_count  # noqa: E402
+from stages.judging.measures import parts  # noqa: E402
 
 Run = tuple[str, ...]  # words in a row
 
@@ -111,6 +112,30 @@ def beside(copies: dict[str, dict], name: str) -> Iterable[str]:
         yield f"{name} of the round before, by seed: {values}"
 
 
+def last_round(folder: Path, system: str) -> Iterable[str]:
+    """What a round brought over the one before: F1 of parts, paired by row, with each seed and with the rows of all seeds."""
+    sums = {}
+    for path in sorted((folder / "data" / "answers").glob(f"{system}_s[0-9].jsonl")):
+        rows = [row for row in read_rows(path) if row["expected"] is not None]
+        if not rows or "parent" not in rows[0]["answers"]:
+            return
+        sums[path.stem.removeprefix(f"{system}_")] = [_f1(rows, contestant) for contestant in ("tuned", "parent")]
+    if sums:
+        statistic = next(iter(sums.values()))[0][1]
+        tables = {seed: [figure[0] for figure in pair] for seed, pair in sums.items()}
+        tables["all seeds"] = [sum(of_seeds) for of_seeds in zip(*tables.values(), strict=True)]
+        for seed, (after, before) in tables.items():
+            gain = Bootstrap(len(after), 2000, 0.95, 1).difference(after, before, statistic)
+            yield f"parts_f1 of {seed}, less the round before: {shown(gain, True)}"
+
+
+def _f1(rows: list[dict], contestant: str) -> tuple:
+    """F1 of a contestant's lists of parts, as a figure."""
+    answers = [row["answers"][contestant] for row in rows]
+    whole = [answer["finish"] == "stop" for answer in answers]
+    return parts([row["expected"] for row in rows], [answer["text"] for answer in answers], whole)["parts_f1"]
+
+
 def report(folder: Path) -> None:
     """Print the tables of all systems that have a verdict."""
     metrics = folder / "metrics"
@@ -121,7 +146,7 @@ def report(folder: Path) -> None:
         print(f"\n{system}: {copies['s1']['rows']} test rows\n")
         for cells in (HEAD, ["---"] * len(HEAD), *lines(copies, names)):
             print(f"| {' | '.join(cells)} |")
-        for sentence in beside(copies, names[0]):
+        for sentence in (*beside(copies, names[0]), *(last_round(folder, system) if names == PARTS else ())):
             print(f"\n{sentence}")
         tuned, twin = (contents(metrics, f"{system}_{ending}", "tuned") for ending in ("s1", TWIN))
         if beyond := difference(tuned, twin):

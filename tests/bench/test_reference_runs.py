@@ -211,3 +211,25 @@ def test_the_report_names_the_labeller_and_the_round_before():
         "parts_f1 of the round before, by seed: 0.5, 0.25",
     ]
     assert list(reference_report.beside({"s1": {"tuned": {}}}, "content")) == []
+
+
+def test_the_report_tells_what_the_last_round_brought(tmp_path):
+    from stages.common.files import write_rows
+
+    def row(number: int, tuned: str, parent: str) -> dict:
+        answers = {name: {"text": text, "finish": "stop"} for name, text in (("tuned", tuned), ("parent", parent))}
+        return {"id": str(number), "expected": "door, seat", "answers": answers}
+
+    (tmp_path / "data" / "answers").mkdir(parents=True)
+    for seed, tuned in (("s1", "door, seat"), ("s2", "door"), ("shuffled", "none")):
+        rows = [row(number, tuned, "door") for number in range(4)] + [{"id": "probe#1", "expected": None, "answers": {}}]
+        write_rows(tmp_path / "data" / "answers" / f"partfinder_002_{seed}.jsonl", iter(rows))
+    third, half = "+0.333 [+0.333, +0.333]", "+0.190 [+0.190, +0.190]"  # of seeds together: F1 6/7 after, 2/3 before
+    assert list(reference_report.last_round(tmp_path, "partfinder_002")) == [
+        f"parts_f1 of s1, less the round before: {third}",
+        "parts_f1 of s2, less the round before: +0.000 [+0.000, +0.000]",
+        f"parts_f1 of all seeds, less the round before: {half}",
+    ]
+    first = [{**row(0, "door", ""), "answers": {"tuned": {"text": "door", "finish": "stop"}}}]
+    write_rows(tmp_path / "data" / "answers" / "partfinder_001_s1.jsonl", iter(first))
+    assert list(reference_report.last_round(tmp_path, "partfinder_001")) == []
