@@ -61,7 +61,7 @@ class Difference:
         """`better`, `worse`, `within noise`, `the same`, or "" where nothing can be said."""
         if self.low is None:
             return ""
-        return "the same" if self.low == self.high == 0 else figures.reading(self.name, self.low, self.high)
+        return figures.SAME if self.low == self.high == 0 else figures.reading(self.name, self.low, self.high)
 
     @property
     def rows_to_show(self) -> int | None:

@@ -1,11 +1,12 @@
 """The names of figures in words, and how a difference of two is read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from stages.decoding.answers import FORM
 from stages.judging.directions import LOWER_IS_BETTER, NEITHER_IS_BETTER
 
-BETTER, WORSE, NOISE, DIFFERS = "better", "worse", "within noise", "differs"
+BETTER, WORSE, NOISE, DIFFERS, SAME = "better", "worse", "within noise", "differs", "the same"
 MINUS = "\N{MINUS SIGN}"
 MORE = 2  # decimals that an interval may take beyond its figure's
 
@@ -135,6 +136,15 @@ def reading(name: str, low: float, high: float) -> str:
         return NOISE
     sign = better_sign(name)
     return DIFFERS if not sign else BETTER if (low > 0) == (sign > 0) else WORSE
+
+
+def by_reading(readings: Iterable[tuple[str, str]]) -> list[tuple[str, list[str]]]:
+    """Names of figures by how they read, better ones first; `readings` are pairs of a name and its reading."""
+    names: dict[str, list[str]] = {reading: [] for reading in (BETTER, WORSE, DIFFERS, NOISE, SAME)}
+    for name, reading in readings:
+        if reading in names:
+            names[reading].append(name)
+    return [(reading, named) for reading, named in names.items() if named]
 
 
 def show(value: float | None, decimals: int = 1, signed: bool = False) -> str:

@@ -122,9 +122,7 @@ class Page:
     @cached_property
     def verdict(self) -> list[tuple[str, list[str]]]:
         """(reading, names of headlines), better ones first."""
-        order = (figures.BETTER, figures.WORSE, figures.NOISE)
-        named = {reading: [h["kind"].inside for h in self.headlines if h["reading"] == reading] for reading in order}
-        return [(reading, names) for reading, names in named.items() if names]
+        return figures.by_reading((headline["kind"].inside, headline["reading"]) for headline in self.headlines)
 
     # the judge -------------------------------------------------------------------------------------------------------
 

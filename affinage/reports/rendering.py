@@ -16,6 +16,7 @@ from affinage.reports.outputs import WORKSPACE, Revision
 from stages.common.files import clean_text
 
 TEMPLATES = Path(__file__).parent / "templates"
+READ_AS = {figures.DIFFERS: "different", figures.NOISE: "no different, beyond noise,"}  # within a sentence
 
 
 def series(names: list[str]) -> str:
@@ -34,6 +35,7 @@ def environment() -> Environment:
         "percent": figures.percent,
         "contestant": figures.contestant,
         "series": series,
+        "read_as": lambda reading: READ_AS.get(reading, reading),
         "begin": lambda text: text[:1].upper() + text[1:],
     }
     return engine

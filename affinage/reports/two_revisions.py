@@ -157,12 +157,7 @@ class ComparedPage:
     def readings(self) -> list[tuple[str, list[str]]]:
         """(reading, names of headlines), better ones first."""
         judges = self.comparison.second.judges
-        order = (figures.BETTER, figures.WORSE, figures.DIFFERS, figures.NOISE, "the same")
-        named = {
-            reading: [figures.kind(d.name, judges).inside for d, _ in self.differences if d.reading == reading]
-            for reading in order
-        }
-        return [(reading, names) for reading, names in named.items() if names]
+        return figures.by_reading((figures.kind(d.name, judges).inside, d.reading) for d, _ in self.differences)
 
     @cached_property
     def plot(self) -> drawings.Plot | None:
