@@ -3,8 +3,9 @@
     python bench/wall.py [model]
 
 The bare loop is what a notebook would do: the same rows in the same batches, padded, full logits, AdamW on the same
-layers, then `generate` in batches for the tuned model and for the base under both prompts. Both sides run alone, one
-after the other, each in a process of its own, imports and loading included. Prints the ratio.
+layers in the same precision, then for the tuned model and for the base under both prompts the likelihood of the expected
+answers and `generate`, in batches. Both sides run alone, one after the other, each in a process of its own, imports and
+loading included. Prints the ratio.
 """
 
 import argparse
@@ -79,6 +80,7 @@ def bare(name: str) -> None:
     from stages.common.check_params import check
     from stages.common.files import read_rows
     from stages.common.params import read
+    from stages.models import runtime
 
     entry = check(read(), Path("params.yaml")).models[name]
     data, train = Path(f"data/{entry.dataset}/formatted"), entry.train
@@ -90,24 +92,26 @@ def bare(name: str) -> None:
     def prompt(row):
         return tokenizer.apply_chat_template(row["messages"], add_generation_prompt=True, tokenize=False)
 
+    def finished(batch):
+        """Texts with their answers, and labels for the answers alone."""
+        ended = [prompt(row) + row["completion"] + tokenizer.eos_token for row in batch]
+        texts = tokenizer(ended, padding=True, padding_side="right", return_tensors="pt", add_special_tokens=False)
+        labels = texts["input_ids"].masked_fill(texts["attention_mask"] == 0, -100)
+        for line, row in enumerate(batch):
+            labels[line, : len(tokenizer(prompt(row), add_special_tokens=False)["input_ids"])] = -100
+        return {**texts, "labels": labels}
+
     model.requires_grad_(train.tune.kind == "full")
     if train.tune.kind == "top_layers":
         model.model.layers[-train.tune.layers :].requires_grad_(True)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=train.learning_rate)
-    rows = list(read_rows(data / "train"))
+    rows, precision = list(read_rows(data / "train")), runtime.training_precision(train.precision, model.device)
     for _ in range(train.epochs):
         for start in range(0, len(rows), train.batch_rows):
             batch = rows[start : start + train.batch_rows]
-            texts = tokenizer(
-                [prompt(r) + r["completion"] + tokenizer.eos_token for r in batch],
-                padding=True,
-                return_tensors="pt",
-                add_special_tokens=False,
-            )
-            labels = texts["input_ids"].masked_fill(texts["attention_mask"] == 0, -100)
-            for line, row in enumerate(batch):
-                labels[line, : len(tokenizer(prompt(row), add_special_tokens=False)["input_ids"])] = -100
-            model(**texts, labels=labels).loss.backward()
+            with runtime.autocast(model.device, precision):
+                loss = model(**finished(batch)).loss
+            loss.backward()
             optimizer.step()
             optimizer.zero_grad()
 
@@ -117,6 +121,8 @@ def bare(name: str) -> None:
     for answering, template in ((model, tokenizer.chat_template), (base, tokenizer.chat_template), (base, own)):
         tokenizer.chat_template = template
         for start in range(0, len(tests), 32):
+            with torch.no_grad():
+                answering(**finished(tests[start : start + 32]))
             prompts = [prompt(row) for row in tests[start : start + 32]]
             texts = tokenizer(prompts, padding=True, return_tensors="pt", add_special_tokens=False)
             answering.generate(**texts, max_new_tokens=entry.generate.max_new_tokens, do_sample=False)
