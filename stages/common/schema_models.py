@@ -61,7 +61,9 @@ class LocalTraining(Section):
     compile: bool  # torch.compile, on a GPU: minutes at the start, faster steps
     deterministic: bool  # the same bytes again on one kind of machine; costs some speed on a GPU
     evaluations: Positive  # on the validation rows, an epoch
-    choose_by: Literal["loss", "accuracy", "macro_f1", "parts_f1"] = "loss"  # what tells the best state, on the validation rows
+    choose_by: Literal["loss", "accuracy", "macro_f1", "chrf", "parts_f1"] = (
+        "loss"  # what tells the best state, on the validation rows
+    )
     patience: Count  # evaluations without a better state before training stops; 0: never stop
     logger: Literal["none", "tensorboard", "dvclive", "wandb"]  # to watch live; changes no result
     seed: Seed
@@ -83,10 +85,12 @@ class CausalTraining(LocalTraining):
     @model_validator(mode="after")
     def _figures_of_answers(self):
         if self.choose_by in ("accuracy", "macro_f1"):
-            raise ValueError(f"choose_by: {self.choose_by} is a figure of labels, and answers have none; loss or parts_f1")
-        if self.choose_by == "parts_f1" and self.compile:
             raise ValueError(
-                "choose_by: parts_f1 needs answers, and a compiled model writes none while it is trained; compile: false"
+                f"choose_by: {self.choose_by} is a figure of labels, and answers have none; loss, chrf or parts_f1"
+            )
+        if self.choose_by in ("chrf", "parts_f1") and self.compile:
+            raise ValueError(
+                f"choose_by: {self.choose_by} needs answers; a compiled model writes none in training; compile: false"
             )
         return self
 
@@ -99,10 +103,8 @@ class ClassifierTraining(LocalTraining):
 
     @model_validator(mode="after")
     def _figures_of_labels(self):
-        if self.choose_by == "parts_f1":
-            raise ValueError(
-                "choose_by: parts_f1 is a figure of written answers, and a classifier writes none; loss, accuracy or macro_f1"
-            )
+        if self.choose_by in ("chrf", "parts_f1"):
+            raise ValueError(f"choose_by: {self.choose_by} is of answers, a classifier writes none; loss, accuracy or macro_f1")
         return self
 
     @model_validator(mode="after")

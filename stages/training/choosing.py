@@ -5,9 +5,12 @@
 | loss | nats a target, as in training | all |
 | accuracy | share of texts labelled right | classifier |
 | macro_f1 | F1 of each label that the validation rows have, averaged | classifier |
-| parts_f1 | F1 of the names in the answers that the model writes, over all rows | causal |
+| chrf | corpus chrF of the answers that the model writes | causal |
+| parts_f1 | F1 of the names in these answers, over all rows | causal |
 
-The loss is measured in any case. Of two states with the same figure the one of lower loss is better.
+The loss is measured in any case. Of two states with the same figure the one of lower loss is better. The embedded judge is no
+choice: training would hang on its code and encoder, so that each change of the judge would train every model again, and what
+chose a state would then judge it.
 """
 
 from collections.abc import Callable
@@ -24,6 +27,7 @@ Figure = Callable[[PreTrainedModel], float]  # of a model as it stands; more is 
 FIGURES = {  # each takes the validation examples, the tokenizer, the stop strings and the parameters, and gives a Figure
     "accuracy": "stages.training.classifier.figures:accuracy",
     "macro_f1": "stages.training.classifier.figures:macro_f1",
+    "chrf": "stages.training.causal.figures:chrf",
     "parts_f1": "stages.training.causal.figures:parts_f1",
 }
 

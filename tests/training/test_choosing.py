@@ -11,6 +11,7 @@ from stages.common.files import read_json, read_rows, write_rows
 from stages.decoding.causal import batch_answers
 from stages.judging.classes import macro_f1
 from stages.judging.measures import parts
+from stages.judging.metrics import chrf
 from stages.tasks.causal import task
 from stages.tasks.name_lists import micro_f1
 from stages.training import choosing
@@ -28,6 +29,13 @@ def test_the_figure_of_lists_is_that_of_the_judge(expected, dice):
     answers = dice.sample(expected, len(expected))
     rows, statistic = parts(expected, answers, [True] * len(expected))["parts_f1"]
     assert micro_f1(expected, answers) == pytest.approx(float(statistic(rows.sum(0))))
+
+
+@given(LISTS, st.randoms())
+def test_chrf_is_that_of_the_judge(expected, dice):
+    answers = dice.sample(expected, len(expected))
+    rows, statistic = chrf(answers, expected)
+    assert figures.corpus_chrf(expected, answers) == pytest.approx(float(statistic(rows.sum(0))))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))
@@ -97,18 +105,20 @@ def test_patience_counts_evaluations_without_a_better_figure(lists, monkeypatch)
     assert (metrics["steps"], metrics["best_step"]) == (9, 3)
 
 
-def test_the_parts_figure_is_that_of_the_kept_model(lists):
+@pytest.mark.parametrize(("choose_by", "most"), [("parts_f1", 1), ("chrf", 100)])
+def test_a_figure_of_answers_is_that_of_the_kept_model(lists, choose_by, most):
     from stages.models.directory import load, load_tokenizer
     from stages.tasks.batches import encode_all
 
-    params = tiny.training(epochs=12, learning_rate=2e-2, choose_by="parts_f1", evaluations=2)
+    params = tiny.training(epochs=12, learning_rate=2e-2, choose_by=choose_by, evaluations=2)
     metrics = trained.run(lists, params)
-    assert 0 < metrics["validation_parts_f1"] <= 1
+    assert 0 < metrics[f"validation_{choose_by}"] <= most
     model, tokenizer = load(lists / "model"), load_tokenizer(lists / "model")
     rows = list(read_rows(lists / "formatted" / "validation"))
     examples = encode_all(rows, tokenizer, 128)[0]
     stop = read_json(lists / "model" / "prompt.json")["stop"]
-    assert figures.parts_f1(examples, tokenizer, stop, params)(model) == pytest.approx(metrics["validation_parts_f1"])
+    measured = choosing.figure("choose_by", examples, tokenizer, stop, params)(model)
+    assert measured == pytest.approx(metrics[f"validation_{choose_by}"])
 
 
 def test_an_interrupted_training_ends_in_the_same_bytes(lists, monkeypatch):
@@ -147,8 +157,10 @@ def test_without_validation_rows_only_the_loss_may_be_named(lists):
     [
         ({"models.medical.train.choose_by": "accuracy"}, "accuracy is a figure of labels"),
         ({"models.invoices.train.choose_by": "parts_f1"}, "a classifier writes none"),
+        ({"models.invoices.train.choose_by": "chrf"}, "a classifier writes none"),
+        ({"models.medical.train.choose_by": "chrf", "models.medical.train.compile": True}, "a compiled model writes none"),
         ({"models.medical.train.choose_by": "parts_f1"}, "judge.measures has no parts"),
-        ({"models.limericks.train.choose_by": "rhyme"}, "'loss', 'accuracy', 'macro_f1' or 'parts_f1'"),
+        ({"models.limericks.train.choose_by": "rhyme"}, "'loss', 'accuracy', 'macro_f1', 'chrf' or 'parts_f1'"),
         (
             {"models.partfinder_t_001.train.choose_by": "parts_f1", "models.partfinder_t_001.train.compile": True},
             "a compiled model writes none",
@@ -164,7 +176,9 @@ def test_what_a_task_has_not_is_refused_with_its_reason(changes, reason):
     assert reason in caught.value.found
 
 
-@pytest.mark.parametrize(("model", "choose_by"), [("partfinder_t_001", "parts_f1"), ("invoices", "macro_f1")])
+@pytest.mark.parametrize(
+    ("model", "choose_by"), [("partfinder_t_001", "parts_f1"), ("limericks", "chrf"), ("invoices", "macro_f1")]
+)
 def test_what_a_task_has_is_taken(model, choose_by):
     params = check(put(f"models.{model}.train.choose_by", choose_by), "params.yaml")
     assert params.models[model].train.choose_by == choose_by

@@ -1,9 +1,10 @@
 """Figures of the answers that a language model writes to the validation rows, by which its best state may be chosen."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+from sacrebleu.metrics import CHRF
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from stages.common.schema_models import CausalTraining
@@ -20,7 +21,28 @@ ROWS = 32  # answered together; of like length, so that little is padding
 
 
 def parts_f1(validation: list[Example], tokenizer: PreTrainedTokenizerBase, stop: list[str], params: CausalTraining) -> Figure:
-    """F1 of the names in all answers together. An answer may be as long as the longest expected one."""
+    """F1 of the names in all answers together."""
+    return _of_answers(micro_f1, validation, tokenizer, stop, params)
+
+
+def chrf(validation: list[Example], tokenizer: PreTrainedTokenizerBase, stop: list[str], params: CausalTraining) -> Figure:
+    """Corpus chrF of the answers."""
+    return _of_answers(corpus_chrf, validation, tokenizer, stop, params)
+
+
+def corpus_chrf(expected: list[str], written: list[str]) -> float:
+    """From 0 to 100 (Popović 2015)."""
+    return CHRF().corpus_score(written, [expected]).score
+
+
+def _of_answers(
+    value: Callable[[list[str], list[str]], float],
+    validation: list[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    stop: list[str],
+    params: CausalTraining,
+) -> Figure:
+    """What `value` makes of the expected and the written answers. An answer may be as long as the longest expected one."""
     expected = [text(tokenizer, example.completion, stop) for example in validation]
 
     def measure(model: PreTrainedModel) -> float:
@@ -29,7 +51,7 @@ def parts_f1(validation: list[Example], tokenizer: PreTrainedTokenizerBase, stop
             autocast(model.device, training_precision(params.precision, model.device)),
         ):
             written = answers(model, validation, tokenizer)
-        return micro_f1(expected, [text(tokenizer, tokens, stop) for tokens in written])
+        return value(expected, [text(tokenizer, tokens, stop) for tokens in written])
 
     return measure
 
