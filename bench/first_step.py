@@ -44,12 +44,13 @@ def stage(name: str, folder: str, validated: bool) -> None:
 
 
 def bare(name: str) -> None:
-    """The least: the same model, as many rows, the same layers."""
+    """The least: the same model, as many rows, the same layers and precision."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from stages.common.check_params import check
     from stages.common.params import read
+    from stages.models import runtime
 
     entry = check(read(), Path("params.yaml")).models[name]
     path = Path("data", entry.dataset, "formatted", entry.shards)
@@ -62,7 +63,9 @@ def bare(name: str) -> None:
         model.model.layers[-entry.train.tune.layers :].requires_grad_(True)
     texts = tokenizer([r["messages"][-1]["content"] + r["completion"] for r in rows], padding=True, return_tensors="pt")
     labels = texts["input_ids"].masked_fill(texts["attention_mask"] == 0, -100)
-    model(**texts, labels=labels).loss.backward()
+    with runtime.autocast(model.device, runtime.training_precision(entry.train.precision, model.device)):
+        loss = model(**texts, labels=labels).loss
+    loss.backward()
     torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5).step()
     ended()
 
