@@ -24,7 +24,7 @@ from stages.common.closure import code_hash
 from stages.common.scratch import content_hash, fingerprint, remember, scratch
 
 # an update of these may change a figure or a prompt; PyTorch's version is also that of its kernels
-LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft", "jinja2")
+LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "peft", "jinja2", "sacrebleu")
 
 
 # computed work: the stage that it belongs to

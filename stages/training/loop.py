@@ -28,7 +28,7 @@ from stages.training.checkpoint import Checkpoints, random_state, restore_random
 from stages.training.loggers import Logger
 from stages.training.memory import enough_memory
 from stages.training.selection import order
-from stages.training.tune import optimizer, prepare, require_numbers, schedule, trainable
+from stages.training.tune import not_numbers, optimizer, prepare, require_numbers, schedule, trainable
 
 CHECKPOINT_SECONDS = 60
 STEPS_BETWEEN_ASKING = 10  # whether it is time for a checkpoint: processes must agree on it, and that takes time
@@ -274,9 +274,9 @@ class Run:
             processes.fill(parameter, weights[name])
 
     def _save(self) -> None:
-        random_states = self.world.gather(random_state(self.device))
-        weights = require_numbers(self._weights(), self.state.step)  # before the last good checkpoint is replaced
-        tensors = {"weights": weights, "optimizer": processes.optimizer_state(self.optim), "random": random_states}
+        require_numbers(self.world.gather(not_numbers(trainable(self.model))), self.state.step)  # else a good one is replaced
+        states = self.world.gather(random_state(self.device))
+        tensors = {"weights": self._weights(), "optimizer": processes.optimizer_state(self.optim), "random": states}
         if self.world.first:
             self.checkpoints.save(tensors | {"scaler": self.scaler.state_dict(), "state": vars(self.state)})
         self.world.wait()

@@ -123,7 +123,7 @@ def train_local(name: str, params: LocalTraining, paths: Paths) -> None:
     model = run.whole(lambda: _fresh(params, paths.base, prepared.labels, prepared.tokenizer))
     world.wait()  # a process that leaves early would close what another still receives
     if world.first:
-        tune.require_numbers(tune.trainable(model), state.step)
+        tune.require_numbers([tune.not_numbers(tune.trainable(model))], state.step)
         with atomic_directory(paths.out) as folder:
             _save(folder, model, prepared, params, paths.base, paths.formatted)
         write_table(paths.table, state.rows)

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Mapping
+from itertools import chain
 
 import torch
 from torch import nn
@@ -115,18 +116,25 @@ def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
-def require_numbers(weights: Mapping[str, torch.Tensor], step: int) -> Mapping[str, torch.Tensor]:
-    """The same weights.
+def not_numbers(weights: Mapping[str, torch.Tensor]) -> list[str]:
+    """The names of those that hold NaN or an infinity. Of weights that are shared out, this process looks at its own share."""
+    own = {name: tensor.to_local() if hasattr(tensor, "to_local") else tensor for name, tensor in weights.items()}
+    return [name for name, tensor in own.items() if not torch.isfinite(tensor).all()]
+
+
+def require_numbers(broken: list[list[str]], step: int) -> None:
+    """Check that weights are numbers after a step. By its loss a step shows that of the step before.
+
+    Args:
+        broken: for each process the names that are `not_numbers`.
 
     Raises:
-        StageError: if one that learned holds NaN or an infinity after the last step, whose loss no step after it shows.
+        StageError: if there is one.
     """
-    broken = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
-    if broken:
-        names = ", ".join(broken[:3]) + (", …" if len(broken) > 3 else "")
+    if names := sorted({*chain(*broken)}):
+        some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
         fix = "lower train.learning_rate, or set train.precision to fp32"
-        raise StageError(f"step {step}", f"weights that are no numbers: {names}", "finite weights", fix)
-    return weights
+        raise StageError(f"step {step}", f"weights that are no numbers: {some}", "finite weights", fix)
 
 
 def optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:

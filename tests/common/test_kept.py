@@ -14,7 +14,8 @@ from stages.common.closure import ROOT
 SCRATCH = {"scratch", "remember", "fingerprint"}  # what makes a key or a place
 MACHINE = {"device": "cpu", "cpu": "AVX2", "dtype": "torch.float32"}
 # packages that makers import, and that compute nothing of what is kept
-NO_SAY = {"safetensors", "requests", "triton"}  # the first two bring bytes; the other one's version is fixed by PyTorch's
+# three bring bytes; the last one's version is fixed by PyTorch's
+NO_SAY = {"safetensors", "requests", "huggingface-hub", "huggingface_hub", "triton"}
 # libraries of one kind of work, whose versions its maker puts into its settings
 OF_WORK = {"exports": {"gguf", "xllamacpp"}}
 

@@ -9,7 +9,7 @@ from stages.common.files import read_rows, write_json
 from stages.models import directory
 from tests import tiny, trained
 from tests.affinage.running import affinage
-from tests.servers.loopback import Options
+from tests.servers.loopback import Said
 
 QUESTION = tiny.rows(1)[0]["messages"][0]["content"]
 
@@ -73,7 +73,7 @@ def test_replies_stand_side_by_side_where_there_is_room():
 
 
 def test_models_behind_servers_are_asked_there(tmp_path, serve):
-    server = serve(lambda body: Options(f"{body['model']}: {body['messages'][-1]['content']}", tokens=4), models={})
+    server = serve(lambda body: Said(f"{body['model']}: {body['messages'][-1]['content']}", tokens=4), models={})
     for name in ("tuned", "root"):
         (tmp_path / name).mkdir()
         hosted = {"provider": "openai", "base_url": f"{server.address}/v1", "model": name}
