@@ -86,6 +86,7 @@ class Pool:
                     results.put((place, work(item), None))
                 except BaseException as error:  # handed to the caller's thread
                     results.put((place, None, error))
+                    self.ended.set()  # before this thread takes another item
 
         for _ in range(min(self.concurrency, len(items))):
             threading.Thread(target=serve, daemon=True).start()  # daemons: Ctrl-C does not wait for a slow server
